@@ -1,0 +1,75 @@
+package channel
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors of this package. Functions wrap them with the operation and what it
+// was about; test with errors.Is.
+var (
+	// ErrClosed: the endpoint, the connection or the channel has ended.
+	ErrClosed = errors.New("channel: closed")
+	// ErrNotJoined: Push, Broadcast and the like were called in Join.
+	ErrNotJoined = errors.New("channel: not joined yet: push, broadcast and reply after Join has returned, for instance from HandleInfo after s.Send(msg) in Join")
+	// ErrPayload: a payload is neither a JSON object nor [Binary], or cannot be
+	// marshalled.
+	ErrPayload = errors.New("channel: payload must be a JSON object or channel.Binary")
+	// ErrTooLong: a topic is empty or over 255 bytes, or a name in a binary
+	// frame is over 255 bytes.
+	ErrTooLong = errors.New("channel: name too long")
+	// ErrTooLarge: a broadcast does not fit into one message of the bus. It was
+	// delivered on this replica.
+	ErrTooLarge = errors.New("channel: broadcast larger than the bus carries")
+	// ErrNoPresence: the endpoint was made without a presence.Tracker.
+	ErrNoPresence = errors.New("channel: endpoint has no presence tracker: set Config.Presence")
+	// ErrNoReplica: DirectBroadcast names another replica, but there is no bus.
+	ErrNoReplica = errors.New("channel: no bus to reach another replica")
+	// ErrMailboxFull: a channel did not keep up with its mail. It ends the
+	// channel, as a crash does.
+	ErrMailboxFull = errors.New("channel: mailbox full")
+	// ErrVersion: the client asked for a version of the protocol that is not
+	// spoken here. Connect returns it in a *ConnectError.
+	ErrVersion = errors.New("channel: unsupported protocol version")
+)
+
+// A ConnectError refuses a connection with an answer of its own. [Handler]'s
+// Connect returns one to choose it; any other error refuses with 403 and an
+// empty body.
+type ConnectError struct {
+	Status int    // HTTP status, 0 means 403
+	Body   string // text/plain
+	Err    error  // for the log, may be nil
+}
+
+func (e *ConnectError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("channel: connection refused with %d: %v", e.Status, e.Err)
+	}
+	return fmt.Sprintf("channel: connection refused with %d", e.Status)
+}
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// A CloseError tells a transport to close the connection.
+type CloseError struct {
+	Code   int    // one of the Close constants
+	Reason string // at most 123 bytes; the client sees it
+}
+
+func (e *CloseError) Error() string {
+	return fmt.Sprintf("channel: close %d: %s", e.Code, e.Reason)
+}
+
+// A Refusal is the error with which Join refuses a client. Response is what
+// the client's receive("error") gets.
+type Refusal struct {
+	Response any // nil means {}
+}
+
+func (e *Refusal) Error() string { return fmt.Sprintf("channel: join refused: %v", e.Response) }
+
+// Refuse is short for a Refusal that gives a reason.
+func Refuse(reason string) error {
+	return &Refusal{Response: map[string]string{"reason": reason}}
+}
