@@ -1,0 +1,95 @@
+package crdt
+
+import (
+	"iter"
+	"slices"
+	"sort"
+)
+
+// View is what one replica holds of another one's contribution: the owner's
+// state at exactly the number Seq. The zero value is the empty state at 0.
+type View[K comparable, V any] struct {
+	seq  uint64
+	live store[K, V]
+}
+
+// Seq is the owner's number at which this view stands.
+func (v *View[K, V]) Seq() uint64 { return v.seq }
+
+// Len is how many entries the view holds.
+func (v *View[K, V]) Len() int { return v.live.len() }
+
+// Get returns the entry named by dot.
+func (v *View[K, V]) Get(dot uint64) (Entry[K, V], bool) { return v.live.get(dot) }
+
+// All yields the entries, ascending by dot. The view must not be changed
+// meanwhile.
+func (v *View[K, V]) All() iter.Seq[Entry[K, V]] { return v.live.ascend(0) }
+
+// Apply merges a delta of this view's owner by the join rule of the package
+// documentation, and returns what changed. Changes is empty unless the outcome
+// is Applied.
+//
+// The cost is that of the delta and of the entries that it removes, times the
+// logarithm of the view's size.
+func (v *View[K, V]) Apply(d Delta[K, V]) (Changes[K, V], Outcome) {
+	switch {
+	case d.To <= v.seq:
+		return Changes[K, V]{}, Known
+	case d.From > v.seq:
+		return Changes[K, V]{}, Gap
+	}
+	var ch Changes[K, V]
+	// Covered and absent is removed. Nothing held is above v.seq.
+	if d.Base < v.seq {
+		var gone []uint64
+		for e := range v.live.ascend(d.Base) {
+			if e.Dot > d.To {
+				break
+			}
+			if !hasEntry(d.Adds, e.Dot) && !hasDot(d.Keep, e.Dot) {
+				gone = append(gone, e.Dot)
+			}
+		}
+		for _, dot := range gone {
+			e, _ := v.live.remove(dot)
+			ch.Removed = append(ch.Removed, e)
+		}
+	}
+	explicit := len(d.Rems) > 0
+	for _, dot := range d.Rems {
+		if e, ok := v.live.remove(dot); ok {
+			ch.Removed = append(ch.Removed, e)
+		}
+	}
+	if explicit {
+		slices.SortFunc(ch.Removed, byDot)
+	}
+	for _, e := range d.Adds {
+		if e.Dot > v.seq && e.Dot <= d.To && v.live.put(e) {
+			ch.Added = append(ch.Added, e)
+		}
+	}
+	v.seq = d.To
+	return ch, Applied
+}
+
+func byDot[K comparable, V any](a, b Entry[K, V]) int {
+	switch {
+	case a.Dot < b.Dot:
+		return -1
+	case a.Dot > b.Dot:
+		return 1
+	}
+	return 0
+}
+
+func hasEntry[K comparable, V any](list []Entry[K, V], dot uint64) bool {
+	i := sort.Search(len(list), func(j int) bool { return list[j].Dot >= dot })
+	return i < len(list) && list[i].Dot == dot
+}
+
+func hasDot(list []uint64, dot uint64) bool {
+	_, ok := slices.BinarySearch(list, dot)
+	return ok
+}
