@@ -1,0 +1,90 @@
+package membus
+
+import (
+	"slices"
+	"sync"
+)
+
+// Defaults of the [Option]s of [New], and what a message is charged in a queue
+// above its own bytes, so that empty messages are bounded too.
+const (
+	defaultMaxPayload = 1<<20 - 1 // what natsbus has with a server's defaults
+	defaultQueueBytes = 64 << 20
+	itemOverhead      = 96
+)
+
+// An Option changes a default of [New].
+type Option func(*Net)
+
+// MaxPayload is the most bytes one message may have; default 1 MiB less one
+// byte. Values below 1 are taken as 1.
+func MaxPayload(n int) Option { return func(net *Net) { net.maxPayload = max(n, 1) } }
+
+// QueueBytes bounds the queue of each lane of each bus, in bytes; default
+// 64 MiB. A message counts 96 bytes more than it has. Values below 1 are taken
+// as 1, with which every message is dropped.
+func QueueBytes(n int) Option { return func(net *Net) { net.queueBytes = max(n, 1) } }
+
+// Net connects the buses of one process. Make it with [New].
+type Net struct {
+	// static after New
+	maxPayload int
+	queueBytes int
+
+	mu sync.Mutex // held while a message is handed to all queues: one order for all
+	// guarded by mu
+	subs map[address][]*lane // in the order of subscribing; no empty lists
+}
+
+// An address is what one lane of all buses calls a destination.
+type address struct {
+	lane byte
+	dest string
+}
+
+// New returns a network without buses. It needs no shutdown of its own.
+func New(opts ...Option) *Net {
+	n := &Net{
+		maxPayload: defaultMaxPayload,
+		queueBytes: defaultQueueBytes,
+		subs:       make(map[address][]*lane),
+	}
+	for _, opt := range opts {
+		opt(n)
+	}
+	return n
+}
+
+// Bus attaches another replica. The bus is connected and has no lane open.
+func (n *Net) Bus() *Bus {
+	return &Bus{net: n, lanes: make(map[byte]*lane)}
+}
+
+// subscribe adds l to those that get what is sent to a. The caller holds mu and
+// has checked that l is not there.
+func (n *Net) subscribe(a address, l *lane) {
+	n.subs[a] = append(n.subs[a], l)
+}
+
+// unsubscribe takes l from those that get what is sent to a. The caller holds mu.
+func (n *Net) unsubscribe(a address, l *lane) {
+	rest := slices.DeleteFunc(n.subs[a], func(other *lane) bool { return other == l })
+	if len(rest) == 0 {
+		delete(n.subs, a)
+		return
+	}
+	n.subs[a] = rest
+}
+
+// send copies data to every connected subscriber of a, and tells whether there
+// was one. The caller holds mu.
+func (n *Net) send(a address, data []byte) (reached bool) {
+	for _, l := range n.subs[a] {
+		if l.bus.down {
+			continue
+		}
+		reached = true
+		l.queue.message(data)
+	}
+	return reached
+}
