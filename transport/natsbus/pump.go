@@ -1,0 +1,101 @@
+package natsbus
+
+import (
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+)
+
+// channelMessages is how many messages nats.go may have for the pump.
+const channelMessages = 1024
+
+// pump empties the channel that all subscriptions feed into the queues of the
+// lanes. It never waits for a lane, so the channel fills only when this
+// goroutine is kept from running.
+//
+// nats.go drops what does not fit into the channel. Its ErrSlowConsumer is not
+// what tells us: it comes once for each subject and not again before that
+// subject gets a message, so it may precede further drops that nothing follows.
+// But whatever is dropped, the channel is full then, and the next receive here
+// leaves it with at most one place free. From that receive on messages count
+// as missing, until the channel has been emptied, or much has been received:
+// then all lanes are told, once. Nothing dropped later can be taken for told.
+func (b *Bus) pump() {
+	defer close(b.pumped)
+	const patience = 16 * channelMessages
+	missing, since := false, 0
+	for {
+		select {
+		case <-b.quit:
+			return
+		case m := <-b.messages:
+			if !missing && len(b.messages) >= channelMessages-1 {
+				missing, since = true, 0
+				b.overruns.Add(1)
+				b.cfg.logger.Warn("natsbus: messages may have been dropped, this process is too slow", slog.Int("channel", channelMessages))
+			}
+			b.dispatch(m)
+			if !missing {
+				continue
+			}
+			if since++; len(b.messages) == 0 || since >= patience {
+				missing = false
+				b.eachLane(func(l *lane) { l.queue.missed() })
+			}
+		}
+	}
+}
+
+// dispatch gives a message to the lane it is for, if that is subscribed.
+func (b *Bus) dispatch(m *nats.Msg) {
+	if m.Sub == b.inboxSub {
+		b.answer(m)
+		return
+	}
+	if len(m.Data) == 0 {
+		return
+	}
+	b.mu.RLock()
+	var l *lane
+	if s := b.subjects[m.Subject]; s != nil {
+		l = s.lane(m.Data[0])
+	}
+	b.mu.RUnlock()
+	if l == nil {
+		return
+	}
+	b.received.Add(1)
+	// The slice has only its own bytes behind it: the callee may append.
+	if !l.queue.message(m.Data[1:len(m.Data):len(m.Data)]) {
+		b.warnDropped(l)
+	}
+}
+
+// answer takes what came on the inbox: the server's word that a request
+// reached nobody. Anything else is not ours.
+func (b *Bus) answer(m *nats.Msg) {
+	if len(m.Data) != 0 || m.Header.Get("Status") != "503" {
+		return
+	}
+	name, dest, ok := b.requests.take(m.Subject[len(b.inbox):])
+	if !ok {
+		return
+	}
+	b.mu.RLock()
+	l := b.lanes[name]
+	b.mu.RUnlock()
+	if l != nil && !l.queue.unreachable(dest) {
+		b.warnDropped(l)
+	}
+}
+
+// warnDropped logs the first drop before each "lost".
+func (b *Bus) warnDropped(l *lane) {
+	_, _, told := l.queue.counts()
+	if l.warned == told+1 {
+		return
+	}
+	l.warned = told + 1
+	b.cfg.logger.Warn("natsbus: messages dropped, the queue of a lane is full",
+		slog.String("lane", string(rune(l.name))), slog.Int("limit_bytes", b.cfg.queueBytes))
+}

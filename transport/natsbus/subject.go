@@ -1,0 +1,54 @@
+package natsbus
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// MaxDest is the most bytes a destination may have. Escaped it has at most
+// three times as many, well below the 4,096 bytes of a server's control line.
+const MaxDest = 600
+
+// ErrDest: a destination that is empty, longer than MaxDest bytes or not
+// UTF-8.
+var ErrDest = errors.New("natsbus: invalid destination")
+
+func checkDest(dest string) error {
+	switch {
+	case dest == "":
+		return fmt.Errorf("%w: empty", ErrDest)
+	case len(dest) > MaxDest:
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrDest, len(dest), MaxDest)
+	case !utf8.ValidString(dest):
+		return fmt.Errorf("%w: %q is not UTF-8", ErrDest, dest)
+	}
+	return nil
+}
+
+// appendToken appends dest as one token of a subject. Different destinations
+// give different tokens, as the escaping can be undone.
+func appendToken(b []byte, dest string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(dest) {
+		c := dest[i]
+		if !special(c) {
+			b = append(b, c)
+			continue
+		}
+		b = append(b, '%', hex[c>>4], hex[c&15])
+	}
+	return b
+}
+
+// special tells whether a byte must not stand in a token as it is: NATS splits
+// at white space and ".", "*" and ">" are wildcards, "%" is our escape, and
+// controls have no business in a server's log.
+func special(c byte) bool {
+	switch c {
+	case '.', '*', '>', '%', 0x7f:
+		return true
+	default:
+		return c <= ' '
+	}
+}
