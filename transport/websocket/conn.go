@@ -1,0 +1,355 @@
+package websocket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	gorilla "github.com/gorilla/websocket"
+
+	"github.com/rollcall-go/rollcall/channel"
+)
+
+// A conn is one WebSocket connection: the [channel.Link] of its session.
+//
+// Its reader, the goroutine that runs serve, owns the connection: it starts
+// with the connection, waits for the outbox's writer, and is the last to leave.
+type conn struct {
+	// Static after creation.
+	t       *Transport
+	ws      *gorilla.Conn
+	raw     net.Conn
+	session session
+
+	// Of their own.
+	wire wire
+	out  outbox
+
+	// Owned by the reader.
+	ended bool // the session was told
+}
+
+var _ channel.Link = (*conn)(nil)
+
+// Send implements channel.Link.
+func (c *conn) Send(f *channel.Frame) { c.out.send(f) }
+
+// Close implements channel.Link.
+func (c *conn) Close(code int, reason string) { c.out.close(code, reason) }
+
+// wrap makes the connection that gorilla gets of the one that was hijacked.
+func (c *conn) wrap(raw net.Conn) net.Conn {
+	c.raw = raw
+	c.wire.Conn = raw
+	c.wire.again = c.readAgain
+	c.wire.strayWrite = c.out.armNow
+	c.out.init(c, outboxBounds{
+		maxBytes:     c.t.options.OutboxBytes,
+		maxAge:       c.t.options.OutboxAge,
+		closeTimeout: c.t.options.CloseTimeout,
+	}, c.tellSlow)
+	return &c.wire
+}
+
+func (c *conn) tellSlow() { c.t.stats.slow.Add(1) }
+
+// serve is the reader.
+func (c *conn) serve() {
+	defer c.t.leave(c)
+	defer c.hangUp()
+	defer c.contain("reading")
+	c.ws.SetPingHandler(func(data string) error {
+		c.out.sendPong(data)
+		return nil
+	})
+	c.ws.SetCloseHandler(func(code int, _ string) error {
+		c.out.close(code, "") // the answer to a close is its echo
+		return nil
+	})
+	c.out.armRead(time.Now().Add(c.t.options.IdleTimeout))
+	c.session.Start(c)
+	c.read()
+}
+
+// read gives the client's messages to the session until the connection ends.
+// When we are closing it reads on, for the client's answer, and drops the rest.
+func (c *conn) read() {
+	for {
+		kind, r, err := c.ws.NextReader()
+		if err != nil {
+			c.readFailed(err)
+			return
+		}
+		if _, closing := c.out.notice(); closing {
+			continue // NextReader skips the message
+		}
+		data, err := readMessage(r, c.t.options.MaxFrame)
+		switch {
+		case errors.Is(err, errMessageTooBig):
+			c.out.close(channel.CloseTooBig, "message too big")
+		case err != nil:
+			c.readFailed(err)
+			return
+		case kind == gorilla.TextMessage && !utf8.Valid(data):
+			c.out.close(channel.CloseInvalidText, "text is not UTF-8")
+		default:
+			if refused := c.session.Receive(kind == gorilla.BinaryMessage, data); refused != nil {
+				c.out.close(refused.Code, refused.Reason)
+			}
+		}
+	}
+}
+
+// readFailed is called when gorilla will read no more: the client has closed,
+// the connection broke, or the client violated the protocol. gorilla has then
+// answered with 1002 itself, in place of what waited.
+func (c *conn) readFailed(err error) {
+	var closed *gorilla.CloseError
+	if errors.As(err, &closed) || c.wire.readErr != nil {
+		return
+	}
+	c.out.close(channel.CloseProtocol, "")
+	c.linger()
+}
+
+// linger waits, for as long as a close may take, until the client hangs up. A
+// socket that is closed while input waits resets the connection, and the client
+// might never see why.
+func (c *conn) linger() {
+	var buf [512]byte
+	for c.wire.readErr == nil {
+		c.wire.Read(buf[:])
+	}
+}
+
+// contain keeps a panic on this connection.
+func (c *conn) contain(doing string) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	c.logPanic(doing, p)
+	c.out.close(channel.CloseInternal, "internal error")
+	c.linger()
+}
+
+func (c *conn) logPanic(doing string, p any) {
+	c.t.options.Logger.Error("websocket: panic", "doing", doing, "panic", p, "stack", string(debug.Stack()))
+}
+
+// hangUp ends what is left of the connection and waits for the writer.
+func (c *conn) hangUp() {
+	defer c.contain("closing")
+	if c.wire.readErr == nil {
+		c.out.writer.Wait() // the client has closed: our answer goes out, within CloseTimeout
+	}
+	c.out.end()
+	c.raw.Close()
+	c.out.writer.Wait()
+	c.endSession()
+}
+
+// endSession tells the session, once, that nothing more will come or go. It is
+// not called by whoever closes: that may hold locks of the session.
+func (c *conn) endSession() {
+	if !c.ended {
+		c.ended = true
+		c.session.Closed(channel.ReasonClosed)
+	}
+}
+
+// readAgain is called by the reader when its deadline has passed: the client has
+// said nothing for some time, or the outbox was closed.
+func (c *conn) readAgain(since time.Time) (time.Time, bool) {
+	since, until, idle := idleUntil(since, time.Now(), c.t.options.IdleTimeout)
+	if idle && c.out.close(channel.CloseProtocol, "idle timeout") {
+		c.t.stats.idle.Add(1)
+	}
+	if c.out.armRead(until) {
+		return since, true
+	}
+	c.endSession()
+	notice, _ := c.out.notice()
+	if !time.Now().Before(notice.by) {
+		return since, false
+	}
+	c.raw.SetReadDeadline(notice.by)
+	return since, true
+}
+
+// stallTolerance is how late a timeout may be noticed before it is put down to
+// our own stall (a stopped process, a starved machine); stallGrace is what the
+// client then gets to be heard. Its data may be waiting in the socket.
+const (
+	stallTolerance = time.Second
+	stallGrace     = 5 * time.Second
+)
+
+// idleUntil tells at now, the read that began at since having timed out, whether
+// the client has been silent for too long, and until when to wait if not. It
+// returns since, moved when we stalled.
+func idleUntil(since, now time.Time, timeout time.Duration) (_, until time.Time, idle bool) {
+	until = since.Add(timeout)
+	if late := now.Sub(until); late > stallTolerance {
+		until = now.Add(min(stallGrace, timeout))
+		since = until.Add(-timeout)
+	}
+	return since, until, !now.Before(until)
+}
+
+// arm, wake, write, writeClose and abort implement port.
+
+func (c *conn) arm(deadline time.Time) { c.raw.SetWriteDeadline(deadline) }
+
+func (c *conn) armRead(deadline time.Time) { c.raw.SetReadDeadline(deadline) }
+
+func (c *conn) wake() { c.raw.SetReadDeadline(longAgo) }
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+func (c *conn) write(b *batch) (err error) {
+	defer c.containWrite(&err)
+	mode := wireCorked
+	if len(b.frames) == 1 && !b.pongDue && b.frames[0].Shared {
+		mode = wireDirect // gorilla writes a prepared frame at once and uncopied
+	}
+	c.wire.begin(mode)
+	err = c.writeAll(b)
+	if flushed := c.wire.end(); err == nil {
+		err = flushed
+	}
+	return ignoreCloseSent(err)
+}
+
+func (c *conn) writeAll(b *batch) error {
+	if b.pongDue {
+		if err := c.ws.WriteMessage(gorilla.PongMessage, b.pong); err != nil {
+			return err
+		}
+	}
+	for _, f := range b.frames {
+		if err := c.writeFrame(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conn) writeFrame(f *channel.Frame) error {
+	kind := gorilla.TextMessage
+	if f.Binary {
+		kind = gorilla.BinaryMessage
+	}
+	if !f.Shared {
+		return c.ws.WriteMessage(kind, f.Data)
+	}
+	prepared := f.Prepared(func() any {
+		message, err := gorilla.NewPreparedMessage(kind, f.Data)
+		if err != nil {
+			return err
+		}
+		return message
+	})
+	message, ok := prepared.(*gorilla.PreparedMessage)
+	if !ok {
+		return c.ws.WriteMessage(kind, f.Data)
+	}
+	return c.ws.WritePreparedMessage(message)
+}
+
+func (c *conn) writeClose(n closeNotice) (err error) {
+	defer c.containWrite(&err)
+	c.wire.begin(wireDirect)
+	err = c.ws.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(n.code, clipReason(n.reason)))
+	if ended := c.wire.end(); err == nil {
+		err = ended
+	}
+	return ignoreCloseSent(err)
+}
+
+// abort closes the socket itself: TLS would first try to say goodbye to a client
+// that may not be reading.
+func (c *conn) abort() {
+	if secured, ok := c.raw.(interface{ NetConn() net.Conn }); ok {
+		secured.NetConn().Close()
+	}
+	c.raw.Close()
+}
+
+var errPanic = errors.New("websocket: panic")
+
+// containWrite makes a failed write of a panic, which ends this connection.
+func (c *conn) containWrite(err *error) {
+	if p := recover(); p != nil {
+		c.logPanic("writing", p)
+		*err = errPanic
+	}
+}
+
+// ignoreCloseSent: after gorilla's own close frame nothing may follow.
+func ignoreCloseSent(err error) error {
+	if errors.Is(err, gorilla.ErrCloseSent) {
+		return nil
+	}
+	return err
+}
+
+// maxReason is the most bytes that a close frame has for its reason.
+const maxReason = 123
+
+// clipReason shortens a reason to what fits, at a character's edge.
+func clipReason(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	end := maxReason
+	for end > 0 && !utf8.RuneStart(reason[end]) {
+		end--
+	}
+	return reason[:end]
+}
+
+var errMessageTooBig = errors.New("websocket: message too big")
+
+// scratch holds the buffers that messages are read into.
+var scratch = sync.Pool{New: func() any {
+	buf := make([]byte, 0, 4<<10)
+	return &buf
+}}
+
+// keepScratch is the largest of them that is kept.
+const keepScratch = 64 << 10
+
+// readMessage reads one message of at most limit bytes, counted after
+// decompression. Memory grows with what has arrived, not with what a header
+// promises. The result is the caller's.
+func readMessage(r io.Reader, limit int) ([]byte, error) {
+	p := scratch.Get().(*[]byte)
+	defer func() {
+		if cap(*p) <= keepScratch {
+			scratch.Put(p)
+		}
+	}()
+	buf := (*p)[:0]
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		*p = buf
+		switch {
+		case len(buf) > limit:
+			return nil, errMessageTooBig
+		case err == io.EOF:
+			return append([]byte(nil), buf...), nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}

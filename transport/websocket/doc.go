@@ -1,0 +1,90 @@
+// Package websocket connects clients to package channel over WebSocket: the
+// handshake, the framing, the bounds and the end of a connection. What the
+// frames mean is package channel's business.
+//
+//	transport, err := websocket.New(endpoint, handler, websocket.Options{})
+//	mux.Handle("/socket/websocket", transport)
+//
+// phoenix.js is then given "/socket"; it appends "/websocket" and "?vsn=2.0.0".
+// A pattern with variables ("/ws/{user}/websocket") adds them to the params that
+// the handler's Connect gets.
+//
+// # Handshake
+//
+// A refused handshake gets one answer: 400 for what is no WebSocket handshake,
+// with a reason that names the header; 503 when there are too many connections
+// or the server shuts down; and 403, empty, for an origin, a subprotocol, a
+// protocol version or a client that is not let in. [channel.Handler]'s Connect
+// may choose another answer with a [channel.ConnectError].
+//
+// Which pages may connect is Options.CheckOrigin; the default lets in the pages
+// of the host that the request names, and programs that are no browsers. Behind
+// a proxy that rewrites the Host header, list the origins with [Origins].
+//
+// phoenix.js can carry an auth token in Sec-WebSocket-Protocol, where it does not
+// show in the logs of proxies. It is taken out and given to Connect as
+// Info.AuthToken.
+//
+// # Messages in
+//
+// Each connection has one goroutine, its reader, which calls the session with
+// one message at a time. Messages are bounded by Options.MaxFrame (1009), and
+// text must be UTF-8 (1007). A ping is answered with a pong; of several that
+// wait for their answer, the last is answered. A client that sends nothing for
+// Options.IdleTimeout is closed with 1002. Any byte counts, so a client that
+// keeps sending parts of a message is bounded by MaxFrame and MaxConnections
+// only.
+//
+// # Messages out
+//
+// Sending never waits. What is sent is queued in the connection's outbox, and
+// all that waits goes out in one write (up to 64 KiB of small frames; larger
+// frames are written by themselves, uncopied). The frame of a broadcast is
+// framed, and compressed, once for all connections.
+//
+// A client that does not read fast enough costs others nothing and is closed:
+// with 1013 ("try again later") when more than Options.OutboxBytes would wait,
+// and by cutting the connection, which it sees as 1006, when a write has been
+// stuck for Options.OutboxAge, since no close frame could reach it then. 1013,
+// because the cause is passing and lies with this one client: clients come back
+// after it, as they do after any code but 1000, and unlike 1012 it does not look
+// like a deploy. [Stats] counts both as slow.
+//
+// # Close codes
+//
+//	1001, 1011, 1012   as package channel asks
+//	1002               silent for too long, or a violation of RFC 6455
+//	1007, 1009         text that is not UTF-8, a message above MaxFrame
+//	1011               also: a panic; the connection ends, no other is disturbed
+//	1012               Transport.Close
+//	1013               too slow
+//
+// 1000 is never chosen here: some clients stay away after it. A client's own
+// close is answered with the code it gave.
+//
+// # What a connection costs
+//
+// Idle: the reader's stack, a read buffer of 512 bytes, and under 1 KiB of state.
+// There is no writer goroutine, timer or write buffer while nothing is written:
+// the writer starts with the first frame that finds none and ends when nothing
+// waits, and all buffers are pooled. The goroutine and the memory that net/http
+// used for the handshake are released before the first message.
+//
+// # Shutdown
+//
+// Every goroutine is waited for: a writer by its reader, the readers by
+// [Transport.Close]. A connection that is closed, by whomever, is gone after
+// Options.CloseTimeout: until then what waits is written, then the close frame,
+// and the client's answer is awaited. A program ends in this order:
+//
+//	endpoint.Drain(ctx)   // refuses new clients, closes all with 1012, in batches
+//	transport.Close(ctx)  // waits until every connection is gone
+//	server.Shutdown(ctx)  // net/http does not know of upgraded connections
+//	endpoint.Close(ctx)
+//
+// # Concurrency
+//
+// All exported methods may be called concurrently, and so may the
+// [channel.Link] that sessions get, whose methods never block and never call
+// into the session.
+package websocket

@@ -1,0 +1,124 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Options says how connections are accepted and what they may cost. The zero
+// value serves well; New copies it.
+type Options struct {
+	// CheckOrigin decides which web pages may connect. Zero: those whose host is
+	// the host of the request.
+	CheckOrigin OriginCheck
+
+	// Subprotocols, in order of preference: the first that the client offers is
+	// answered, and a client that offers only others is refused. A client that
+	// offers none is accepted. Nil: "phoenix" is answered where it is offered and
+	// nobody is refused. A list should contain "phoenix" if phoenix.js is to send
+	// auth tokens.
+	Subprotocols []string
+
+	// MaxConnections is the most connections at a time, those whose handshake is
+	// under way included; further ones are refused with 503. Zero: nine tenths
+	// of the files the process may have open. Where that is unknown, 10,000.
+	MaxConnections int
+
+	// MaxFrame is the most bytes of one message from a client, after
+	// decompression; a larger one closes the connection with 1009. Zero: 1 MiB.
+	MaxFrame int
+
+	// IdleTimeout is how long a client may send nothing, not even a ping, before
+	// its connection is closed with 1002. What it is sent does not count.
+	// Clients heartbeat every 25 or 30 s. Shorter frees the presences of clients
+	// that vanished without a word sooner, and cuts off more that are only slow.
+	// Zero: 60 s.
+	IdleTimeout time.Duration
+
+	// OutboxBytes is the most bytes that may wait for one client, besides as
+	// many that are being written; a single frame may be larger. A client that
+	// would need more is closed with 1013. Zero: 1 MiB.
+	OutboxBytes int
+
+	// OutboxAge is how long a frame may take from Send until the socket has it
+	// (up to a quarter longer is tolerated); then the connection is cut. Zero:
+	// 10 s.
+	OutboxAge time.Duration
+
+	// CloseTimeout is how long a connection lasts at most after it was closed:
+	// for what waits, the close frame, and the client's answer to it. Zero: 5 s.
+	CloseTimeout time.Duration
+
+	// Compress offers permessage-deflate (without context takeover) to clients
+	// that ask for it. It costs CPU for every frame that is not shared, and some
+	// hundred KiB for each that is being written.
+	Compress bool
+
+	// Logger gets refused handshakes and contained panics; never tokens or
+	// parameters. Nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Defaults of Options.
+const (
+	defaultMaxFrame       = 1 << 20
+	defaultIdleTimeout    = 60 * time.Second
+	defaultOutboxBytes    = 1 << 20
+	defaultOutboxAge      = 10 * time.Second
+	defaultCloseTimeout   = 5 * time.Second
+	defaultMaxConnections = 10_000
+)
+
+// prepare returns the options with their defaults, or all their faults at once.
+func (o Options) prepare() (Options, error) {
+	var faults []error
+	if err := o.CheckOrigin.faults; err != nil {
+		faults = append(faults, fmt.Errorf("CheckOrigin: %w", err))
+	}
+	if o.Subprotocols != nil && len(o.Subprotocols) == 0 {
+		faults = append(faults, errors.New("Subprotocols: empty but not nil: no client that offers one could connect"))
+	}
+	for i, p := range o.Subprotocols {
+		if !isToken(p) {
+			faults = append(faults, fmt.Errorf("Subprotocols[%d]: %q is not a token", i, p))
+		}
+	}
+	o.Subprotocols = slices.Clone(o.Subprotocols)
+
+	positive(&faults, "MaxConnections", &o.MaxConnections, 0)
+	positive(&faults, "MaxFrame", &o.MaxFrame, defaultMaxFrame)
+	positive(&faults, "IdleTimeout", &o.IdleTimeout, defaultIdleTimeout)
+	positive(&faults, "OutboxBytes", &o.OutboxBytes, defaultOutboxBytes)
+	positive(&faults, "OutboxAge", &o.OutboxAge, defaultOutboxAge)
+	positive(&faults, "CloseTimeout", &o.CloseTimeout, defaultCloseTimeout)
+	if o.MaxConnections == 0 {
+		o.MaxConnections = defaultMaxConnections
+		if files, ok := openFileLimit(); ok {
+			o.MaxConnections = connectionsFor(files)
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, errors.Join(faults...)
+}
+
+// positive sets the default of an option that is zero and finds fault with one
+// that is negative.
+func positive[T int | time.Duration](faults *[]error, name string, value *T, zero T) {
+	switch {
+	case *value < 0:
+		*faults = append(*faults, fmt.Errorf("%s: %v is negative", name, *value))
+	case *value == 0:
+		*value = zero
+	}
+}
+
+// connectionsFor leaves a tenth of the open files to everything else.
+func connectionsFor(files uint64) int {
+	const most = 10_000_000 // also where the limit is "unlimited"
+	return int(max(1, min(files, most)/10*9))
+}

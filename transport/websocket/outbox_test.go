@@ -1,0 +1,355 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel"
+)
+
+// A fakePort records what an outbox does. While held, writes wait, until they
+// are let go or their deadline comes.
+type fakePort struct {
+	mu        sync.Mutex
+	changed   *sync.Cond
+	held      bool
+	fail      error
+	deadline  time.Time
+	batches   []string // frames joined by space, a pong in front
+	closed    *closeNotice
+	armings   int
+	wakes     int
+	aborts    int
+	unlockers []*time.Timer
+}
+
+func newPort() *fakePort {
+	p := &fakePort{}
+	p.changed = sync.NewCond(&p.mu)
+	return p
+}
+
+func (p *fakePort) arm(deadline time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deadline = deadline
+	p.armings++
+	p.unlockers = append(p.unlockers, time.AfterFunc(time.Until(deadline), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.changed.Broadcast()
+	}))
+}
+
+func (p *fakePort) armRead(time.Time) {}
+func (p *fakePort) wake()             { p.wakes++ }
+
+func (p *fakePort) write(b *batch) error {
+	var parts []string
+	if b.pongDue {
+		parts = append(parts, "pong:"+string(b.pong))
+	}
+	for _, f := range b.frames {
+		parts = append(parts, string(f.Data))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.wait(); err != nil {
+		return err
+	}
+	p.batches = append(p.batches, strings.Join(parts, " "))
+	return p.fail
+}
+
+func (p *fakePort) writeClose(n closeNotice) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.wait(); err != nil {
+		return err
+	}
+	p.closed = &n
+	return p.fail
+}
+
+// wait is called with mu held.
+func (p *fakePort) wait() error {
+	for {
+		if !time.Now().Before(p.deadline) {
+			return os.ErrDeadlineExceeded
+		}
+		if !p.held {
+			return nil
+		}
+		p.changed.Wait()
+	}
+}
+
+func (p *fakePort) abort() { p.aborts++ }
+
+func (p *fakePort) hold(held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = held
+	p.changed.Broadcast()
+}
+
+func (p *fakePort) stop() {
+	for _, timer := range p.unlockers {
+		timer.Stop()
+	}
+}
+
+type testOutbox struct {
+	outbox
+	port *fakePort
+	slow atomic.Int32
+}
+
+func newTestOutbox(maxBytes int) *testOutbox {
+	o := &testOutbox{port: newPort()}
+	o.init(o.port, outboxBounds{maxBytes: maxBytes, maxAge: 10 * time.Second, closeTimeout: 5 * time.Second}, func() { o.slow.Add(1) })
+	return o
+}
+
+func TestWhatWaitsGoesOutTogetherAndInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(1 << 20)
+		o.port.hold(true)
+		o.send(text("1"))
+		synctest.Wait() // the writer has taken it
+		for i := 2; i <= 6; i++ {
+			o.send(text(fmt.Sprint(i)))
+		}
+		o.sendPong("a")
+		o.sendPong("b")
+		o.port.hold(false)
+		synctest.Wait()
+		require.Equal(t, []string{"1", "pong:b 2 3 4 5 6"}, o.port.batches)
+		o.send(text("7"))
+		synctest.Wait()
+		require.Equal(t, "7", o.port.batches[2])
+		o.sendPong("")
+		synctest.Wait()
+		require.Equal(t, "pong:", o.port.batches[3])
+		o.port.stop()
+	})
+}
+
+func TestNothingOfAnIdleOutboxRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(1 << 20)
+		for range 3 {
+			o.send(text("x"))
+			synctest.Wait()
+			o.writer.Wait() // returns: the writer has ended
+			require.False(t, o.writing)
+			require.Nil(t, o.queue)
+		}
+		o.port.stop()
+	})
+}
+
+func TestOutboxOverItsBytesClosesWith1013(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(3 * (10 + frameHeader))
+		o.port.hold(true)
+		o.send(text("in flight."))
+		synctest.Wait()
+		for range 3 {
+			o.send(text("0123456789"))
+		}
+		require.Zero(t, o.slow.Load(), "the bound itself is allowed")
+		o.send(text(""))
+		require.EqualValues(t, 1, o.slow.Load())
+		require.Equal(t, 1, o.port.wakes)
+		require.Nil(t, o.queue, "what waits is dropped")
+		o.send(text("dropped"))
+		o.sendPong("dropped")
+		require.False(t, o.close(1012, "later"), "the first close counts")
+		o.port.hold(false)
+		o.writer.Wait()
+		require.Equal(t, []string{"in flight."}, o.port.batches)
+		require.Equal(t, channel.CloseTryLater, o.port.closed.code)
+		require.EqualValues(t, 1, o.slow.Load())
+		require.Zero(t, o.port.aborts)
+		o.port.stop()
+	})
+}
+
+func TestOneFrameMayBeLargerThanTheOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(100)
+		o.port.hold(true)
+		large := strings.Repeat("x", 1000)
+		o.send(text(large)) // in flight
+		synctest.Wait()
+		o.send(text(large)) // waits
+		require.Zero(t, o.slow.Load())
+		o.send(text("y"))
+		require.EqualValues(t, 1, o.slow.Load())
+		o.port.hold(false)
+		o.writer.Wait()
+		require.Equal(t, []string{large}, o.port.batches)
+		o.port.stop()
+	})
+}
+
+func TestWriteStuckForTheAgeEndsTheOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(1 << 20)
+		o.port.hold(true)
+		begin := time.Now()
+		o.send(text("stuck"))
+		synctest.Wait()
+		time.Sleep(9 * time.Second)
+		o.send(text("waits behind it"))
+		o.writer.Wait()
+		took := time.Since(begin)
+		require.GreaterOrEqual(t, took, 10*time.Second)
+		require.LessOrEqual(t, took, 12500*time.Millisecond)
+		require.EqualValues(t, 1, o.slow.Load())
+		require.Equal(t, 1, o.port.aborts)
+		require.Equal(t, outboxEnded, o.state)
+		require.Nil(t, o.queue)
+		require.Nil(t, o.port.closed)
+		o.port.stop()
+	})
+}
+
+// A frame's age counts from its send, so what waited behind a slow write has
+// less time for its own.
+func TestAgeCountsFromTheSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(1 << 20)
+		o.port.hold(true)
+		o.send(text("first"))
+		synctest.Wait()
+		time.Sleep(time.Second)
+		sent := time.Now()
+		o.send(text("second"))
+		time.Sleep(8 * time.Second)
+		o.port.hold(false)
+		synctest.Wait() // both are written
+		require.Len(t, o.port.batches, 2)
+		require.LessOrEqual(t, o.port.deadline.Sub(sent), 12500*time.Millisecond)
+		o.port.stop()
+	})
+}
+
+func TestDeadlineIsSetSeldomAndNeverStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(1 << 20)
+		for range 1000 { // 10 s at 100 frames a second
+			o.send(text("x"))
+			synctest.Wait()
+			require.Greater(t, time.Until(o.port.deadline), 9900*time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
+		}
+		require.LessOrEqual(t, o.port.armings, 5)
+		require.Len(t, o.port.batches, 1000)
+		time.Sleep(time.Hour) // the deadline has passed, with nothing to write
+		o.send(text("x"))
+		synctest.Wait()
+		require.Len(t, o.port.batches, 1001)
+		require.Zero(t, o.port.aborts)
+		o.port.stop()
+	})
+}
+
+func TestCloseWritesWhatWaitsThenTheCloseFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(1 << 20)
+		o.port.hold(true)
+		o.send(text("1"))
+		synctest.Wait()
+		o.send(text("2"))
+		require.True(t, o.close(1012, "drain"))
+		o.send(text("too late"))
+		require.False(t, o.close(1001, "second"))
+		o.port.hold(false)
+		o.writer.Wait()
+		require.Equal(t, []string{"1", "2"}, o.port.batches)
+		require.Equal(t, 1012, o.port.closed.code)
+		require.Equal(t, "drain", o.port.closed.reason)
+		require.Equal(t, 1, o.port.wakes)
+		require.Zero(t, o.port.aborts)
+		require.Zero(t, o.slow.Load())
+		o.port.stop()
+	})
+}
+
+func TestCloseOfAStuckOutboxIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(1 << 20)
+		o.port.hold(true)
+		o.send(text("stuck"))
+		synctest.Wait()
+		begin := time.Now()
+		o.close(1012, "drain")
+		o.writer.Wait()
+		require.Equal(t, 5*time.Second, time.Since(begin))
+		require.Equal(t, 1, o.port.aborts)
+		require.Zero(t, o.slow.Load(), "a client is not slow because we close")
+		o.port.stop()
+	})
+}
+
+func TestFailedWriteEndsTheOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newTestOutbox(1 << 20)
+		o.port.fail = errors.New("broken pipe")
+		o.send(text("1"))
+		o.writer.Wait()
+		require.Equal(t, 1, o.port.aborts)
+		require.Zero(t, o.slow.Load())
+		o.send(text("2"))
+		o.sendPong("x")
+		require.False(t, o.close(1012, ""))
+		require.False(t, o.armRead(time.Now()))
+		synctest.Wait()
+		require.Len(t, o.port.batches, 1)
+		o.port.stop()
+	})
+}
+
+// Frames of several senders arrive all, each sender's in order, whatever the
+// writer does between.
+func TestConcurrentSendersKeepTheirOrder(t *testing.T) {
+	o := newTestOutbox(1 << 20)
+	const senders, each = 8, 2000
+	var group sync.WaitGroup
+	for s := range senders {
+		group.Go(func() {
+			for i := range each {
+				o.send(text(fmt.Sprintf("%d:%d", s, i)))
+			}
+		})
+	}
+	group.Wait()
+	o.close(1012, "")
+	o.writer.Wait()
+	next := make([]int, senders)
+	for _, b := range o.port.batches {
+		for _, f := range strings.Fields(b) {
+			var s, i int
+			_, err := fmt.Sscanf(f, "%d:%d", &s, &i)
+			require.NoError(t, err)
+			require.Equal(t, next[s], i)
+			next[s]++
+		}
+	}
+	for _, n := range next {
+		require.Equal(t, each, n)
+	}
+	require.NotNil(t, o.port.closed)
+	o.port.stop()
+}

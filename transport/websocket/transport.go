@@ -1,0 +1,353 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+
+	"github.com/rollcall-go/rollcall/channel"
+)
+
+// A Transport serves one handler's connections over WebSocket. It is an
+// http.Handler; all its methods may be called concurrently.
+type Transport struct {
+	// Static after New.
+	connect  func(context.Context, channel.ConnectInfo) (session, error)
+	options  Options
+	upgrader gorilla.Upgrader
+
+	stats counters
+
+	mu sync.Mutex
+	// Guarded by mu.
+	slots   int                // connections and handshakes under way
+	conns   map[*conn]struct{} // those that are served
+	closing bool
+	empty   chan struct{} // closed when closing and slots is 0; nil until Close waits
+}
+
+// A session is what a connection serves: a *channel.Conn.
+type session interface {
+	Start(channel.Link)
+	Receive(binary bool, data []byte) *channel.CloseError
+	Closed(channel.Reason)
+}
+
+type counters struct {
+	accepted, refused, slow, idle atomic.Uint64
+}
+
+// Stats counts what a Transport has done.
+type Stats struct {
+	Connections int    // open now, handshakes under way included
+	Accepted    uint64 // handshakes that became connections
+	Refused     uint64 // handshakes that did not, for whatever reason
+	Slow        uint64 // connections ended because their client did not keep up
+	Idle        uint64 // connections closed because their client was silent
+}
+
+var (
+	errFull    = errors.New("too many connections")
+	errClosing = errors.New("the server is shutting down")
+)
+
+// The buffers that gorilla builds frames in are shared by all connections; one
+// is in use only while a frame that is not shared is written.
+var writeBuffers sync.Pool
+
+// readBuffer and writeBuffer are sizes in bytes. An idle connection holds a read
+// buffer; larger messages are read past it.
+const (
+	readBuffer  = 512
+	writeBuffer = 1024
+)
+
+// New returns the transport of a handler, to be mounted where its clients look
+// for it: phoenix.js appends "/websocket" to the path that its user gives. The
+// same handler may be given to several transports with different options. The
+// error names every fault of the options.
+func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) (*Transport, error) {
+	var faults []error
+	if endpoint == nil {
+		faults = append(faults, errors.New("endpoint is nil"))
+	}
+	if handler == nil {
+		faults = append(faults, errors.New("handler is nil"))
+	}
+	options, err := options.prepare()
+	if err := errors.Join(append(faults, err)...); err != nil {
+		return nil, fmt.Errorf("websocket: %w", err)
+	}
+	return newTransport(func(ctx context.Context, info channel.ConnectInfo) (session, error) {
+		c, err := endpoint.Connect(ctx, handler, info)
+		if err != nil {
+			return nil, err // not c, which would be a session that is not nil
+		}
+		return c, nil
+	}, options), nil
+}
+
+// newTransport takes prepared options.
+func newTransport(connect func(context.Context, channel.ConnectInfo) (session, error), options Options) *Transport {
+	return &Transport{
+		connect: connect,
+		options: options,
+		upgrader: gorilla.Upgrader{
+			ReadBufferSize:    readBuffer,
+			WriteBufferSize:   writeBuffer,
+			WriteBufferPool:   &writeBuffers,
+			EnableCompression: options.Compress,
+			// checkUpgrade has found everything that gorilla would answer.
+			CheckOrigin: func(*http.Request) bool { return true },
+			Error:       func(http.ResponseWriter, *http.Request, int, error) {},
+		},
+		conns: make(map[*conn]struct{}),
+	}
+}
+
+// ServeHTTP makes a connection of a WebSocket handshake, or refuses it with one
+// answer. It returns when the handshake is done; the connection is served by a
+// goroutine of its own, so that net/http's memory for the request is freed.
+//
+// The checks come in the order of row B012 of the contract: method (400), room
+// for one more (503), origin (403), auth token and subprotocol (403), the
+// handler's Connect (403, or what its *channel.ConnectError says), and the
+// headers of the upgrade (400). Connect thus runs for a request whose upgrade
+// then fails.
+func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		t.refuse(w, http.StatusBadRequest, "")
+		return
+	}
+	if err := t.enter(); err != nil {
+		t.refuse(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	c := &conn{t: t}
+	served := false
+	defer func() {
+		if !served {
+			t.leave(c)
+		}
+	}()
+	if !t.handshake(c, w, r) {
+		return
+	}
+	served = true
+	t.stats.accepted.Add(1)
+	if closing := t.join(c); closing {
+		c.Close(channel.CloseRestart, restartReason)
+	}
+	go c.serve() // c holds the slot: Close waits for it
+}
+
+// handshake upgrades the request or refuses it.
+func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) bool {
+	if !t.options.CheckOrigin.Allows(r) {
+		t.options.Logger.Warn("websocket: origin refused", "origin", r.Header["Origin"], "host", r.Host, "remote", r.RemoteAddr)
+		t.refuse(w, http.StatusForbidden, "")
+		return false
+	}
+	offered, token, err := parseProtocols(r.Header)
+	var protocol string
+	if err == nil {
+		protocol, err = chooseProtocol(t.options.Subprotocols, offered)
+	}
+	if err != nil {
+		t.options.Logger.Warn("websocket: subprotocol refused", "error", err, "remote", r.RemoteAddr)
+		t.refuse(w, http.StatusForbidden, "")
+		return false
+	}
+	session, err := t.callConnect(r, connectInfo(r, token))
+	if err != nil {
+		status, body := refusal(err)
+		t.refuse(w, status, body)
+		return false
+	}
+	c.session = session
+	if err := checkUpgrade(r); err != nil {
+		session.Closed(channel.ReasonClosed)
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		t.refuse(w, http.StatusBadRequest, err.Error())
+		return false
+	}
+	if err := t.upgrade(c, w, r, protocol); err != nil {
+		session.Closed(channel.ReasonClosed)
+		return false
+	}
+	return true
+}
+
+// upgrade takes the connection over from net/http. When it fails it has
+// answered where an answer was possible.
+func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, protocol string) error {
+	var header http.Header
+	if protocol != "" {
+		header = http.Header{"Sec-Websocket-Protocol": {protocol}}
+	}
+	h := &hijacker{ResponseWriter: w, wrap: c.wrap}
+	ws, err := t.upgrader.Upgrade(h, r, header)
+	if err == nil {
+		c.ws = ws
+		return nil
+	}
+	if c.raw == nil {
+		t.options.Logger.Error("websocket: upgrade impossible", "error", err)
+		t.refuse(w, http.StatusInternalServerError, "this server cannot upgrade connections")
+	} else {
+		t.stats.refused.Add(1)
+		c.raw.Close()
+	}
+	return err
+}
+
+// callConnect asks the endpoint, and contains a panic of the application.
+func (t *Transport) callConnect(r *http.Request, info channel.ConnectInfo) (_ session, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.options.Logger.Error("websocket: panic", "doing", "connect", "panic", p, "stack", string(debug.Stack()))
+			err = &channel.ConnectError{Status: http.StatusInternalServerError}
+		}
+	}()
+	return t.connect(r.Context(), info)
+}
+
+// refusal is the answer to a handshake that Connect refused (B006, B007).
+func refusal(err error) (status int, body string) {
+	var chosen *channel.ConnectError
+	if !errors.As(err, &chosen) {
+		return http.StatusForbidden, ""
+	}
+	// Below 200 net/http would still wait for the answer; above 999 it panics.
+	if chosen.Status < 200 || chosen.Status > 999 {
+		return http.StatusForbidden, chosen.Body
+	}
+	return chosen.Status, chosen.Body
+}
+
+// refuse writes the one answer to a refused handshake.
+func (t *Transport) refuse(w http.ResponseWriter, status int, body string) {
+	t.stats.refused.Add(1)
+	if body != "" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+	}
+	w.WriteHeader(status)
+	io.WriteString(w, body) // whoever does not wait for the answer gets none
+}
+
+// enter takes a slot for a handshake.
+func (t *Transport) enter() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closing:
+		return errClosing
+	case t.slots >= t.options.MaxConnections:
+		return errFull
+	}
+	t.slots++
+	return nil
+}
+
+// join makes the handshake's slot that of a connection. Close reaches it from
+// now on; one that was overtaken by Close is told.
+func (t *Transport) join(c *conn) (closing bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.conns[c] = struct{}{}
+	return t.closing
+}
+
+// leave gives the slot back. It is the last thing that a connection does.
+func (t *Transport) leave(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
+	t.slots--
+	if t.slots == 0 && t.empty != nil {
+		close(t.empty)
+		t.empty = nil
+	}
+}
+
+// restartReason is what clients are told at Close.
+const restartReason = "service restart"
+
+// Close refuses further handshakes with 503, closes every connection with 1012
+// (clients come back, to another replica), and waits until none is left, their
+// goroutines included; a handshake under way is waited for and then closed. A
+// connection takes at most CloseTimeout. When ctx ends first, the connections
+// are cut, and Close returns ctx's error once they are gone, or, should a
+// session or a Connect hold them up, CloseTimeout later.
+//
+// Close does not spread its work over time: call [channel.Endpoint.Drain]
+// before it, which does. It may be called more than once.
+func (t *Transport) Close(ctx context.Context) error {
+	conns, empty := t.startClose()
+	if empty == nil {
+		return nil
+	}
+	for _, c := range conns {
+		c.Close(channel.CloseRestart, restartReason)
+	}
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+	}
+	conns, empty = t.startClose()
+	if empty == nil {
+		return nil
+	}
+	for _, c := range conns {
+		c.abort()
+	}
+	last := time.NewTimer(t.options.CloseTimeout)
+	defer last.Stop()
+	select {
+	case <-empty:
+		return fmt.Errorf("websocket: close: %d connections cut: %w", len(conns), context.Cause(ctx))
+	case <-last.C:
+		return fmt.Errorf("websocket: close: %d connections remain: %w", t.Stats().Connections, context.Cause(ctx))
+	}
+}
+
+// startClose returns the connections there are, and a channel that is closed
+// when they and all handshakes are gone; nil when they are.
+func (t *Transport) startClose() ([]*conn, <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closing = true
+	if t.slots == 0 {
+		return nil, nil
+	}
+	if t.empty == nil {
+		t.empty = make(chan struct{})
+	}
+	return slices.Collect(maps.Keys(t.conns)), t.empty
+}
+
+// Stats returns what was counted so far.
+func (t *Transport) Stats() Stats {
+	t.mu.Lock()
+	slots := t.slots
+	t.mu.Unlock()
+	return Stats{
+		Connections: slots,
+		Accepted:    t.stats.accepted.Load(),
+		Refused:     t.stats.refused.Load(),
+		Slow:        t.stats.slow.Load(),
+		Idle:        t.stats.idle.Load(),
+	}
+}
