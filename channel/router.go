@@ -32,9 +32,10 @@ type Route struct {
 	// presence_state and presence_diff. It is called once for each state and
 	// each side of a diff, not once per client, and one call at a time for a
 	// topic. It must not change list or what it holds, and must keep the keys
-	// and the Refs. A Fetch that panics, or that is not done when ctx ends
-	// (Config.FetchTimeout), makes the clients see empty metas, never the
-	// unmasked ones; no later diff of that topic is sent before it returns.
+	// and the Refs. Where it panics the clients see empty metas, never those that
+	// it is there to mask. ctx ends after Config.FetchTimeout; a Fetch that does
+	// not return holds up the presence frames of its topic and route, and nothing
+	// else.
 	Fetch func(ctx context.Context, topic string, list []presence.Presence) []presence.Presence
 	// PushState sends presence_state after every join, without a call of
 	// [Socket.PushPresenceState].

@@ -1,0 +1,87 @@
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// Config is what an [Endpoint] is made of. The zero value of every field is
+// usable: an endpoint alone in its process, without presence.
+type Config struct {
+	// Name is this replica's name for DirectBroadcast. Default: the name of
+	// Presence, else none.
+	Name string
+	// Bus leads to the other replicas. Nil: there are none.
+	Bus Bus
+	// Presence is the tracker behind Socket.Track, presence_state and
+	// presence_diff. Nil: there is no presence. It is not closed with the
+	// endpoint: close it after.
+	Presence *presence.Tracker
+	// Logger gets what an operator should know. Nil: nothing is logged.
+	Logger *slog.Logger
+
+	// MaxChannels is how many channels one connection may have joined. Default
+	// 100; a client over it is answered "too many channels joined".
+	MaxChannels int
+	// JoinRate and JoinBurst bound the joins of one connection: so many a
+	// second, and so many at once after a pause. Default 50 and 100, which lets
+	// a client with MaxChannels channels rejoin them all at once.
+	JoinRate  float64
+	JoinBurst int
+	// MailboxSize and MailboxBytes bound what waits for one channel: pieces of
+	// mail (default 4096), and the bytes of the client's messages among them
+	// (default 4 MiB). A channel over them ends as if it had crashed. Plain
+	// subscribers have mailboxes of MailboxSize too, and lose broadcasts over it.
+	MailboxSize  int
+	MailboxBytes int
+	// DuplicateTimeout is how long a duplicate join waits for the old channel's
+	// callback to return before the new channel begins beside it. Default 5 s.
+	DuplicateTimeout time.Duration
+
+	// StateTimeout is how long presence_state waits for the topic to be
+	// complete. Default 500 ms.
+	StateTimeout time.Duration
+	// FetchTimeout is the deadline of a call of Route.Fetch. Default 2 s.
+	FetchTimeout time.Duration
+
+	// DrainBatch and DrainInterval: Drain closes so many connections (default
+	// 1000), then waits about so long (default 500 ms, and up to half of it more
+	// or less), so that clients do not all come back at once.
+	DrainBatch    int
+	DrainInterval time.Duration
+}
+
+// withDefaults fills in what is zero and names every fault.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Name == "" && c.Presence != nil {
+		c.Name = c.Presence.Name()
+	}
+	setDefault(&errs, "MaxChannels", &c.MaxChannels, 100)
+	setDefault(&errs, "JoinRate", &c.JoinRate, 50)
+	setDefault(&errs, "JoinBurst", &c.JoinBurst, 100)
+	setDefault(&errs, "MailboxSize", &c.MailboxSize, 4096)
+	setDefault(&errs, "MailboxBytes", &c.MailboxBytes, 4<<20)
+	setDefault(&errs, "DuplicateTimeout", &c.DuplicateTimeout, 5*time.Second)
+	setDefault(&errs, "StateTimeout", &c.StateTimeout, 500*time.Millisecond)
+	setDefault(&errs, "FetchTimeout", &c.FetchTimeout, 2*time.Second)
+	setDefault(&errs, "DrainBatch", &c.DrainBatch, 1000)
+	setDefault(&errs, "DrainInterval", &c.DrainInterval, 500*time.Millisecond)
+	return c, errors.Join(errs...)
+}
+
+func setDefault[T int | float64 | time.Duration](errs *[]error, name string, field *T, value T) {
+	switch {
+	case *field < 0 || *field != *field:
+		*errs = append(*errs, fmt.Errorf("channel: Config.%s is %v, must not be negative", name, *field))
+	case *field == 0:
+		*field = value
+	}
+}

@@ -1,0 +1,322 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// A Conn is one client's connection. A transport drives it: [Endpoint.Connect]
+// before the client is accepted, Start once it is, Receive for each frame, and
+// Closed when it is over, whoever ended it. The application sees it in
+// [Handler].Connect and as [Socket.Conn].
+type Conn struct {
+	// Params and Info are what the client connected with.
+	Params Params
+	Info   ConnectInfo
+
+	// static after Connect
+	endpoint *Endpoint
+	handler  *Handler
+	dialect  *dialect
+
+	// static after Start
+	link Link
+
+	// done is closed when the connection and all its channels have ended.
+	done chan struct{}
+
+	assignsMu sync.RWMutex
+	assigns   map[string]any
+
+	// mu orders what is decided, and what is sent because of it: it is held
+	// while frames go to the link. Locks taken under it are those of pub/sub's
+	// shards, of rooms and of mailboxes.
+	mu      sync.Mutex
+	id      string
+	idPlace *subscription
+	session *session
+	members map[uint64]*member
+	started bool
+	closed  bool
+}
+
+// Connect negotiates the protocol and asks the handler. It comes before the
+// transport accepts the client; nothing is registered yet. ctx is the
+// handler's. The error is always a *ConnectError.
+func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*Conn, error) {
+	began := time.Now()
+	if !info.At.IsZero() {
+		began = info.At
+	}
+	c, err := e.connect(ctx, h, info)
+	log := e.logger.With("transport", info.Transport, "remote", addrString(info), "duration", time.Since(began))
+	if err == nil {
+		log.Info("channel: connected", "vsn", c.Info.Vsn, "id", c.ID())
+		return c, nil
+	}
+	log.Warn("channel: refused connection", "error", err)
+	return nil, asRefusal(err)
+}
+
+// asRefusal makes a *ConnectError of what refused a connection (B006, B007).
+func asRefusal(err error) *ConnectError {
+	refusal := &ConnectError{Err: err}
+	if answer := (*ConnectError)(nil); errors.As(err, &answer) {
+		*refusal = *answer
+	}
+	if refusal.Status == 0 {
+		refusal.Status = statusForbidden
+	}
+	return refusal
+}
+
+// HTTP statuses; net/http is for the transports to import.
+const (
+	statusForbidden   = 403
+	statusInternal    = 500
+	statusUnavailable = 503
+)
+
+func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c *Conn, err error) {
+	if e.isDraining() {
+		return nil, &ConnectError{Status: statusUnavailable, Err: ErrClosed}
+	}
+	if err := h.check(); err != nil {
+		return nil, &ConnectError{Status: statusInternal, Err: err}
+	}
+	c = &Conn{
+		Params:   decodeParams(info.Params),
+		Info:     info,
+		endpoint: e,
+		handler:  h,
+		done:     make(chan struct{}),
+		assigns:  map[string]any{},
+		members:  map[uint64]*member{},
+	}
+	c.session = newSession(sessionLimits{
+		channels:  e.config.MaxChannels,
+		joinRate:  e.config.JoinRate,
+		joinBurst: e.config.JoinBurst,
+		topic:     MaxTopic,
+	}, h.route)
+
+	if c.Info.Vsn == "" {
+		switch vsn := c.Params["vsn"].(type) {
+		case nil:
+			c.Info.Vsn = defaultVsn
+		case string:
+			c.Info.Vsn = vsn
+		default: // vsn[]=2.0.0
+			return nil, fmt.Errorf("%w: vsn is not a string", ErrVersion)
+		}
+	}
+	if c.dialect, err = negotiate(c.Info.Vsn); err != nil {
+		return nil, err
+	}
+	if h.Connect == nil {
+		return c, nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			e.logPanic("Connect", v)
+			c, err = nil, fmt.Errorf("panic in Connect: %v", v)
+		}
+	}()
+	if err := h.Connect(ctx, c); err != nil {
+		return nil, err
+	}
+	if id := c.ID(); id != "" {
+		if err := checkTopic(id); err != nil {
+			return nil, fmt.Errorf("id: %w", err)
+		}
+	}
+	return c, nil
+}
+
+func addrString(info ConnectInfo) string {
+	if info.RemoteAddr == nil {
+		return ""
+	}
+	return info.RemoteAddr.String()
+}
+
+// Endpoint is the endpoint of the connection.
+func (c *Conn) Endpoint() *Endpoint { return c.endpoint }
+
+// Assign sets a value that all channels of the connection see. It may be called
+// at any time, by any goroutine.
+func (c *Conn) Assign(key string, value any) {
+	c.assignsMu.Lock()
+	defer c.assignsMu.Unlock()
+	c.assigns[key] = value
+}
+
+// Value is what was assigned, nil if nothing was.
+func (c *Conn) Value(key string) any {
+	c.assignsMu.RLock()
+	defer c.assignsMu.RUnlock()
+	return c.assigns[key]
+}
+
+// SetID names the connection: a broadcast of "disconnect" on the topic id
+// closes all connections with that id on all replicas (1001). Call it in
+// Connect; it has no effect once the connection has started. An id is a topic,
+// and has its limits.
+func (c *Conn) SetID(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.started {
+		c.id = id
+	}
+}
+
+// ID is what SetID set; empty is anonymous.
+func (c *Conn) ID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id
+}
+
+// Start begins the connection on link. The transport calls it once, before the
+// first Receive. On an endpoint that is draining it closes the link at once.
+func (c *Conn) Start(link Link) {
+	if !c.start(link) {
+		c.shutdown(CloseRestart, "restart", ReasonDraining)
+	}
+}
+
+func (c *Conn) start(link Link) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.link, c.started = link, true
+	if c.closed {
+		return true
+	}
+	if !c.endpoint.register(c) {
+		return false
+	}
+	if c.id == "" {
+		return true
+	}
+	var err error
+	if c.idPlace, err = c.endpoint.pubsub.subscribe(c.id, disconnector{c}); err != nil {
+		// It lives, but cannot be disconnected by its id.
+		c.endpoint.logger.Error("channel: subscribe to the connection's id", "id", c.id, "error", err)
+	}
+	return true
+}
+
+// disconnector is what a connection with an id subscribes (B112).
+type disconnector struct{ conn *Conn }
+
+func (d disconnector) deliver(b *dispatch) {
+	if b.Event == eventDisconnect {
+		d.conn.shutdown(CloseGoingAway, "disconnected", ReasonDisconnected)
+	}
+}
+
+// Receive handles one frame of the client. The transport's reader calls it, one
+// call at a time; data is not kept. A *CloseError tells the transport to close
+// the link with it. What is received after the connection ended is ignored.
+func (c *Conn) Receive(binary bool, data []byte) *CloseError {
+	if !binary && !utf8.Valid(data) {
+		return &CloseError{Code: CloseInvalidText, Reason: "text is not UTF-8"}
+	}
+	m, err := c.dialect.Decode(binary, data)
+	if err != nil {
+		c.endpoint.logger.Warn("channel: malformed frame", "remote", addrString(c.Info), "id", c.ID(), "error", err)
+		return &CloseError{Code: CloseInternal, Reason: "malformed frame"}
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.perform(c.session.receive(now, m))
+	}
+	return nil
+}
+
+// Closed tells that the transport's connection is over. Its channels end, each
+// after the messages that it already has. Closed returns at once, and may be
+// called more than once.
+func (c *Conn) Closed(reason Reason) { c.shutdown(0, "", reason) }
+
+// shutdown ends the connection: with a close frame, unless code is 0.
+func (c *Conn) shutdown(code int, text string, reason Reason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.session.close()
+	if c.link != nil && code != 0 {
+		c.link.Close(code, text)
+	}
+	if c.idPlace != nil {
+		c.endpoint.pubsub.unsubscribe(c.idPlace)
+	}
+	c.endpoint.unregister(c)
+	for _, id := range slices.Sorted(maps.Keys(c.members)) {
+		c.members[id].box.force(mailStop{reason})
+	}
+	if len(c.members) == 0 {
+		close(c.done)
+	}
+}
+
+// perform carries out what the session decided. c.mu is held.
+func (c *Conn) perform(acts []action) {
+	for _, a := range acts {
+		switch a.kind {
+		case actSend:
+			c.send(a.message)
+		case actJoin:
+			m := newMember(c, a)
+			c.members[a.id] = m
+			m.begin(c.members[a.after])
+		case actDeliver:
+			c.members[a.id].give(mailIn{a.message}, len(a.message.Payload.data)+len(a.message.Event))
+		case actLeave:
+			c.members[a.id].give(mailLeave{a.message}, 0)
+		case actStop:
+			c.members[a.id].box.force(mailStop{a.reason})
+		}
+	}
+}
+
+// send encodes and sends a message.
+func (c *Conn) send(m Message) {
+	f, err := c.dialect.Encode(m)
+	if err != nil { // nothing the session sends should come here
+		c.endpoint.logger.Error("channel: message not sent", "topic", m.Topic, "event", m.Event, "error", err)
+		return
+	}
+	c.link.Send(f)
+}
+
+// gone ends a channel's part in the connection, and lets its successor begin.
+func (c *Conn) gone(m *member) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session.gone(m.id)
+	delete(c.members, m.id)
+	if m.successor != nil {
+		m.successor.release()
+	}
+	if c.closed && len(c.members) == 0 {
+		close(c.done)
+	}
+}
+
+func (c *Conn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}

@@ -1,0 +1,275 @@
+package channel
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// An Endpoint is one replica's channel layer: its pub/sub, its presence and all
+// its connections. All methods may be called concurrently.
+type Endpoint struct {
+	// static after New
+	config   Config
+	logger   *slog.Logger
+	pubsub   *pubsub
+	rooms    *rooms // nil without presence
+	counters counters
+
+	// running counts what Close waits for: joined channels, and goroutines.
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	draining bool
+	closed   bool
+	conns    map[*Conn]struct{}
+	subs     map[*Subscription]struct{}
+}
+
+// New makes an endpoint. The error names every fault of the config.
+func New(cfg Config) (*Endpoint, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e := &Endpoint{
+		config: cfg,
+		logger: cfg.Logger,
+		conns:  map[*Conn]struct{}{},
+		subs:   map[*Subscription]struct{}{},
+	}
+	var self instance
+	_, _ = rand.Read(self[:]) // never fails
+	if e.pubsub, err = newPubsub(cfg.Bus, cfg.Name, self, cfg.Logger, &e.counters.garbage); err != nil {
+		return nil, err
+	}
+	if cfg.Presence != nil {
+		e.rooms = newRooms(e, trackerSource{cfg.Presence})
+	}
+	return e, nil
+}
+
+// Name is the replica's name, empty if it has none.
+func (e *Endpoint) Name() string { return e.config.Name }
+
+// Presence is the tracker of the config, or nil.
+func (e *Endpoint) Presence() *presence.Tracker { return e.config.Presence }
+
+// Broadcast gives an event to all subscribers of a topic on all replicas:
+// channels that joined it, and plain subscribers. Those of this replica have it
+// when Broadcast returns (in their outbox or mailbox); an ErrPayload or
+// ErrTooLong means that nobody got it, any other error is about the other
+// replicas. Broadcasts of one goroutine arrive in order.
+//
+// The payload must marshal to a JSON object, or be [Binary]; nil is {}.
+func (e *Endpoint) Broadcast(topic, event string, payload any) error {
+	return e.pubsub.broadcast(topic, event, payload, nil)
+}
+
+// BroadcastFrom is Broadcast to all but one subscriber of this replica.
+func (e *Endpoint) BroadcastFrom(from *Subscription, topic, event string, payload any) error {
+	return e.pubsub.broadcast(topic, event, payload, from)
+}
+
+// LocalBroadcast is Broadcast to the subscribers of this replica only.
+func (e *Endpoint) LocalBroadcast(topic, event string, payload any) error {
+	d, err := newDispatch(topic, event, payload, nil)
+	if err != nil {
+		return err
+	}
+	e.pubsub.local(d)
+	return nil
+}
+
+// DirectBroadcast is Broadcast to the subscribers of one replica only, which is
+// named; it may be this one. Nothing tells whether that replica is there.
+func (e *Endpoint) DirectBroadcast(replica, topic, event string, payload any) error {
+	return e.pubsub.direct(replica, topic, event, payload)
+}
+
+// Subscribe calls handle for each broadcast on a topic, one call at a time and
+// in order, on a goroutine that exists only while there is something to handle.
+// Subscribing twice delivers twice. A handler that does not keep up loses
+// broadcasts; see [Config.MailboxSize] and [Subscription.Dropped]. The
+// subscription ends with the endpoint.
+func (e *Endpoint) Subscribe(topic string, handle func(Broadcast)) (*Subscription, error) {
+	s := &Subscription{endpoint: e, topic: topic, handle: handle}
+	s.box.init(&e.running, e.config.MailboxSize, 1, false, s.call)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, fmt.Errorf("subscribe to %q: %w", topic, ErrClosed)
+	}
+	var err error
+	if s.place, err = e.pubsub.subscribe(topic, s); err != nil {
+		return nil, err
+	}
+	e.subs[s] = struct{}{}
+	return s, nil
+}
+
+func (e *Endpoint) forget(s *Subscription) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.subs, s)
+}
+
+// register adds a connection that begins; it says no while draining.
+func (e *Endpoint) register(c *Conn) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining {
+		return false
+	}
+	e.conns[c] = struct{}{}
+	e.counters.connections.Add(1)
+	return true
+}
+
+func (e *Endpoint) unregister(c *Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.conns[c]; ok {
+		delete(e.conns, c)
+		e.counters.connections.Add(-1)
+	}
+}
+
+func (e *Endpoint) isDraining() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.draining
+}
+
+// Drain refuses new connections, closes those there are with 1012 in batches
+// (see [Config.DrainBatch]), so that their clients come back elsewhere, and
+// waits until all their channels have terminated. Clients are sent no
+// phx_close: it would keep them from rejoining. When ctx ends, the connections
+// that are left are closed at once and ctx's error is returned.
+//
+// Broadcasts and plain subscriptions go on. Draining again waits for the same.
+func (e *Endpoint) Drain(ctx context.Context) error {
+	e.mu.Lock()
+	e.draining = true
+	conns := make([]*Conn, 0, len(e.conns))
+	for c := range e.conns {
+		conns = append(conns, c)
+	}
+	e.mu.Unlock()
+
+	for i, c := range conns {
+		if i > 0 && i%e.config.DrainBatch == 0 && ctx.Err() == nil {
+			wait := time.NewTimer(e.config.DrainInterval/2 + mathrand.N(e.config.DrainInterval))
+			select {
+			case <-wait.C:
+			case <-ctx.Done():
+				wait.Stop()
+			}
+		}
+		c.shutdown(CloseRestart, "restart", ReasonDraining)
+	}
+
+	for _, c := range conns {
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return fmt.Errorf("channel: drain: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Close drains, then ends the plain subscriptions and leaves the bus. After it
+// returned nil, no goroutine of the endpoint runs. When ctx ends first, Close
+// returns ctx's error; what still runs then are callbacks of the application
+// that have not returned.
+func (e *Endpoint) Close(ctx context.Context) error {
+	err := e.Drain(ctx)
+
+	e.mu.Lock()
+	first := !e.closed
+	e.closed = true
+	subs := e.subs
+	e.subs = map[*Subscription]struct{}{}
+	e.mu.Unlock()
+	for s := range subs {
+		s.end()
+	}
+	if first {
+		e.pubsub.close()
+	}
+	if err != nil {
+		return err
+	}
+
+	done := make(chan struct{})
+	go func() {
+		e.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("channel: close: %w", ctx.Err())
+	}
+}
+
+// after is time.AfterFunc for a function that Close waits for. It is called
+// while something holds running above zero.
+func (e *Endpoint) after(d time.Duration, f func()) (stop func() bool) {
+	e.running.Add(1)
+	timer := time.AfterFunc(d, func() {
+		defer e.running.Done()
+		f()
+	})
+	return func() bool {
+		if !timer.Stop() {
+			return false
+		}
+		e.running.Done()
+		return true
+	}
+}
+
+// logPanic logs a panic of the application's code.
+func (e *Endpoint) logPanic(where string, v any, attrs ...any) {
+	e.counters.panics.Add(1)
+	e.logger.Error("channel: panic in "+where, append(attrs, slog.Any("panic", v), slog.String("stack", string(debug.Stack())))...)
+}
+
+// Stats are counts of an endpoint, for metrics.
+type Stats struct {
+	Connections int64 // now
+	Channels    int64 // joined now
+
+	Panics           uint64 // in callbacks
+	MailboxOverflows uint64 // channels that ended because they did not keep up
+	Dropped          uint64 // broadcasts that plain subscribers lost
+	Garbage          uint64 // messages on the bus that could not be read
+}
+
+type counters struct {
+	connections, channels               atomic.Int64
+	panics, overflows, dropped, garbage atomic.Uint64
+}
+
+// Stats returns the counts.
+func (e *Endpoint) Stats() Stats {
+	return Stats{
+		Connections:      e.counters.connections.Load(),
+		Channels:         e.counters.channels.Load(),
+		Panics:           e.counters.panics.Load(),
+		MailboxOverflows: e.counters.overflows.Load(),
+		Dropped:          e.counters.dropped.Load(),
+		Garbage:          e.counters.garbage.Load(),
+	}
+}

@@ -1,0 +1,118 @@
+package channel
+
+import "sync"
+
+// mailbox hands mail to one handler, one piece at a time and in order, on a
+// goroutine that exists only while there is mail. Its zero value is unusable;
+// see init.
+type mailbox[T any] struct {
+	// static after init
+	handle   func(T)
+	group    *sync.WaitGroup // its owner holds it above zero until close
+	limit    int             // pieces of mail that wait
+	maxBytes int             // their size, as put says it
+
+	mu      sync.Mutex
+	queue   []queued[T]
+	bytes   int
+	held    bool // until release
+	running bool
+	closed  bool
+}
+
+type queued[T any] struct {
+	mail T
+	size int
+}
+
+// init readies the mailbox. A held one handles nothing before release.
+func (b *mailbox[T]) init(group *sync.WaitGroup, limit, maxBytes int, held bool, handle func(T)) {
+	b.group, b.limit, b.maxBytes, b.held, b.handle = group, limit, maxBytes, held, handle
+}
+
+// put adds mail of a size in bytes. It fails with ErrMailboxFull over the
+// limits, and with ErrClosed.
+func (b *mailbox[T]) put(mail T, size int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return ErrClosed
+	case len(b.queue) >= b.limit || b.bytes+size > b.maxBytes && len(b.queue) > 0:
+		return ErrMailboxFull
+	}
+	b.add(mail, size)
+	return nil
+}
+
+// force adds mail whatever waits: what there is little of, and must come.
+func (b *mailbox[T]) force(mail T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.add(mail, 0)
+	}
+}
+
+func (b *mailbox[T]) add(mail T, size int) {
+	b.queue = append(b.queue, queued[T]{mail, size})
+	b.bytes += size
+	b.start()
+}
+
+func (b *mailbox[T]) start() {
+	if !b.running && !b.held && len(b.queue) > 0 {
+		b.running = true
+		b.group.Go(b.run)
+	}
+}
+
+// release lets a held mailbox begin; it may be called more than once.
+func (b *mailbox[T]) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held = false
+	b.start()
+}
+
+// replace drops all mail that waits and puts last in its place, behind which
+// nothing comes any more.
+func (b *mailbox[T]) replace(last T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	b.queue, b.bytes = nil, 0
+	b.add(last, 0)
+	b.closed = true
+}
+
+// close refuses further mail and returns what waits, which is not handled.
+func (b *mailbox[T]) close() (rest []T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, q := range b.queue {
+		rest = append(rest, q.mail)
+	}
+	b.closed, b.queue, b.bytes = true, nil, 0
+	return rest
+}
+
+func (b *mailbox[T]) run() {
+	for {
+		b.mu.Lock()
+		if len(b.queue) == 0 {
+			// An idle mailbox keeps no memory but its own.
+			b.queue, b.running = nil, false
+			b.mu.Unlock()
+			return
+		}
+		next := b.queue[0]
+		b.queue[0] = queued[T]{}
+		b.queue = b.queue[1:]
+		b.bytes -= next.size
+		b.mu.Unlock()
+		b.handle(next.mail)
+	}
+}

@@ -1,0 +1,209 @@
+package channel
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// presenceSource is what the glue needs of a *presence.Tracker.
+type presenceSource interface {
+	session() presenceSession
+	// watch is [presence.Tracker.Watch].
+	watch(topic string, handle func(presence.Event)) (presenceWatch, error)
+}
+
+type presenceWatch interface {
+	Refresh()
+	Stop()
+}
+
+// presenceSession is what holds a channel's presences.
+type presenceSession interface {
+	Track(topic, key string, meta any) (ref string, err error)
+	Update(topic, key string, change presence.Change) (ref string, err error)
+	Untrack(topic, key string) error
+	Close()
+}
+
+type trackerSource struct{ tracker *presence.Tracker }
+
+func (t trackerSource) session() presenceSession { return t.tracker.NewSession() }
+
+func (t trackerSource) watch(topic string, handle func(presence.Event)) (presenceWatch, error) {
+	return t.tracker.Watch(topic, handle)
+}
+
+// rooms are the rooms of an endpoint. A topic has one, and one more for each
+// route with a Fetch of its own.
+type rooms struct {
+	endpoint *Endpoint
+	source   presenceSource
+
+	mu  sync.Mutex
+	all map[roomKey]*room
+}
+
+type roomKey struct {
+	topic string
+	route *Route // nil without Fetch
+}
+
+func newRooms(e *Endpoint, source presenceSource) *rooms {
+	return &rooms{endpoint: e, source: source, all: map[roomKey]*room{}}
+}
+
+// enter counts one more channel into its room. It costs nothing in the tracker
+// before somebody tracks or wants to see.
+func (rs *rooms) enter(topic string, route *Route) *room {
+	key := roomKey{topic: topic}
+	if route.Fetch != nil {
+		key.route = route
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r := rs.all[key]
+	if r == nil {
+		r = newRoom(rs, key, route)
+		rs.all[key] = r
+	}
+	r.inside++
+	return r
+}
+
+// leave counts a channel out that was removed from the room.
+func (rs *rooms) leave(r *room) {
+	rs.mu.Lock()
+	r.inside--
+	last := r.inside == 0
+	if last {
+		delete(rs.all, r.key)
+	}
+	rs.mu.Unlock()
+	if last {
+		r.end()
+	}
+}
+
+// encodeDiff makes presence_diff.
+func (r *room) encodeDiff(diff presence.Diff) *dispatch {
+	if r.fetch != nil {
+		diff.Joins, diff.Leaves = r.fetched(diff.Joins), r.fetched(diff.Leaves)
+	}
+	return &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceDiff, Payload: rawPayload(diff.JSON())}}
+}
+
+// fetchList makes the list that presence_state shows.
+func (r *room) fetchList(list *presence.List) *presence.List {
+	if r.fetch == nil {
+		return list
+	}
+	return &presence.List{Topic: list.Topic, Presences: r.fetched(list.Presences), Complete: list.Complete}
+}
+
+// fetched is what the route's Fetch makes of a list. Where it panics the metas
+// are emptied: clients stay in step with who is there, and what Fetch may be
+// there to mask does not get out.
+func (r *room) fetched(list []presence.Presence) (out []presence.Presence) {
+	if len(list) == 0 {
+		return list
+	}
+	e := r.rooms.endpoint
+	ctx, cancel := context.WithTimeout(context.Background(), e.config.FetchTimeout)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			e.logPanic("Fetch", v, "topic", r.key.topic)
+			out = emptied(list)
+		}
+	}()
+	return r.fetch(ctx, r.key.topic, list)
+}
+
+func emptied(list []presence.Presence) []presence.Presence {
+	out := make([]presence.Presence, len(list))
+	for i, p := range list {
+		metas := make([]presence.Meta, len(p.Metas))
+		for j, meta := range p.Metas {
+			metas[j] = presence.Meta{Ref: meta.Ref, PrevRef: meta.PrevRef, Data: emptyObject}
+		}
+		out[i] = presence.Presence{Key: p.Key, Metas: metas}
+	}
+	return out
+}
+
+// Track makes key present in the channel's topic, with meta: anything that
+// marshals to a JSON object. It may be called in Join. The presence ends with
+// the channel, after Terminate. All channels of the topic that joined are sent
+// presence_diff, this one included. Errors are those of
+// [presence.Session.Track], ErrNoPresence and ErrClosed.
+func (s *Socket) Track(key string, meta any) (ref string, err error) {
+	session, err := s.session("track", key)
+	if err != nil {
+		return "", err
+	}
+	return session.Track(s.m.topic, key, meta)
+}
+
+// Update changes what Track said of key; see [presence.Session.Update]. A
+// channel can change its own presences only.
+func (s *Socket) Update(key string, change presence.Change) (ref string, err error) {
+	session, err := s.session("update", key)
+	if err != nil {
+		return "", err
+	}
+	return session.Update(s.m.topic, key, change)
+}
+
+// Untrack ends the presence of key; it is no error when there is none.
+func (s *Socket) Untrack(key string) error {
+	session, err := s.session("untrack", key)
+	if err != nil {
+		return err
+	}
+	return session.Untrack(s.m.topic, key)
+}
+
+// session is the presence session of the channel, made when it is first needed.
+func (s *Socket) session(what, key string) (presenceSession, error) {
+	m := s.m
+	fault := func(err error) error { return fmt.Errorf("%s %q on %q: %w", what, key, m.topic, err) }
+	if m.room == nil {
+		return nil, fault(ErrNoPresence)
+	}
+	if err := m.room.want(); err != nil {
+		return nil, fault(err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.detached {
+		return nil, fault(ErrClosed)
+	}
+	if m.lease == nil {
+		m.lease = m.room.rooms.source.session()
+	}
+	return m.lease, nil
+}
+
+// PushPresenceState sends presence_state to this client: everyone in the topic.
+// It returns at once; the frame goes out when the topic is complete, at the
+// latest after [Config.StateTimeout], and never before the reply to the join.
+// Until it goes out this client is sent no presence_diff; what it is sent after
+// it is exactly what changed since.
+//
+// A channel that calls it before Track sees its own entry come by diff (unless
+// the state had to wait for the topic to be complete: then it is in the state).
+func (s *Socket) PushPresenceState() error {
+	if s.m.room == nil && s.Endpoint().rooms == nil {
+		return fmt.Errorf("push presence_state on %q: %w", s.m.topic, ErrNoPresence)
+	}
+	if err := s.able("push presence_state"); err != nil {
+		return err
+	}
+	if err := s.m.room.push(s.m); err != nil {
+		return fmt.Errorf("push presence_state on %q: %w", s.m.topic, err)
+	}
+	return nil
+}

@@ -1,0 +1,422 @@
+package channel
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// The window in which diffs of a room are merged before they are sent: none in
+// a room below smallRoom, where each change is worth its frame, else windowBase
+// and 1 ms more for every 100 who are in it, up to windowMax. In a room of n, n
+// changes cost n*n frames without merging; the window keeps what one client
+// gets at no more than 20 frames a second, and at 2 in the largest rooms.
+const (
+	smallRoom  = 8
+	windowBase = 50 * time.Millisecond
+	windowMax  = 500 * time.Millisecond
+)
+
+func mergeWindow(size int) time.Duration {
+	if size < smallRoom {
+		return 0
+	}
+	return min(windowBase+time.Duration(size)*time.Millisecond/100, windowMax)
+}
+
+// A room is the presence of one topic as the channels of one route on this
+// replica see it. It turns the tracker's events into presence_diff and
+// presence_state so that for every client the state it was given, and the diffs
+// it got after that, are exact: none missed, none twice.
+//
+// The idea: published is the state at the last diff that was sent, if it is
+// known. A client may be given it at any time, for what came since is in
+// pending and will reach that client with all others. When it is not known, the
+// tracker is asked for the state in its place in the sequence of events
+// (Refresh); what is pending is sent before that place, so that the place is a
+// diff boundary. The client waits, and gets no diffs while it does.
+//
+// Refresh is called before PushPresenceState returns. So a channel that pushes
+// the state and then tracks itself sees its own entry come by diff, unless the
+// state had to wait for the topic to be complete.
+type room struct {
+	// static after newRoom
+	rooms *rooms
+	key   roomKey
+	fetch func(ctx context.Context, topic string, list []presence.Presence) []presence.Presence
+
+	// guarded by rooms.mu
+	inside int
+
+	// ctl orders the calls into the tracker, which are made without mu: the
+	// tracker calls event. It is taken before mu.
+	ctl   sync.Mutex
+	watch presenceWatch
+	ended bool
+
+	// mu is held while frames go to the links: a member that is removed gets
+	// nothing after that.
+	mu      sync.Mutex
+	closed  bool
+	running bool // step is being called
+	inbox   []presence.Event
+	pending presence.Diff // came, and is not sent
+	// present counts who is in the topic, roughly: it sizes the window.
+	present    int
+	complete   bool
+	members    []*member
+	waiting    []*member // for the state, in the order of asking
+	published  *presence.List
+	refreshing bool       // a State event will come
+	window     *roomTimer // while it runs diffs are merged
+	stateTimer *roomTimer // while it runs the state may wait
+}
+
+// roomTimer has an identity, so that one that fires while it is being stopped
+// is not taken for its successor.
+type roomTimer struct{ stop func() bool }
+
+// seat is a member's part in its room.
+type seat struct {
+	in      bool
+	index   int // in members
+	waiting bool
+	overdue bool // gets the next state, complete or not
+}
+
+func newRoom(rs *rooms, key roomKey, route *Route) *room {
+	return &room{rooms: rs, key: key, fetch: route.Fetch}
+}
+
+// add makes m get the diffs from now on.
+func (r *room) add(m *member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.seat.in || r.closed {
+		return
+	}
+	m.seat = seat{in: true, index: len(r.members)}
+	r.members = append(r.members, m)
+}
+
+// remove makes m get nothing any more.
+func (r *room) remove(m *member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !m.seat.in {
+		return
+	}
+	last := len(r.members) - 1
+	r.members[m.seat.index] = r.members[last]
+	r.members[m.seat.index].seat.index = m.seat.index
+	r.members[last] = nil
+	r.members = r.members[:last]
+	if m.seat.waiting {
+		r.waiting = slices.DeleteFunc(r.waiting, func(w *member) bool { return w == m })
+		r.stopStateTimer()
+	}
+	m.seat = seat{}
+}
+
+// want makes the room watch the topic.
+func (r *room) want() error {
+	r.ctl.Lock()
+	defer r.ctl.Unlock()
+	return r.wantLocked()
+}
+
+func (r *room) wantLocked() error {
+	if r.ended {
+		return ErrClosed
+	}
+	if r.watch != nil {
+		return nil
+	}
+	r.mu.Lock()
+	r.refreshing = true // the first event is one
+	r.mu.Unlock()
+	watch, err := r.rooms.source.watch(r.key.topic, r.event)
+	if err != nil {
+		r.mu.Lock()
+		r.refreshing = false
+		r.mu.Unlock()
+		return err
+	}
+	r.watch = watch
+	return nil
+}
+
+// push gives m the state: now if it is known, else as soon as it is.
+func (r *room) push(m *member) error {
+	r.ctl.Lock()
+	defer r.ctl.Unlock()
+	if err := r.wantLocked(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	if !m.seat.in {
+		r.mu.Unlock()
+		return ErrClosed
+	}
+	if r.published != nil && !m.seat.waiting {
+		r.sendState(m, r.published)
+		r.mu.Unlock()
+		return nil
+	}
+	if !m.seat.waiting {
+		m.seat.waiting = true
+		r.waiting = append(r.waiting, m)
+		r.startStateTimer()
+	}
+	// While the topic is known to be incomplete, the state is asked for when it
+	// is complete, or when the time is up.
+	ask := !r.refreshing && r.complete
+	r.refreshing = r.refreshing || ask
+	r.mu.Unlock()
+	if ask {
+		r.watch.Refresh()
+	}
+	return nil
+}
+
+// refresh asks the tracker for the state, for those who wait.
+func (r *room) refresh() {
+	r.ctl.Lock()
+	defer r.ctl.Unlock()
+	if r.watch == nil || r.ended {
+		return
+	}
+	r.mu.Lock()
+	ask := !r.refreshing && len(r.waiting) > 0
+	r.refreshing = r.refreshing || ask
+	r.mu.Unlock()
+	if ask {
+		r.watch.Refresh()
+	}
+}
+
+// end stops the watch, when the last member is gone.
+func (r *room) end() {
+	r.ctl.Lock()
+	defer r.ctl.Unlock()
+	r.ended = true
+	if r.watch != nil {
+		r.watch.Stop()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.inbox, r.pending, r.published = nil, presence.Diff{}, nil
+	if r.window != nil {
+		r.window.stop()
+	}
+	r.stopStateTimer()
+}
+
+// event is what the tracker calls. It only notes what came: diffs that wait
+// here are merged, so the inbox stays small whatever a fetch takes.
+func (r *room) event(ev presence.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	if last := len(r.inbox) - 1; last >= 0 && ev.State == nil && r.inbox[last].State == nil {
+		r.inbox[last].Diff = r.inbox[last].Diff.Merge(ev.Diff)
+		r.inbox[last].Complete = ev.Complete
+		return
+	}
+	r.inbox = append(r.inbox, ev)
+	r.start()
+}
+
+// start runs step until there is nothing to do, on a goroutine that exists only
+// that long. r.mu is held.
+func (r *room) start() {
+	if r.running || r.closed {
+		return
+	}
+	r.running = true
+	r.rooms.endpoint.running.Go(func() {
+		for r.step() {
+		}
+	})
+}
+
+// step does one thing that is due, and tells whether there was one. Fetch is
+// called between two holds of mu; nobody else moves the sequence meanwhile.
+func (r *room) step() bool {
+	r.mu.Lock()
+	if r.closed {
+		r.running = false
+		r.mu.Unlock()
+		return false
+	}
+	if !r.pending.Empty() && r.window == nil {
+		diff := r.pending
+		r.pending = presence.Diff{}
+		r.mu.Unlock()
+		out := r.encodeDiff(diff)
+		r.mu.Lock()
+		r.sendDiff(out)
+		r.mu.Unlock()
+		return true
+	}
+	if len(r.inbox) == 0 {
+		r.inbox, r.running = nil, false
+		r.mu.Unlock()
+		return false
+	}
+	ev := r.inbox[0]
+	r.inbox = r.inbox[1:]
+	r.complete = ev.Complete
+	if ev.State == nil {
+		r.present += sessions(ev.Diff.Joins) - sessions(ev.Diff.Leaves)
+		r.pending = r.pending.Merge(ev.Diff)
+		completed := ev.Complete && len(r.waiting) > 0
+		r.mu.Unlock()
+		if completed {
+			r.refresh()
+		}
+		return true
+	}
+	r.present = sessions(ev.State.Presences)
+	diff := r.pending
+	r.pending = presence.Diff{}
+	wanted := len(r.waiting) > 0 || r.fetch == nil // a Fetch for nobody is saved
+	r.mu.Unlock()
+
+	var out *dispatch
+	if !diff.Empty() {
+		out = r.encodeDiff(diff)
+	}
+	state := ev.State
+	if wanted {
+		state = r.fetchList(ev.State)
+	}
+
+	r.mu.Lock()
+	if out != nil {
+		r.sendDiff(out)
+	}
+	r.refreshing = false
+	again := r.serve(state, ev.Complete, wanted)
+	r.mu.Unlock()
+	if again {
+		r.refresh()
+	}
+	return true
+}
+
+// serve gives the state to those who wait for it, and tells whether it has to
+// be asked for again. r.mu is held.
+func (r *room) serve(state *presence.List, complete, fetched bool) (again bool) {
+	if r.closed {
+		return false
+	}
+	if !fetched { // nobody waited; who has come meanwhile asks anew
+		return len(r.waiting) > 0
+	}
+	if complete {
+		r.published = state
+	}
+	r.waiting = slices.DeleteFunc(r.waiting, func(m *member) bool {
+		if !complete && !m.seat.overdue {
+			return false
+		}
+		m.seat.waiting, m.seat.overdue = false, false
+		r.sendState(m, state)
+		return true
+	})
+	r.stopStateTimer()
+	return false
+}
+
+// sendState pushes presence_state to one client. Its bytes are spliced into a
+// frame with the client's join_ref. r.mu is held.
+func (r *room) sendState(m *member, state *presence.List) {
+	f, err := m.conn.dialect.Encode(Message{
+		Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: eventPresenceState,
+		Payload: rawPayload(state.JSON()),
+	})
+	if err == nil {
+		m.forward(f)
+	}
+}
+
+// sendDiff sends presence_diff to all who do not wait for a state that it will
+// be in, and opens the window in which the next ones are merged. r.mu is held.
+func (r *room) sendDiff(d *dispatch) {
+	r.published = nil
+	if r.closed {
+		return
+	}
+	for _, m := range r.members {
+		if !m.seat.waiting {
+			m.deliver(d)
+		}
+	}
+	if r.window != nil {
+		r.window.stop()
+		r.window = nil
+	}
+	if window := mergeWindow(max(r.present, len(r.members))); window > 0 {
+		t := &roomTimer{}
+		t.stop = r.rooms.endpoint.after(window, func() { r.windowEnd(t) })
+		r.window = t
+	}
+}
+
+func (r *room) windowEnd(t *roomTimer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.window != t {
+		return
+	}
+	r.window = nil
+	if !r.pending.Empty() {
+		r.start()
+	}
+}
+
+func (r *room) startStateTimer() {
+	if r.stateTimer == nil && !r.closed {
+		t := &roomTimer{}
+		t.stop = r.rooms.endpoint.after(r.rooms.endpoint.config.StateTimeout, func() { r.stateDue(t) })
+		r.stateTimer = t
+	}
+}
+
+// stopStateTimer stops it when nobody waits any more.
+func (r *room) stopStateTimer() {
+	if r.stateTimer != nil && (r.closed || len(r.waiting) == 0) {
+		r.stateTimer.stop()
+		r.stateTimer = nil
+	}
+}
+
+// stateDue ends the waiting for completeness: for all who wait, also those who
+// have waited less.
+func (r *room) stateDue(t *roomTimer) {
+	r.mu.Lock()
+	if r.stateTimer != t {
+		r.mu.Unlock()
+		return
+	}
+	r.stateTimer = nil
+	for _, m := range r.waiting {
+		m.seat.overdue = true
+	}
+	r.mu.Unlock()
+	r.refresh()
+}
+
+func sessions(list []presence.Presence) (n int) {
+	for _, p := range list {
+		n += len(p.Metas)
+	}
+	return n
+}

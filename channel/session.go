@@ -1,0 +1,285 @@
+package channel
+
+import "time"
+
+// session decides what happens on one connection: which channels it has
+// joined, what is stale, what is over a limit, which frames go out and in which
+// order. It is pure: messages and the time come in, actions go out. Its owner
+// ([Conn]) calls it under a lock and carries out the actions in order.
+//
+// An entry lives from its phx_join to gone. Between, its owner reports what
+// became of it:
+//
+//	phx_join ──▶ joining ──joined──▶ open ──left, ended──▶ over ──gone──▶
+//	                └─────refused──────────────────────────▶ over
+//
+// The topic's next join waits for gone, so that what happens on one topic
+// happens in order, however long the old channel takes to end.
+type session struct {
+	limits sessionLimits
+	route  func(topic string) *Route
+
+	// entries has the latest entry of each topic.
+	entries map[string]*entry
+	byID    map[uint64]*entry
+	lastID  uint64
+	// open counts the entries that the limit of channels counts: the latest of
+	// their topic, and not over.
+	open int
+	// closed: the connection is ending, nothing is sent any more.
+	closed bool
+
+	// tokens is how many joins may come at once now; refilled is when it was
+	// last brought up to date.
+	tokens   float64
+	refilled time.Time
+}
+
+type sessionLimits struct {
+	channels  int     // joined at once
+	joinRate  float64 // a second
+	joinBurst int
+	topic     int // bytes
+}
+
+type phase uint8
+
+const (
+	phaseJoining phase = iota
+	phaseOpen
+	phaseOver
+)
+
+// entry is one join of one topic.
+type entry struct {
+	id      uint64
+	topic   string
+	joinRef Ref
+	ref     Ref // of the phx_join
+	phase   phase
+	// replaces is the entry whose phx_close follows the answer to this one's
+	// join; it is nil once that is settled.
+	replaces *entry
+	// owed: a client was told that it is in, and not that it is out.
+	owed bool
+}
+
+type actionKind uint8
+
+const (
+	// actSend: send message.
+	actSend actionKind = iota
+	// actJoin: make the channel id on route, and run Join with message, after
+	// the channel named after is gone (0: at once).
+	actJoin
+	// actDeliver: message is for HandleIn of the channel id.
+	actDeliver
+	// actLeave: message asks the channel id to leave; call left in its turn.
+	actLeave
+	// actStop: the channel id ends for reason, after what it was given before.
+	actStop
+)
+
+type action struct {
+	kind    actionKind
+	id      uint64
+	after   uint64
+	route   *Route
+	message Message
+	reason  Reason
+}
+
+func newSession(limits sessionLimits, route func(topic string) *Route) *session {
+	return &session{
+		limits:  limits,
+		route:   route,
+		entries: map[string]*entry{},
+		byID:    map[uint64]*entry{},
+		tokens:  float64(limits.joinBurst),
+	}
+}
+
+// receive decides about a message of the client.
+func (s *session) receive(now time.Time, m Message) []action {
+	if s.closed {
+		return nil
+	}
+	if m.Topic == topicPhoenix {
+		if m.Event == eventHeartbeat { // B089
+			return []action{send(reply(Ref{}, m.Ref, m.Topic, statusOK, Payload{}))}
+		}
+		return []action{unmatched(m)}
+	}
+	if m.Event == eventJoin {
+		return s.join(now, m)
+	}
+	e := s.entries[m.Topic]
+	switch {
+	case e == nil || e.phase == phaseOver:
+		return s.undelivered(m)
+	case !m.JoinRef.IsNull() && m.JoinRef != e.joinRef: // B054, B055
+		return nil
+	case m.Event == eventLeave:
+		return []action{{kind: actLeave, id: e.id, message: m}}
+	default:
+		return []action{{kind: actDeliver, id: e.id, message: m}}
+	}
+}
+
+// undelivered answers a message that there is no channel for, or one that was
+// given to a channel whose join was then refused (B053, B056).
+func (s *session) undelivered(m Message) []action {
+	if s.closed {
+		return nil
+	}
+	if m.Event == eventLeave {
+		return []action{send(reply(Ref{}, m.Ref, m.Topic, statusOK, Payload{}))}
+	}
+	return []action{unmatched(m)}
+}
+
+func (s *session) join(now time.Time, m Message) []action {
+	refuse := func(reason Payload) []action {
+		return []action{send(reply(m.JoinRef, m.Ref, m.Topic, statusError, reason))}
+	}
+	route := s.route(m.Topic)
+	if m.Topic == "" || route == nil { // B048
+		return []action{unmatched(m)}
+	}
+	if len(m.Topic) > s.limits.topic {
+		return refuse(reasonTopicLength)
+	}
+	if !s.take(now) {
+		return refuse(reasonTooFast)
+	}
+	old := s.entries[m.Topic]
+	replacing := old != nil && old.phase != phaseOver
+	// A duplicate join at the limit is fine (B049), but channels that take long
+	// to end count too, or joining one topic again and again would have no
+	// bound.
+	if !replacing && s.open >= s.limits.channels || len(s.byID) >= 2*s.limits.channels {
+		return refuse(reasonTooMany)
+	}
+
+	s.lastID++
+	e := &entry{id: s.lastID, topic: m.Topic, joinRef: m.JoinRef, ref: m.Ref}
+	s.entries[m.Topic], s.byID[e.id] = e, e
+	join := action{kind: actJoin, id: e.id, route: route, message: m}
+	if old == nil {
+		s.open++
+		return []action{join}
+	}
+	join.after = old.id
+	if !replacing {
+		s.open++
+		return []action{join}
+	}
+	e.replaces = old // B050
+	return []action{{kind: actStop, id: old.id, reason: ReasonDuplicate}, join}
+}
+
+// take takes one join from the bucket.
+func (s *session) take(now time.Time) bool {
+	if !s.refilled.IsZero() {
+		s.tokens += now.Sub(s.refilled).Seconds() * s.limits.joinRate
+	}
+	s.refilled = now
+	s.tokens = min(s.tokens, float64(s.limits.joinBurst))
+	if s.tokens < 1 {
+		return false
+	}
+	s.tokens--
+	return true
+}
+
+// joined: the Join of id accepted.
+func (s *session) joined(id uint64, response Payload) []action {
+	e := s.byID[id]
+	e.phase, e.owed = phaseOpen, true
+	return s.answer(e, statusOK, response)
+}
+
+// refused: the Join of id did not accept. The caller reports gone after it.
+func (s *session) refused(id uint64, response Payload) []action {
+	e := s.byID[id]
+	s.over(e)
+	return s.answer(e, statusError, response)
+}
+
+// answer replies to the join, then closes the channel that it replaced: in
+// this order, so that a client never sees its topic closed without a successor
+// (B050).
+func (s *session) answer(e *entry, status string, response Payload) []action {
+	old := e.replaces
+	e.replaces = nil
+	if s.closed {
+		return nil
+	}
+	acts := []action{send(reply(e.joinRef, e.ref, e.topic, status, response))}
+	if old != nil && old.owed {
+		old.owed = false
+		acts = append(acts, closing(old))
+	}
+	return acts
+}
+
+// left: the channel id came to the phx_leave with ref and ends (B052).
+func (s *session) left(id uint64, ref Ref) []action {
+	e := s.byID[id]
+	s.over(e)
+	if s.closed {
+		return nil
+	}
+	acts := []action{send(reply(e.joinRef, ref, e.topic, statusOK, Payload{}))}
+	if e.owed {
+		e.owed = false
+		acts = append(acts, closing(e))
+	}
+	return acts
+}
+
+// ended: the channel id ended of its own (B067), or because it was replaced,
+// in which case the successor's answer is followed by its phx_close.
+func (s *session) ended(id uint64, reason Reason) []action {
+	e := s.byID[id]
+	s.over(e)
+	if s.closed || !e.owed || s.entries[e.topic] != e {
+		return nil
+	}
+	e.owed = false
+	if reason.Planned() {
+		return []action{closing(e)}
+	}
+	return []action{send(Message{JoinRef: e.joinRef, Ref: e.joinRef, Topic: e.topic, Event: eventError, Payload: reasonCrash})}
+}
+
+// over takes an entry that is over out of the limit's count. Messages for it
+// are answered as if it were not there.
+func (s *session) over(e *entry) {
+	if e.phase != phaseOver && s.entries[e.topic] == e {
+		s.open--
+	}
+	e.phase = phaseOver
+}
+
+// gone: nothing of the channel id runs any more.
+func (s *session) gone(id uint64) {
+	e := s.byID[id]
+	delete(s.byID, id)
+	if s.entries[e.topic] == e {
+		delete(s.entries, e.topic)
+	}
+}
+
+// close: the connection ends. Nothing is sent from now on.
+func (s *session) close() { s.closed = true }
+
+func send(m Message) action { return action{kind: actSend, message: m} }
+
+func unmatched(m Message) action {
+	return send(reply(Ref{}, m.Ref, m.Topic, statusError, reasonUnmatched))
+}
+
+func closing(e *entry) action {
+	return send(Message{JoinRef: e.joinRef, Ref: e.joinRef, Topic: e.topic, Event: eventClose})
+}
