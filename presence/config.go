@@ -1,0 +1,127 @@
+package presence
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+)
+
+// Config says how a replica behaves. The zero value of everything but Name and
+// Bus stands for the default. It is copied by Start.
+type Config struct {
+	// Name names this replica in the cluster: 1 to 255 bytes of UTF-8, unique
+	// among those that run at one time, and best kept over a restart, so that
+	// the others know at once that the former process is gone.
+	Name string
+	// Bus connects the replicas. It is not closed by the tracker.
+	Bus Bus
+	// Logger gets every change of a replica's status. Nil discards.
+	Logger *slog.Logger
+
+	// BeatPeriod is the time between two heartbeats. Default 1 s.
+	BeatPeriod time.Duration
+	// DownPeriod is how long a replica may be silent before its presences are
+	// hidden; at least four beats, so that no lost heartbeat makes anybody
+	// leave. Replicas that the network knows to be gone are down much sooner.
+	// Default 10 s.
+	DownPeriod time.Duration
+	// PermdownPeriod is how long a silent replica's presences are kept for the
+	// case that it comes back; above DownPeriod. Default 20 min.
+	PermdownPeriod time.Duration
+	// IsolatedPeriod is how long this replica, when it is cut off itself, goes
+	// on showing the others as it last saw them. Default 30 s.
+	IsolatedPeriod time.Duration
+	// FlushInterval is the least time between two deltas of one topic. The
+	// first change in a quiet topic goes at once. A longer interval saves
+	// messages in busy topics and delays what others see. Default 10 ms.
+	FlushInterval time.Duration
+	// Linger is how long a topic that nobody here uses any more is still
+	// followed, so that a page refresh does not unsubscribe. Default 30 s.
+	Linger time.Duration
+
+	// MaxMeta is the most bytes of an encoded meta. Default 8 KiB.
+	MaxMeta int
+	// MaxSessionPresences is the most presences of one session. Default 1,000.
+	MaxSessionPresences int
+	// MaxTopicPresences is the most presences that this replica's own sessions
+	// may have in one topic. Default 100,000.
+	MaxTopicPresences int
+	// MaxTopics is the most topics that this replica is interested in at a
+	// time. Default 1,000,000.
+	MaxTopics int
+	// MaxReplicas is the most other replicas; further ones are ignored and
+	// logged. Default 1,000.
+	MaxReplicas int
+}
+
+const maxName = 255 // bytes of a replica's name, a topic, a key
+
+// withDefaults returns a copy with every zero replaced.
+func (c Config) withDefaults() Config {
+	setDuration := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	setInt := func(n *int, def int) {
+		if *n == 0 {
+			*n = def
+		}
+	}
+	setDuration(&c.BeatPeriod, time.Second)
+	setDuration(&c.DownPeriod, 10*time.Second)
+	setDuration(&c.PermdownPeriod, 20*time.Minute)
+	setDuration(&c.IsolatedPeriod, 30*time.Second)
+	setDuration(&c.FlushInterval, 10*time.Millisecond)
+	setDuration(&c.Linger, 30*time.Second)
+	setInt(&c.MaxMeta, 8<<10)
+	setInt(&c.MaxSessionPresences, 1_000)
+	setInt(&c.MaxTopicPresences, 100_000)
+	setInt(&c.MaxTopics, 1_000_000)
+	setInt(&c.MaxReplicas, 1_000)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// validate names every fault of a config that has its defaults.
+func (c Config) validate() error {
+	var faults []error
+	fault := func(wrong bool, format string, args ...any) {
+		if wrong {
+			faults = append(faults, fmt.Errorf("presence: config: "+format, args...))
+		}
+	}
+	fault(c.Name == "" || len(c.Name) > maxName || !utf8.ValidString(c.Name),
+		"Name must be 1 to %d bytes of UTF-8, have %q", maxName, c.Name)
+	fault(c.Bus == nil, "Bus is missing: natsbus.New for a cluster, membus.New().Bus() for one process")
+	fault(c.BeatPeriod < 0, "BeatPeriod must be positive, have %v", c.BeatPeriod)
+	fault(c.DownPeriod < 4*c.BeatPeriod, "DownPeriod must be at least four BeatPeriods (%v), have %v", 4*c.BeatPeriod, c.DownPeriod)
+	fault(c.PermdownPeriod <= c.DownPeriod, "PermdownPeriod must be above DownPeriod (%v), have %v", c.DownPeriod, c.PermdownPeriod)
+	fault(c.IsolatedPeriod < c.DownPeriod, "IsolatedPeriod must be at least DownPeriod (%v), have %v", c.DownPeriod, c.IsolatedPeriod)
+	fault(c.FlushInterval < 0, "FlushInterval must be positive, have %v", c.FlushInterval)
+	fault(c.Linger < 0, "Linger must be positive, have %v", c.Linger)
+	fault(c.MaxMeta < 2, "MaxMeta must be at least 2 bytes, have %d", c.MaxMeta)
+	fault(c.MaxSessionPresences < 1, "MaxSessionPresences must be positive, have %d", c.MaxSessionPresences)
+	fault(c.MaxTopicPresences < 1, "MaxTopicPresences must be positive, have %d", c.MaxTopicPresences)
+	fault(c.MaxTopics < 1, "MaxTopics must be positive, have %d", c.MaxTopics)
+	fault(c.MaxReplicas < 1, "MaxReplicas must be positive, have %d", c.MaxReplicas)
+	return errors.Join(faults...)
+}
+
+func checkTopic(topic string) error {
+	if topic == "" || len(topic) > maxName || !utf8.ValidString(topic) {
+		return ErrTopicInvalid
+	}
+	return nil
+}
+
+func checkKey(key string) error {
+	if key == "" || len(key) > maxName || !utf8.ValidString(key) {
+		return ErrKeyInvalid
+	}
+	return nil
+}

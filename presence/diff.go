@@ -1,0 +1,78 @@
+package presence
+
+import (
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Merge returns the net diff of d followed by next: what somebody who saw
+// neither has to be told. What joins in d and leaves in next is in neither
+// list, so that a value nobody saw never leaves. d and next stay as they are.
+func (d Diff) Merge(next Diff) Diff {
+	if d.Empty() {
+		return next
+	}
+	if next.Empty() {
+		return d
+	}
+	joins, leaves := collect(d.Joins), collect(d.Leaves)
+	for _, p := range next.Leaves {
+		for _, m := range p.Metas {
+			if !joins.drop(p.Key, m.Ref) {
+				leaves.add(p.Key, m)
+			}
+		}
+	}
+	for _, p := range next.Joins {
+		for _, m := range p.Metas {
+			// A replica that was hidden and is seen again: it leaves and joins
+			// with the same refs, which is no change.
+			if !leaves.drop(p.Key, m.Ref) {
+				joins.add(p.Key, m)
+			}
+		}
+	}
+	return Diff{Joins: joins.presences(), Leaves: leaves.presences()}
+}
+
+// byKey collects metas under their keys.
+type byKey map[string][]Meta
+
+func collect(list []Presence) byKey {
+	c := make(byKey, len(list))
+	for _, p := range list {
+		c[p.Key] = slices.Clone(p.Metas)
+	}
+	return c
+}
+
+func (c byKey) add(key string, m Meta) { c[key] = append(c[key], m) }
+
+// drop removes the meta with ref under key, and tells whether it was there.
+func (c byKey) drop(key, ref string) bool {
+	metas := c[key]
+	i := slices.IndexFunc(metas, func(m Meta) bool { return m.Ref == ref })
+	if i < 0 {
+		return false
+	}
+	if metas = slices.Delete(metas, i, i+1); len(metas) == 0 {
+		delete(c, key)
+	} else {
+		c[key] = metas
+	}
+	return true
+}
+
+// presences returns what was collected, sorted by key.
+func (c byKey) presences() []Presence {
+	if len(c) == 0 {
+		return nil
+	}
+	list := make([]Presence, 0, len(c))
+	for key, metas := range c {
+		list = append(list, Presence{Key: key, Metas: metas})
+	}
+	sort.Slice(list, func(i, j int) bool { return strings.Compare(list[i].Key, list[j].Key) < 0 })
+	return list
+}

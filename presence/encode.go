@@ -1,0 +1,129 @@
+package presence
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// encodeMeta turns what a caller gave as a meta into the bytes of a JSON object.
+func encodeMeta(meta any, limit int) ([]byte, error) {
+	if meta == nil {
+		return []byte("{}"), nil
+	}
+	data, err := json.Marshal(meta)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMetaNotObject, err)
+	}
+	if string(data) == "null" {
+		return []byte("{}"), nil
+	}
+	if data[0] != '{' {
+		return nil, fmt.Errorf("%w: have %.40s", ErrMetaNotObject, data)
+	}
+	data, err = stripRefs(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > limit {
+		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrMetaTooLarge, len(data), limit)
+	}
+	return slices.Clip(data), nil
+}
+
+// stripRefs removes phx_ref and phx_ref_prev, which are ours to set: a caller
+// who sends back a meta that he was given must not end up with two of them.
+func stripRefs(data []byte) ([]byte, error) {
+	if !bytes.Contains(data, []byte(`"phx_ref`)) {
+		return data, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMetaNotObject, err)
+	}
+	delete(fields, "phx_ref")
+	delete(fields, "phx_ref_prev")
+	return json.Marshal(fields)
+}
+
+// MarshalJSON gives the object with phx_ref, and phx_ref_prev after an update,
+// as its first members: what clients get.
+func (m Meta) MarshalJSON() ([]byte, error) {
+	return m.appendJSON(make([]byte, 0, len(m.Data)+64)), nil
+}
+
+func (m Meta) appendJSON(b []byte) []byte {
+	b = append(b, `{"phx_ref":"`...)
+	b = append(b, m.Ref...)
+	if m.PrevRef != "" {
+		b = append(b, `","phx_ref_prev":"`...)
+		b = append(b, m.PrevRef...)
+	}
+	b = append(b, '"')
+	if rest := m.Data[1:]; len(m.Data) > 2 {
+		b = append(b, ',')
+		return append(b, rest...)
+	}
+	return append(b, '}')
+}
+
+func appendPresences(b []byte, list []Presence) []byte {
+	b = append(b, '{')
+	for i, p := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, p.Key)
+		b = append(b, `:{"metas":[`...)
+		for j, m := range p.Metas {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = m.appendJSON(b)
+		}
+		b = append(b, `]}`...)
+	}
+	return append(b, '}')
+}
+
+// appendString appends s as a JSON string; most keys need no escapes.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c > '~' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(s) // a string cannot fail
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// JSON is the list as clients get it in presence_state: an object from key to
+// {"metas": [...]}. It is encoded once per List; the bytes are shared and must
+// not be changed. It may be called concurrently.
+func (l *List) JSON() []byte {
+	l.encode.Do(func() { l.json = appendPresences(nil, l.Presences) })
+	return l.json
+}
+
+// Get returns the presence under key.
+func (l *List) Get(key string) (Presence, bool) {
+	i, ok := sort.Find(len(l.Presences), func(i int) int { return strings.Compare(key, l.Presences[i].Key) })
+	if !ok {
+		return Presence{}, false
+	}
+	return l.Presences[i], true
+}
+
+// JSON is the diff as clients get it in presence_diff.
+func (d Diff) JSON() []byte {
+	b := append([]byte(nil), `{"joins":`...)
+	b = appendPresences(b, d.Joins)
+	b = append(b, `,"leaves":`...)
+	b = appendPresences(b, d.Leaves)
+	return append(b, '}')
+}

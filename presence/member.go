@@ -1,0 +1,439 @@
+package presence
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// member is another replica that its own heartbeats admitted.
+type member struct {
+	name  string
+	epoch uint64
+	birth uint64 // its first epoch, which its refs are made of
+	beat  uint64
+	heard instant
+	up    bool
+	water uint64 // see view
+	views map[*topic]*view
+
+	// questions that wait to be sent
+	syncs    []syncItem
+	syncAt   instant
+	lastSync instant
+
+	// suspicion
+	checkAt     instant
+	probed      instant // the last probe that nothing answered yet; 0 without
+	unreachable instant // since when every probe was answered "nobody there"
+}
+
+// grave is what must not be forgotten of a name: which incarnations of it are
+// over.
+type grave struct {
+	max   uint64 // the highest epoch seen
+	beat  uint64 // the last beat of it when it was dropped: a later one readmits it
+	left  bool   // it said goodbye: no beat readmits it
+	heard instant
+}
+
+func (r *Replica) grave(name string) *grave {
+	g := r.graves[name]
+	if g == nil {
+		g = &grave{}
+		r.graves[name] = g
+	}
+	return g
+}
+
+// heartbeat tells everybody that we live.
+func (r *Replica) heartbeat() {
+	if r.leaving {
+		return
+	}
+	r.beat++
+	b := binary.AppendUvarint(r.header(kindHeartbeat), r.beat)
+	r.op(OpPublish, DestAll, binary.AppendUvarint(b, r.fingerprint()))
+	r.lastSent = r.now
+	r.setBeat(r.after(r.cfg.BeatPeriod))
+	r.watchOurselves()
+	r.backgroundSync()
+	r.forgetGraves()
+}
+
+func (r *Replica) setBeat(at instant) {
+	r.beatAt = at
+	r.timers.push(timer{at: at, kind: timerBeat})
+}
+
+// greet sends the next heartbeat early, for whoever is new to know us soon.
+func (r *Replica) greet() {
+	if r.hello != 0 && r.now-r.hello < instant(helloPeriod) {
+		return
+	}
+	r.hello = r.now
+	if at := r.after(r.jitter(0, helloSpread)); at < r.beatAt {
+		r.setBeat(at)
+	}
+}
+
+// fingerprint is of the settings that all replicas must share. There are none
+// yet beside the wire format.
+func (r *Replica) fingerprint() uint64 { return wireVersion }
+
+func (r *Replica) receiveHeartbeat(msg message) {
+	g := r.grave(msg.name)
+	m := r.members[msg.name]
+	switch {
+	case msg.epoch < g.max:
+		silent := time.Duration(r.now - g.heard)
+		b := binary.AppendUvarint(r.header(kindNack), g.max)
+		b = binary.AppendUvarint(b, uint64(silent.Milliseconds()))
+		r.op(OpPublish, r.address(msg.name, msg.epoch), b)
+		return
+	case msg.epoch > g.max:
+		if m != nil {
+			r.drop(m, "restarted")
+			m = nil
+		}
+		*g = grave{max: msg.epoch, heard: r.now}
+	}
+	if g.left {
+		return
+	}
+	if m == nil {
+		if msg.beat <= g.beat {
+			return
+		}
+		if len(r.members) >= r.cfg.MaxReplicas {
+			r.notice(msg.name, msg.epoch, "ignored: too many replicas")
+			return
+		}
+		g.heard = r.now
+		r.admit(msg)
+		return
+	}
+	if msg.beat <= m.beat {
+		return
+	}
+	missed := msg.beat > m.beat+1 || !m.up
+	m.beat = msg.beat
+	r.alive(m)
+	if missed {
+		r.reconcile(m)
+	}
+}
+
+// alive refreshes a member after word of its own.
+func (r *Replica) alive(m *member) {
+	m.heard, m.probed, m.unreachable = r.now, 0, 0
+	r.grave(m.name).heard = r.now
+	if !m.up {
+		r.show(m, true, "up")
+	}
+	m.checkAt = r.after(r.suspectAfter())
+	r.timers.push(timer{at: m.checkAt, kind: timerCheck, m: m})
+}
+
+func (r *Replica) suspectAfter() time.Duration { return r.cfg.BeatPeriod * 3 / 2 }
+
+func (r *Replica) admit(msg message) {
+	m := &member{
+		name: msg.name, epoch: msg.epoch, birth: msg.birth, beat: msg.beat,
+		up: true, views: map[*topic]*view{},
+	}
+	r.members[m.name] = m
+	i, _ := r.memberIndex(m.name)
+	r.byName = slices.Insert(r.byName, i, m)
+	r.notice(m.name, m.epoch, "up")
+	r.alive(m)
+	r.greet()
+	for _, t := range r.sortedTopics() {
+		if t.interested {
+			r.ask(r.newView(t, m, false))
+		}
+	}
+}
+
+// drop forgets a member and all that it had.
+func (r *Replica) drop(m *member, why string) {
+	if m.up {
+		r.show(m, false, why)
+	} else {
+		r.notice(m.name, m.epoch, why)
+	}
+	g := r.grave(m.name)
+	g.beat = m.beat
+	delete(r.members, m.name)
+	i, _ := r.memberIndex(m.name)
+	r.byName = slices.Delete(r.byName, i, i+1)
+	for t, v := range m.views {
+		i, _ := t.viewIndex(m)
+		t.views = slices.Delete(t.views, i, i+1)
+		v.void()
+	}
+	m.views, m.syncs = nil, nil
+	m.syncAt, m.checkAt = 0, 0
+}
+
+// show makes all that we know of m visible, or hides it.
+func (r *Replica) show(m *member, up bool, why string) {
+	m.up = up
+	r.notice(m.name, m.epoch, why)
+	for _, t := range slices.SortedFunc(maps.Keys(m.views), func(a, b *topic) int { return strings.Compare(a.name, b.name) }) {
+		v := m.views[t]
+		var ch changes
+		all := slices.Collect(v.state.All())
+		if up {
+			ch.Added = all
+		} else {
+			ch.Removed = all
+		}
+		r.change(t, m.birth, ch)
+		r.touch(t) // completeness
+	}
+}
+
+// check looks after a member that has been silent for a while.
+func (r *Replica) check(m *member) {
+	m.checkAt = 0
+	silent := time.Duration(r.now - m.heard)
+	switch {
+	case silent >= r.cfg.PermdownPeriod && !r.cutOff():
+		r.drop(m, "permanently down")
+		return
+	case silent >= r.cfg.DownPeriod && m.up && !r.cutOff():
+		r.show(m, false, "down: silent")
+	}
+	next := r.cfg.DownPeriod
+	if m.up {
+		r.probe(m)
+		next = probePeriod
+	}
+	m.checkAt = r.after(next)
+	r.timers.push(timer{at: m.checkAt, kind: timerCheck, m: m})
+}
+
+// probe asks a silent member directly. The network may know that nobody is
+// there; a probe that nothing answers in time proves nothing.
+func (r *Replica) probe(m *member) {
+	if m.probed != 0 {
+		m.unreachable = 0
+	}
+	m.probed = r.now
+	r.op(OpRequest, r.address(m.name, m.epoch), r.header(kindProbe))
+}
+
+// Unreachable takes the network's word that nobody is subscribed to dest. That
+// is no proof of death: a member hides for a second behind a route that is
+// being reset. It counts when no answer differed for long enough.
+func (r *Replica) Unreachable(now time.Time, dest string) {
+	r.step(now)
+	rest, ok := strings.CutPrefix(dest, destReplica)
+	if !ok {
+		return
+	}
+	slash := strings.LastIndexByte(rest, '/')
+	if slash < 0 {
+		return
+	}
+	m := r.members[rest[:slash]]
+	if m == nil || r.address(m.name, m.epoch) != dest || m.probed == 0 {
+		return
+	}
+	m.probed = 0
+	if m.unreachable == 0 {
+		m.unreachable = r.now
+	}
+	if m.up && time.Duration(r.now-m.unreachable) >= unreachableIn && !r.cutOff() {
+		r.show(m, false, "down: gone from the network")
+	}
+}
+
+// cutOff tells whether it may be us who are out of reach, so that the silence
+// of others is no proof of anything.
+func (r *Replica) cutOff() bool {
+	return !r.gaveUp && (r.busDown || r.now-r.echo > instant(r.cfg.BeatPeriod*5/2))
+}
+
+// watchOurselves notices that we are cut off, and gives the others up when that
+// lasts.
+func (r *Replica) watchOurselves() {
+	if !r.cutOff() {
+		return
+	}
+	if r.isolated == 0 {
+		r.isolated = r.now
+		r.notice(r.cfg.Name, r.epoch, "isolated: verdicts on others wait")
+	}
+	if time.Duration(r.now-r.isolated) >= r.cfg.IsolatedPeriod {
+		r.gaveUp = true
+		for _, m := range r.byName {
+			if m.up {
+				r.show(m, false, "down: we are isolated")
+			}
+		}
+	}
+}
+
+// heardOurselves takes our own heartbeat, come back from the network.
+func (r *Replica) heardOurselves() {
+	if r.discoverAt == 0 && !r.settled {
+		r.discoverAt = r.after(settlePeriod)
+		r.timers.push(timer{at: r.discoverAt, kind: timerSettle})
+	}
+	r.echo = r.now
+	if r.isolated != 0 && !r.busDown {
+		r.isolated, r.gaveUp = 0, false
+		r.notice(r.cfg.Name, r.epoch, "connected again")
+		r.patience()
+	}
+}
+
+// patience gives every member that is up a full new term: while we heard
+// nothing, they may have said much.
+func (r *Replica) patience() {
+	for _, m := range r.byName {
+		if m.up {
+			r.alive(m)
+		}
+	}
+}
+
+// stalled is called when this process did not run for a while.
+func (r *Replica) stalled() {
+	r.echo = r.now
+	r.patience()
+}
+
+// BusDown and BusUp take word of the bus's connection.
+func (r *Replica) BusDown(now time.Time) {
+	r.step(now)
+	r.busDown = true
+	r.watchOurselves()
+}
+
+// BusUp is BusDown's opposite. What was lost meanwhile is Lost's matter.
+func (r *Replica) BusUp(now time.Time) {
+	r.step(now)
+	r.busDown = false
+	r.setBeat(r.now)
+}
+
+// Lost takes word that messages may have been dropped on the way to us.
+func (r *Replica) Lost(now time.Time) {
+	r.step(now)
+	r.stats.Lost++
+	for _, m := range r.byName {
+		r.reconcile(m)
+	}
+}
+
+// Leave says goodbye: our presences are gone elsewhere at once. Nothing but
+// Ready may follow.
+func (r *Replica) Leave(now time.Time) {
+	r.step(now)
+	for _, t := range r.sortedTopics() {
+		r.flush(t)
+	}
+	r.leaving = true
+	r.op(OpPublish, DestAll, r.header(kindLeave))
+}
+
+func (r *Replica) receiveLeave(msg message) {
+	g := r.grave(msg.name)
+	if msg.epoch < g.max {
+		return
+	}
+	if m := r.members[msg.name]; m != nil {
+		r.drop(m, "left")
+	}
+	*g = grave{max: msg.epoch, left: true, heard: r.now}
+}
+
+// receiveNack is told that a higher epoch of our own name exists. While that
+// one may live we wait: two processes of one name must not fight. When it has
+// been silent for long, we go on above it: our clock was set back.
+func (r *Replica) receiveNack(msg message) {
+	if msg.max <= r.epoch {
+		return
+	}
+	silent := time.Duration(min(msg.silent, 1<<40)) * time.Millisecond
+	if silent < r.cfg.DownPeriod {
+		r.notice(r.cfg.Name, r.epoch, "duplicate replica name: "+msg.name+" knows a later process of it")
+		return
+	}
+	r.renew(msg.max)
+}
+
+// forgetGraves drops what is so old that none of its messages can still come.
+func (r *Replica) forgetGraves() {
+	if r.beat%backgroundParts != 0 {
+		return
+	}
+	for name, g := range r.graves {
+		if r.members[name] == nil && time.Duration(r.now-g.heard) > 2*r.cfg.PermdownPeriod {
+			delete(r.graves, name)
+		}
+	}
+}
+
+// Receive takes a message from the bus.
+func (r *Replica) Receive(now time.Time, data []byte) {
+	msg, err := decode(data)
+	r.step(now)
+	if err != nil {
+		r.stats.Malformed++
+		return
+	}
+	r.receive(msg)
+}
+
+func (r *Replica) receive(msg message) {
+	if msg.name == r.cfg.Name {
+		if msg.kind == kindHeartbeat && msg.epoch == r.epoch {
+			r.heardOurselves()
+		}
+		return // nothing that others say of us changes us
+	}
+	r.stats.Received++
+	switch msg.kind {
+	case kindHeartbeat:
+		r.receiveHeartbeat(msg)
+	case kindLeave:
+		r.receiveLeave(msg)
+	case kindSync:
+		r.answer(msg)
+	case kindProbe:
+		r.op(OpPublish, r.address(msg.name, msg.epoch), r.header(kindAlive))
+	case kindNack:
+		r.receiveNack(msg)
+	case kindAlive, kindDelta, kindTip, kindReply:
+		m := r.members[msg.name]
+		if m == nil || m.epoch != msg.epoch {
+			return // only its own heartbeat admits a replica
+		}
+		if msg.kind == kindAlive {
+			// It refreshes, but a down member's presences come back with a
+			// heartbeat only: that tells what we missed.
+			if m.up {
+				r.alive(m)
+			}
+			return
+		}
+		for _, part := range msg.parts {
+			t := r.topics[part.topic]
+			if t == nil || !t.interested {
+				continue
+			}
+			switch msg.kind {
+			case kindTip:
+				r.receiveTip(t, m, part.seq, part.count)
+			default:
+				r.receiveDelta(t, m, part.delta, msg.kind == kindDelta, part.nonce)
+			}
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package presence
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/rollcall-go/rollcall/crdt"
+)
+
+// This file is the owner's side of replication: our own presences, what we tell
+// others about them, and how we answer who is behind.
+
+// Track makes key present in topic with meta, an encoded JSON object that must
+// not be changed any more, and returns the dot that names the entry from now
+// on. The topic must be held (see Acquire) as long as the entry is there.
+func (r *Replica) Track(now time.Time, topic, key string, meta []byte) (dot uint64, err error) {
+	r.step(now)
+	t := r.topic(topic)
+	if t.own == nil {
+		t.own = crdt.NewOwner[string, value](r.counter, removalLog)
+	}
+	if t.own.Len() >= r.cfg.MaxTopicPresences {
+		return 0, fmt.Errorf("%w: topic %q has %d from this replica, the limit", ErrTooManyPresences, topic, t.own.Len())
+	}
+	e := t.own.Add(r.nextNumber(), key, value{meta: meta})
+	r.changed(t, changes{Added: []entry{e}})
+	return e.Dot, nil
+}
+
+// Update replaces the meta of the entry named by dot, in one step, and returns
+// the entry's new dot. It reports false when there is no such entry.
+func (r *Replica) Update(now time.Time, topic string, dot uint64, meta []byte) (uint64, bool) {
+	r.step(now)
+	t := r.topics[topic]
+	if t == nil || t.own == nil {
+		return 0, false
+	}
+	if _, held := t.own.Get(dot); !held {
+		return 0, false
+	}
+	added, removed, _ := t.own.Replace(r.nextNumber(), dot, value{prev: dot, meta: meta})
+	r.changed(t, changes{Added: []entry{added}, Removed: []entry{removed}})
+	return added.Dot, true
+}
+
+// Untrack ends the entry named by dot, and reports false when there is none.
+func (r *Replica) Untrack(now time.Time, topic string, dot uint64) bool {
+	r.step(now)
+	t := r.topics[topic]
+	if t == nil || t.own == nil {
+		return false
+	}
+	if _, held := t.own.Get(dot); !held {
+		return false
+	}
+	removed, _ := t.own.Remove(r.nextNumber(), dot)
+	r.changed(t, changes{Removed: []entry{removed}})
+	return true
+}
+
+// Entry returns the meta and ref of one of our own entries.
+func (r *Replica) Entry(topic string, dot uint64) (Meta, bool) {
+	t := r.topics[topic]
+	if t == nil || t.own == nil {
+		return Meta{}, false
+	}
+	e, ok := t.own.Get(dot)
+	return visible{r.birth, e}.meta(), ok
+}
+
+// Ref is the ref of our own entry named by dot.
+func (r *Replica) Ref(dot uint64) string { return makeRef(r.birth, dot) }
+
+// changed makes our own change visible here and schedules its delta.
+func (r *Replica) changed(t *topic, ch changes) {
+	r.change(t, r.birth, ch)
+	t.pending += 16
+	for _, e := range ch.Added {
+		t.pending += entrySize(e)
+	}
+	// A quiet topic's change goes at once; in a busy one it waits for others.
+	due := r.now
+	if t.flushedAt != 0 && t.pending < flushBytes {
+		due = max(due, t.flushedAt+instant(r.cfg.FlushInterval))
+	}
+	if t.flushAt == 0 || due < t.flushAt {
+		t.flushAt = due
+		r.timers.push(timer{at: due, kind: timerFlush, t: t})
+	}
+}
+
+// flush tells everybody who is interested in t what changed since the last time.
+func (r *Replica) flush(t *topic) {
+	t.flushAt, t.pending = 0, 0
+	if t.own == nil {
+		return
+	}
+	d, ok := t.own.Flush()
+	if !ok {
+		return
+	}
+	t.flushedAt = r.now
+	b := appendText(r.header(kindDelta), t.name)
+	r.op(OpPublish, TopicDest(t.name), appendDelta(b, d))
+	t.tips = 0
+	r.setTip(t, tipFirst)
+}
+
+func (r *Replica) setTip(t *topic, d time.Duration) {
+	t.tipAt = r.after(d)
+	r.timers.push(timer{at: t.tipAt, kind: timerTip, t: t})
+}
+
+// tip repeats where the topic stands, so that a lost last delta is noticed.
+// After the second one an empty topic is forgotten: receivers drop an empty
+// view later than that.
+func (r *Replica) tip(t *topic) {
+	t.tipAt = 0
+	if t.own == nil {
+		return
+	}
+	r.flush(t)
+	if t.tipAt != 0 { // there was something after it
+		return
+	}
+	b := appendText(r.header(kindTip), t.name)
+	b = binary.AppendUvarint(b, t.own.Seq())
+	b = binary.AppendUvarint(b, r.counter)
+	b = binary.AppendUvarint(b, uint64(t.own.Len()))
+	r.op(OpPublish, TopicDest(t.name), b)
+	if t.tips++; t.tips < 2 {
+		r.setTip(t, tipSecond-tipFirst)
+		return
+	}
+	if t.own.Len() == 0 {
+		t.own = nil
+		r.release(t)
+	}
+}
+
+// answer replies to a sync: what the asker lacks in each topic.
+func (r *Replica) answer(m message) {
+	dest := r.address(m.name, m.epoch)
+	limit := r.cfg.Bus.MaxPayload()
+	var body []byte
+	n := 0
+	send := func() {
+		if n > 0 {
+			b := binary.AppendUvarint(r.header(kindReply), uint64(n))
+			r.op(OpPublish, dest, append(b, body...))
+		}
+		body, n = nil, 0
+	}
+	for _, part := range m.parts {
+		var d delta
+		if t := r.topics[part.topic]; t != nil && t.own != nil {
+			r.flush(t)
+			d = t.own.Since(part.seq, r.counter)
+		} else {
+			d = delta{To: r.counter}
+		}
+		if len(body)+len(part.topic)+deltaSize(d) > limit-256-len(r.cfg.Name) {
+			send()
+		}
+		body = appendText(body, part.topic)
+		body = binary.AppendUvarint(body, part.nonce)
+		body = appendDelta(body, d)
+		n++
+		r.stats.Answered++
+	}
+	send()
+}
+
+// renew goes on under a fresh epoch above floor: what we told under the old one
+// does not count any more. Our entries and their refs stay as they are.
+func (r *Replica) renew(floor uint64) {
+	for _, t := range r.sortedTopics() {
+		if t.own != nil {
+			r.flush(t)
+			t.own.Renew(r.counter)
+		}
+	}
+	r.op(OpUnsubscribe, r.address(r.cfg.Name, r.epoch), nil)
+	r.epoch = newEpoch(r.wall(), r.random(), max(floor, r.epoch))
+	r.beat = 0
+	r.op(OpSubscribe, r.address(r.cfg.Name, r.epoch), nil)
+	r.notice(r.cfg.Name, r.epoch, "fresh epoch")
+	r.setBeat(r.now)
+}

@@ -1,0 +1,225 @@
+package presence
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Session holds presences: a joined channel, or any lease that a program opens.
+// When it ends, its presences end. Only the session itself can change them.
+//
+// All methods may be called concurrently. A session's own writes are visible on
+// this replica when the method returns.
+type Session struct {
+	tracker *Tracker // static
+
+	// guarded by mu, which is taken before the tracker's
+	mu     sync.Mutex
+	held   map[place]uint64 // the dot of each presence
+	closed bool
+}
+
+// place is where a session is present.
+type place struct{ topic, key string }
+
+// NewSession opens a session. Sessions of a closed tracker are closed.
+func (t *Tracker) NewSession() *Session {
+	s := &Session{tracker: t, held: map[place]uint64{}}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		s.closed = true
+	} else {
+		t.sessions[s] = struct{}{}
+	}
+	return s
+}
+
+// Track makes key present in topic with meta: anything that encodes to a JSON
+// object, nil for an empty one. It returns the value's ref (phx_ref). One
+// session can be present once under a key of a topic; many sessions can under
+// the same key. Errors: ErrAlreadyTracked, ErrMetaNotObject, ErrMetaTooLarge,
+// ErrTopicInvalid, ErrKeyInvalid, ErrTooManyPresences, ErrTooManyTopics,
+// ErrSessionClosed.
+func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
+	data, err := s.prepare(topic, key, meta)
+	if err != nil {
+		return "", fmt.Errorf("track %q in %q: %w", key, topic, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch _, tracked := s.held[place{topic, key}]; {
+	case s.closed:
+		err = ErrSessionClosed
+	case tracked:
+		err = ErrAlreadyTracked
+	case len(s.held) >= s.tracker.cfg.MaxSessionPresences:
+		err = fmt.Errorf("%w: the session has %d, the limit", ErrTooManyPresences, len(s.held))
+	}
+	if err != nil {
+		return "", fmt.Errorf("track %q in %q: %w", key, topic, err)
+	}
+	var dot uint64
+	s.tracker.do(func(r *Replica, now time.Time) {
+		if err = r.Acquire(now, topic, false); err != nil {
+			return
+		}
+		if dot, err = r.Track(now, topic, key, data); err != nil {
+			r.Release(now, topic, false)
+			return
+		}
+		ref = r.Ref(dot)
+	})
+	if err != nil {
+		return "", fmt.Errorf("track %q in %q: %w", key, topic, err)
+	}
+	s.held[place{topic, key}] = dot
+	return ref, nil
+}
+
+func (s *Session) prepare(topic, key string, meta any) ([]byte, error) {
+	if err := checkTopic(topic); err != nil {
+		return nil, err
+	}
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	return encodeMeta(meta, s.tracker.cfg.MaxMeta)
+}
+
+// Change makes a new meta out of the current one; see Replace, Patch and Func.
+type Change func(current Meta) (any, error)
+
+// Replace puts meta in the place of the current one, as a whole.
+func Replace(meta any) Change { return func(Meta) (any, error) { return meta, nil } }
+
+// Patch sets the members of fields, anything that encodes to a JSON object, in
+// the current meta. A member that is null in fields is removed (RFC 7396, for
+// the outermost object).
+func Patch(fields any) Change {
+	return func(current Meta) (any, error) {
+		data, err := json.Marshal(fields)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMetaNotObject, err)
+		}
+		var old, set map[string]json.RawMessage
+		if err := json.Unmarshal(data, &set); err != nil {
+			return nil, fmt.Errorf("%w: patch with %.40s", ErrMetaNotObject, data)
+		}
+		if err := current.Decode(&old); err != nil {
+			return nil, err
+		}
+		for name, v := range set {
+			if bytes.Equal(v, []byte("null")) {
+				delete(old, name)
+			} else {
+				old[name] = v
+			}
+		}
+		return old, nil
+	}
+}
+
+// Func computes the new meta from the current one. f runs outside the tracker's
+// locks, but must not call this session. When it returns an error or panics,
+// nothing has changed.
+func Func(f func(current Meta) (any, error)) Change { return f }
+
+// Update changes the meta of a presence of this session, in one step: nobody
+// sees the key absent. It returns the new value's ref. Errors: ErrNotTracked,
+// those of change, and those of Track.
+func (s *Session) Update(topic, key string, change Change) (ref string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dot, tracked := s.held[place{topic, key}]
+	switch {
+	case s.closed:
+		err = ErrSessionClosed
+	case !tracked:
+		err = ErrNotTracked
+	}
+	if err != nil {
+		return "", fmt.Errorf("update %q in %q: %w", key, topic, err)
+	}
+	// Nobody else can change this entry: mu makes reading and replacing one step.
+	var current Meta
+	s.tracker.do(func(r *Replica, _ time.Time) { current, _ = r.Entry(topic, dot) })
+	meta, err := change(current)
+	var data []byte
+	if err == nil {
+		data, err = encodeMeta(meta, s.tracker.cfg.MaxMeta)
+	}
+	if err != nil {
+		return "", fmt.Errorf("update %q in %q: %w", key, topic, err)
+	}
+	s.tracker.do(func(r *Replica, now time.Time) {
+		if dot, tracked = r.Update(now, topic, dot, data); tracked {
+			ref = r.Ref(dot)
+		}
+	})
+	s.held[place{topic, key}] = dot
+	return ref, nil
+}
+
+// Untrack ends the presence of key in topic. It returns nil also when there is
+// none.
+func (s *Session) Untrack(topic, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := place{topic, key}
+	if dot, tracked := s.held[p]; tracked {
+		delete(s.held, p)
+		s.tracker.do(func(r *Replica, now time.Time) {
+			r.Untrack(now, topic, dot)
+			r.Release(now, topic, false)
+		})
+	}
+	return nil
+}
+
+// UntrackAll ends all presences of the session, which stays open.
+func (s *Session) UntrackAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.untrackAll()
+}
+
+// untrackAll ends everything in one step, so that each topic has one diff.
+func (s *Session) untrackAll() {
+	if len(s.held) == 0 {
+		return
+	}
+	places := slices.SortedFunc(maps.Keys(s.held), func(a, b place) int {
+		if c := strings.Compare(a.topic, b.topic); c != 0 {
+			return c
+		}
+		return strings.Compare(a.key, b.key)
+	})
+	s.tracker.do(func(r *Replica, now time.Time) {
+		for _, p := range places {
+			r.Untrack(now, p.topic, s.held[p])
+			r.Release(now, p.topic, false)
+		}
+	})
+	clear(s.held)
+}
+
+// Close ends the session and its presences. It may be called more than once.
+func (s *Session) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	s.untrackAll()
+	s.tracker.mu.Lock()
+	delete(s.tracker.sessions, s)
+	s.tracker.mu.Unlock()
+}

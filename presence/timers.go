@@ -1,0 +1,90 @@
+package presence
+
+// instant is a moment on a replica's monotonic clock: nanoseconds since it was
+// made, plus one, so that zero means never.
+type instant int64
+
+// timerKind says what falls due. Each kind has a field on its topic, view,
+// member or replica that holds when; a timer that does not agree with the field
+// any more is void.
+type timerKind uint8
+
+const (
+	timerBeat    timerKind = iota // Replica.beatAt
+	timerSyncAll                  // Replica.syncAllAt
+	timerSettle                   // Replica.discoverAt
+	timerFlush                    // topic.flushAt
+	timerTip                      // topic.tipAt
+	timerLinger                   // topic.lingerAt
+	timerAsk                      // view.askAt
+	timerAgain                    // view.againAt
+	timerPrune                    // view.pruneAt
+	timerSync                     // member.syncAt
+	timerCheck                    // member.checkAt
+)
+
+type timer struct {
+	at   instant
+	n    uint64 // ties are broken by age, so that runs repeat
+	kind timerKind
+	t    *topic
+	m    *member
+	v    *view
+}
+
+// timers is a binary heap by (at, n).
+type timers struct {
+	heap []timer
+	n    uint64
+}
+
+func (q *timers) less(i, j int) bool {
+	a, b := &q.heap[i], &q.heap[j]
+	return a.at < b.at || a.at == b.at && a.n < b.n
+}
+
+func (q *timers) push(t timer) {
+	q.n++
+	t.n = q.n
+	q.heap = append(q.heap, t)
+	for i := len(q.heap) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !q.less(i, parent) {
+			break
+		}
+		q.heap[i], q.heap[parent] = q.heap[parent], q.heap[i]
+		i = parent
+	}
+}
+
+// next is when the earliest timer falls due; false without one.
+func (q *timers) next() (instant, bool) {
+	if len(q.heap) == 0 {
+		return 0, false
+	}
+	return q.heap[0].at, true
+}
+
+// pop takes the earliest timer out. There must be one.
+func (q *timers) pop() timer {
+	top := q.heap[0]
+	last := len(q.heap) - 1
+	q.heap[0] = q.heap[last]
+	q.heap[last] = timer{}
+	q.heap = q.heap[:last]
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= last {
+			break
+		}
+		if child+1 < last && q.less(child+1, child) {
+			child++
+		}
+		if !q.less(child, i) {
+			break
+		}
+		q.heap[i], q.heap[child] = q.heap[child], q.heap[i]
+		i = child
+	}
+	return top
+}

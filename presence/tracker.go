@@ -1,0 +1,357 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// maxQueued bounds the bytes that wait for the bus. Beyond it messages are
+// dropped, which others notice and repair.
+const maxQueued = 32 << 20
+
+// Tracker is one running replica: the shell around [Replica] that owns its
+// goroutines and timers. All methods may be called concurrently.
+type Tracker struct {
+	// static after Start
+	cfg     Config
+	bus     Bus
+	unlane  func()
+	wakeRun chan struct{} // capacity 1: there is something to deliver, or an earlier deadline
+	wakeOut chan struct{} // capacity 1: there are ops
+	done    chan struct{} // closed by Close: the goroutines finish their work and end
+	running sync.WaitGroup
+
+	// guarded by mu
+	mu         sync.Mutex
+	replica    *Replica
+	deadline   time.Time // when the replica wants to be ticked
+	armed      time.Time // when run will tick it, unless it is woken before
+	ops        []Op
+	opBytes    int
+	dropped    uint64
+	deliveries []delivery
+	notices    []Notice
+	watches    map[string][]*Watch
+	waiting    map[string][]chan struct{} // readers that wait for completeness
+	sessions   map[*Session]struct{}
+	closed     bool
+}
+
+// delivery is one event on its way to one watcher.
+type delivery struct {
+	w *Watch
+	e Event
+}
+
+// Start starts a replica. It returns an error that names every fault of cfg,
+// or the bus's. ctx bounds the start only; end the tracker with Close.
+func Start(ctx context.Context, cfg Config) (*Tracker, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	t := &Tracker{
+		cfg: cfg, bus: cfg.Bus,
+		wakeRun: make(chan struct{}, 1), wakeOut: make(chan struct{}, 1), done: make(chan struct{}),
+		watches: map[string][]*Watch{}, waiting: map[string][]chan struct{}{}, sessions: map[*Session]struct{}{},
+	}
+	// The bus may call back from here on; it waits for mu.
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	unlane, err := cfg.Bus.Listen(Lane, t.receive, t.busEvent)
+	if err != nil {
+		return nil, fmt.Errorf("presence: start %q: %w", cfg.Name, err)
+	}
+	t.unlane = unlane
+	t.replica = NewReplica(cfg, time.Now(), time.Now, rand.Uint64)
+	t.collect()
+	t.running.Go(t.run)
+	t.running.Go(t.send)
+	return t, nil
+}
+
+// Name is the replica's name.
+func (t *Tracker) Name() string { return t.cfg.Name }
+
+// do lets f work on the replica, and takes care of what comes of it.
+func (t *Tracker) do(f func(r *Replica, now time.Time)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(t.replica, time.Now())
+	t.collect()
+}
+
+// collect queues what the replica wants done, and wakes who does it. mu is held.
+func (t *Tracker) collect() {
+	t.gather()
+	if len(t.ops) > 0 {
+		signal(t.wakeOut)
+	}
+	if t.deadline.Before(t.armed) || len(t.deliveries) > 0 || len(t.notices) > 0 {
+		signal(t.wakeRun)
+	}
+}
+
+func (t *Tracker) gather() {
+	ready := t.replica.Ready()
+	t.deadline = ready.Deadline
+	for _, op := range ready.Ops {
+		if op.Data != nil && t.opBytes > maxQueued {
+			t.dropped++
+			continue
+		}
+		t.opBytes += len(op.Data)
+		t.ops = append(t.ops, op)
+	}
+	for _, e := range ready.Events {
+		for _, w := range t.watches[e.Topic] {
+			t.deliveries = append(t.deliveries, delivery{w, e})
+		}
+		if e.Complete {
+			for _, wait := range t.waiting[e.Topic] {
+				close(wait)
+			}
+			delete(t.waiting, e.Topic)
+		}
+	}
+	t.notices = append(t.notices, ready.Notices...)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run lets the time pass, and calls the watchers.
+func (t *Tracker) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		t.mu.Lock()
+		t.replica.Tick(time.Now())
+		t.gather()
+		if len(t.ops) > 0 {
+			signal(t.wakeOut)
+		}
+		deliveries, notices, deadline := t.deliveries, t.notices, t.deadline
+		t.deliveries, t.notices, t.armed = nil, nil, deadline
+		closed := t.closed
+		t.mu.Unlock()
+
+		for _, n := range notices {
+			t.cfg.Logger.Info("presence: replica "+n.What, slog.String("replica", n.Replica), slog.Uint64("epoch", n.Epoch), slog.String("self", t.cfg.Name))
+		}
+		for _, d := range deliveries {
+			d.w.deliver(d.e)
+		}
+		if closed {
+			return
+		}
+		timer.Reset(time.Until(deadline))
+		select {
+		case <-t.wakeRun:
+		case <-timer.C:
+		case <-t.done:
+		}
+	}
+}
+
+// send does what the replica wants done on the bus, in order.
+func (t *Tracker) send() {
+	for {
+		t.mu.Lock()
+		ops := t.ops
+		t.ops, t.opBytes = nil, 0
+		closed := t.closed
+		t.mu.Unlock()
+		for _, op := range ops {
+			var err error
+			switch op.Kind {
+			case OpPublish:
+				err = t.bus.Publish(Lane, op.Dest, op.Data)
+			case OpRequest:
+				err = t.bus.Request(Lane, op.Dest, op.Data)
+			case OpSubscribe:
+				err = t.bus.Subscribe(Lane, op.Dest)
+			case OpUnsubscribe:
+				err = t.bus.Unsubscribe(Lane, op.Dest)
+			}
+			if err != nil {
+				// A message that could not be sent is a lost message: others
+				// notice it and ask.
+				t.cfg.Logger.Debug("presence: bus", slog.String("dest", op.Dest), slog.Any("error", err))
+			}
+		}
+		if closed && len(ops) == 0 {
+			return
+		}
+		select {
+		case <-t.wakeOut:
+		case <-t.done:
+		}
+	}
+}
+
+func (t *Tracker) receive(data []byte) {
+	msg, err := decode(data) // before mu: it is the larger part of the work
+	t.do(func(r *Replica, now time.Time) {
+		r.step(now)
+		if err != nil {
+			r.stats.Malformed++
+			return
+		}
+		r.receive(msg)
+	})
+}
+
+func (t *Tracker) busEvent(event, dest string) {
+	t.do(func(r *Replica, now time.Time) {
+		switch event {
+		case EventLost:
+			r.Lost(now)
+		case EventDown:
+			r.BusDown(now)
+		case EventUp:
+			r.BusUp(now)
+		case EventUnreachable:
+			r.Unreachable(now, dest)
+		}
+	})
+}
+
+// Peek returns who is known to be in topic now, without waiting, and without
+// creating interest: of a topic that nobody here uses nothing is known.
+func (t *Tracker) Peek(topic string) *List {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.replica.List(topic)
+}
+
+// Get returns the presence under key, as Peek knows it.
+func (t *Tracker) Get(topic, key string) (Presence, bool) { return t.Peek(topic).Get(key) }
+
+// List returns who is in topic. It follows the topic (for Config.Linger after
+// the last use) and waits until every replica that is up has told what it has;
+// when ctx ends first, the list is what is known, with Complete false. Errors:
+// ErrTopicInvalid, ErrTooManyTopics, ErrClosed.
+func (t *Tracker) List(ctx context.Context, topic string) (*List, error) {
+	release, err := t.follow(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("list %q: %w", topic, err)
+	}
+	defer release()
+	return t.Peek(topic), nil
+}
+
+// Count returns how many are in topic; it waits as List does, and costs the
+// same however many they are.
+func (t *Tracker) Count(ctx context.Context, topic string) (Count, error) {
+	release, err := t.follow(ctx, topic)
+	if err != nil {
+		return Count{}, fmt.Errorf("count %q: %w", topic, err)
+	}
+	defer release()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.replica.Count(topic), nil
+}
+
+// follow holds topic until release is called, and waits for completeness.
+func (t *Tracker) follow(ctx context.Context, topic string) (release func(), err error) {
+	if err := checkTopic(topic); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil, ErrClosed
+	}
+	err = t.replica.Acquire(time.Now(), topic, false)
+	t.collect()
+	var wait chan struct{}
+	if err == nil && !t.replica.complete(topic) {
+		wait = make(chan struct{})
+		t.waiting[topic] = append(t.waiting[topic], wait)
+	}
+	t.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if wait != nil {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			t.mu.Lock()
+			if i := slices.Index(t.waiting[topic], wait); i >= 0 {
+				t.waiting[topic] = slices.Delete(t.waiting[topic], i, i+1)
+			}
+			if len(t.waiting[topic]) == 0 {
+				delete(t.waiting, topic)
+			}
+			t.mu.Unlock()
+		case <-t.done:
+		}
+	}
+	return func() { t.do(func(r *Replica, now time.Time) { r.Release(now, topic, false) }) }, nil
+}
+
+// Stats returns what this replica did so far.
+func (t *Tracker) Stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.replica.Stats()
+}
+
+// Close leaves: all sessions end, the other replicas are told and show our
+// presences no more, watchers get no more events, and no goroutine of the
+// tracker runs when it returns. When ctx ends while the bus takes no more
+// messages, Close returns its error and the rest follows when the bus does.
+// The bus stays open; flush it before the process exits.
+func (t *Tracker) Close(ctx context.Context) error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		t.running.Wait()
+		return nil
+	}
+	sessions := make([]*Session, 0, len(t.sessions))
+	for s := range t.sessions {
+		sessions = append(sessions, s)
+	}
+	t.mu.Unlock()
+	for _, s := range sessions {
+		s.Close()
+	}
+
+	t.mu.Lock()
+	if !t.closed {
+		t.replica.Leave(time.Now())
+		t.collect()
+		t.closed = true
+		close(t.done)
+	}
+	t.mu.Unlock()
+
+	ended := make(chan struct{})
+	go func() {
+		t.running.Wait()
+		t.unlane()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("presence: close %q: %w", t.cfg.Name, ctx.Err())
+	}
+}

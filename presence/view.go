@@ -1,0 +1,258 @@
+package presence
+
+import (
+	"slices"
+	"time"
+
+	"github.com/rollcall-go/rollcall/crdt"
+)
+
+// view is what we hold of one member's part of one topic. A member without a
+// view in an interested topic is known to have had nothing there at some number
+// at or below its watermark; nothing more is known, so a view must never be
+// started again at the watermark.
+type view struct {
+	t     *topic
+	m     *member
+	state crdt.View[string, value]
+
+	// synced: the state is the owner's history at exactly its number. An
+	// unsynced view is empty, and counts against the topic's completeness
+	// unless it was remade after pruning.
+	synced, remade bool
+	nonce          uint64 // names this view in its first question
+	recon          uint64 // a reconciliation is due: names its question; 0 if not
+	need           uint64 // the owner is known to be at least here
+	held           []delta
+
+	askAt   instant
+	asked   int  // questions since the last answer that mattered
+	again   bool // ask once more after the first answer
+	againAt instant
+	pruneAt instant
+}
+
+// void makes all timers of a dropped view void.
+func (v *view) void() { v.askAt, v.againAt, v.pruneAt = 0, 0, 0 }
+
+// wants tells whether the owner has to be asked.
+func (v *view) wants() bool { return !v.synced || v.recon != 0 || v.need > v.state.Seq() }
+
+// newView starts a view that knows nothing. remade: a pruned view is needed
+// again, which does not make the topic incomplete. The caller asks.
+func (r *Replica) newView(t *topic, m *member, remade bool) *view {
+	v := &view{t: t, m: m, remade: remade, again: !remade, nonce: r.freshNonce()}
+	i, _ := t.viewIndex(m)
+	t.views = slices.Insert(t.views, i, v)
+	m.views[t] = v
+	r.touch(t)
+	return v
+}
+
+func (r *Replica) setAsk(v *view, in time.Duration) {
+	v.askAt = r.after(in)
+	r.timers.push(timer{at: v.askAt, kind: timerAsk, v: v})
+}
+
+// askSoon asks after a short random time, unless a question is on its way.
+func (r *Replica) askSoon(v *view) {
+	if v.askAt == 0 && v.m.up && v.wants() {
+		r.setAsk(v, r.jitter(askMin, askMax))
+	}
+}
+
+// ask questions the owner, and goes on until the view wants nothing.
+func (r *Replica) ask(v *view) {
+	v.askAt = 0
+	if !v.m.up || !v.wants() {
+		return
+	}
+	item := syncItem{topic: v.t.name, nonce: v.nonce}
+	if v.synced {
+		item.seq, item.nonce = v.state.Seq(), v.recon
+	}
+	r.queueSync(v.m, item)
+	backoff := min(askMax<<min(v.asked, 8), askRetryMax)
+	v.asked++
+	r.setAsk(v, r.jitter(backoff, backoff+backoff/2))
+}
+
+// again asks once more some time after the first answer of a new interest:
+// across gateways a question can overtake the subscription that it relies on.
+func (r *Replica) again(v *view) {
+	v.againAt = 0
+	if v.recon == 0 {
+		v.recon = r.freshNonce()
+	}
+	r.ask(v)
+}
+
+// receiveDelta takes a live delta (live) or the answer to a sync about topic t
+// of member m. Its epoch is the admitted one.
+func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce uint64) {
+	v := m.views[t]
+	switch {
+	case v == nil:
+		switch {
+		case d.From == 0 && len(d.Keep) == 0 && d.To > m.water:
+			v = r.newView(t, m, true)
+			v.synced = true
+			r.apply(v, d)
+		case !live && len(d.Adds) == 0:
+			return
+		default:
+			v = r.newView(t, m, true)
+			if live {
+				v.hold(d)
+			}
+			r.ask(v)
+			return
+		}
+	case !v.synced:
+		if live {
+			v.hold(d)
+			break
+		}
+		if nonce != v.nonce || d.From != 0 || d.Base != 0 {
+			return
+		}
+		r.apply(v, d)
+		v.synced, v.asked = true, 0
+		if v.again {
+			v.again = false
+			v.againAt = r.after(askAgain)
+			r.timers.push(timer{at: v.againAt, kind: timerAgain, v: v})
+		}
+		r.touch(t)
+		r.drain(v)
+	default:
+		if !live && v.recon != 0 && nonce == v.recon {
+			v.recon, v.asked = 0, 0
+		}
+		if d.To > v.state.Seq() {
+			if d.From > v.state.Seq() {
+				r.stats.Gaps++
+				v.hold(d)
+				break
+			}
+			r.apply(v, d)
+			r.drain(v)
+		}
+	}
+	r.rest(v)
+}
+
+// rest decides what happens to a view next: it asks for what it lacks, or, when
+// it has been empty for long, it goes.
+func (r *Replica) rest(v *view) {
+	if v.wants() {
+		r.askSoon(v)
+	}
+	if v.state.Len() > 0 {
+		v.pruneAt = 0
+	} else if v.synced && v.pruneAt == 0 {
+		v.pruneAt = r.after(pruneAfter)
+		r.timers.push(timer{at: v.pruneAt, kind: timerPrune, v: v})
+	}
+}
+
+// hold keeps a delta that came too early, and remembers what it tells of.
+func (v *view) hold(d delta) {
+	v.need = max(v.need, d.To)
+	if len(v.held) < holdBack {
+		v.held = append(v.held, d)
+	}
+}
+
+// drain applies what was held back, as far as it goes.
+func (r *Replica) drain(v *view) {
+	for progress := true; progress; {
+		progress = false
+		kept := v.held[:0]
+		for _, d := range v.held {
+			switch {
+			case d.To <= v.state.Seq():
+			case d.From <= v.state.Seq():
+				r.apply(v, d)
+				progress = true
+			default:
+				kept = append(kept, d)
+			}
+		}
+		clear(v.held[len(kept):])
+		v.held = kept
+	}
+	for _, d := range v.held {
+		v.need = max(v.need, d.To)
+	}
+	if len(v.held) == 0 {
+		v.held = nil
+	}
+}
+
+func (r *Replica) apply(v *view, d delta) {
+	ch, outcome := v.state.Apply(d)
+	if outcome != crdt.Applied {
+		return
+	}
+	r.stats.Applied++
+	if v.m.up {
+		r.change(v.t, v.m.birth, ch)
+	}
+}
+
+// receiveTip takes word of where the owner stands: its last change is seq, and
+// nothing changed up to at.
+func (r *Replica) receiveTip(t *topic, m *member, seq, count uint64) {
+	v := m.views[t]
+	if v == nil {
+		if count == 0 {
+			return
+		}
+		v = r.newView(t, m, true)
+		v.need = seq
+		r.ask(v)
+		return
+	}
+	v.need = max(v.need, seq)
+	r.rest(v)
+}
+
+// reconcile compares everything with m, because something may have been lost: a
+// state that lasts until it was answered, not one message.
+func (r *Replica) reconcile(m *member) {
+	for _, t := range r.sortedTopics() {
+		if !t.interested {
+			continue
+		}
+		v := m.views[t]
+		if v == nil {
+			v = r.newView(t, m, true)
+			r.ask(v)
+			continue
+		}
+		// Also for an unsynced view: the answer that it waits for may be older
+		// than the loss.
+		v.recon = r.freshNonce()
+		v.askAt = 0
+		r.askSoon(v)
+	}
+}
+
+// prune drops a view that has been empty for so long that its owner has sent
+// its last tip.
+func (r *Replica) prune(v *view) {
+	v.pruneAt = 0
+	if !v.synced || v.state.Len() > 0 {
+		return
+	}
+	if v.wants() || len(v.held) > 0 || v.againAt != 0 {
+		r.rest(v)
+		return
+	}
+	v.m.water = max(v.m.water, v.state.Seq())
+	i, _ := v.t.viewIndex(v.m)
+	v.t.views = slices.Delete(v.t.views, i, i+1)
+	delete(v.m.views, v.t)
+	v.void()
+}

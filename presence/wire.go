@@ -1,0 +1,316 @@
+package presence
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/rollcall-go/rollcall/crdt"
+)
+
+// The wire format. All integers are unsigned varints unless said; a string is
+// its length and its bytes.
+//
+//	byte 0     wireMagic
+//	byte 1     version of this message
+//	byte 2     lowest version that can read it
+//	byte 3     kind
+//	string     the sender's name
+//	8 bytes    the sender's epoch, big endian
+//	varint     how far the epoch is above the sender's first one (its birth)
+//	...        the body, by kind
+//
+// What follows a body that this version knows is from a later one, and is
+// skipped; a change that an older reader must not skip raises byte 2.
+const (
+	wireMagic   = 0xA7
+	wireVersion = 1
+)
+
+type kind uint8
+
+const (
+	kindDelta     kind = 1 // topic, delta
+	kindTip       kind = 2 // topic, seq, at, entries
+	kindHeartbeat kind = 3 // beat, fingerprint
+	kindSync      kind = 4 // count, then topic, seq, nonce of each
+	kindReply     kind = 5 // count, then topic, nonce, delta of each
+	kindProbe     kind = 6 // nothing
+	kindAlive     kind = 7 // nothing: the answer to a probe
+	kindNack      kind = 8 // max, silent in milliseconds
+	kindLeave     kind = 9 // nothing
+)
+
+func (k kind) String() string {
+	names := [...]string{"?", "delta", "tip", "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return names[0]
+}
+
+// value is what an entry holds besides its key. It is immutable.
+type value struct {
+	prev uint64 // the dot of the value that this one replaced, 0 without
+	meta []byte // a JSON object
+}
+
+type (
+	entry   = crdt.Entry[string, value]
+	delta   = crdt.Delta[string, value]
+	changes = crdt.Changes[string, value]
+)
+
+// message is a decoded message. Which fields count depends on its kind.
+type message struct {
+	kind  kind
+	name  string
+	epoch uint64
+	birth uint64
+
+	beat, fingerprint uint64      // heartbeat
+	parts             []topicPart // delta, tip: one; sync, reply: any number
+	max, silent       uint64      // nack; silent in milliseconds
+}
+
+// topicPart is what a message says about one topic.
+type topicPart struct {
+	topic string
+	nonce uint64 // sync, reply
+	seq   uint64 // sync, tip
+	at    uint64 // tip: the content is the same at every number in [seq, at]
+	count uint64 // tip: how many entries the topic has
+	delta delta  // delta, reply
+}
+
+func appendHeader(b []byte, k kind, name string, epoch, birth uint64) []byte {
+	b = append(b, wireMagic, wireVersion, wireVersion, byte(k))
+	b = appendText(b, name)
+	b = binary.BigEndian.AppendUint64(b, epoch)
+	return binary.AppendUvarint(b, epoch-birth)
+}
+
+func appendText(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+// appendDelta writes a delta. Dots are written as distances from the dot
+// before: they are ascending, and mostly close together.
+func appendDelta(b []byte, d delta) []byte {
+	b = binary.AppendUvarint(b, d.From)
+	b = binary.AppendUvarint(b, d.Base)
+	b = binary.AppendUvarint(b, d.To)
+	b = binary.AppendUvarint(b, uint64(len(d.Adds)))
+	last := uint64(0)
+	for _, e := range d.Adds {
+		b = binary.AppendUvarint(b, e.Dot-last)
+		last = e.Dot
+		b = binary.AppendUvarint(b, e.Dot-e.Origin)
+		if e.Origin != e.Dot {
+			b = binary.AppendUvarint(b, e.Dot-e.Value.prev)
+		}
+		b = appendText(b, e.Key)
+		b = binary.AppendUvarint(b, uint64(len(e.Value.meta)))
+		b = append(b, e.Value.meta...)
+	}
+	b = appendDots(b, d.Rems)
+	return appendDots(b, d.Keep)
+}
+
+func appendDots(b []byte, dots []uint64) []byte {
+	b = binary.AppendUvarint(b, uint64(len(dots)))
+	last := uint64(0)
+	for _, dot := range dots {
+		b = binary.AppendUvarint(b, dot-last)
+		last = dot
+	}
+	return b
+}
+
+// entrySize is at least what an entry takes on the wire.
+func entrySize(e entry) int { return 12 + len(e.Key) + len(e.Value.meta) }
+
+// deltaSize is at least what a delta takes on the wire.
+func deltaSize(d delta) int {
+	size := 40 + 10*(len(d.Rems)+len(d.Keep))
+	for _, e := range d.Adds {
+		size += 18 + entrySize(e)
+	}
+	return size
+}
+
+// errMalformed is what decode answers for anything that no version of this
+// package sent.
+var errMalformed = errors.New("presence: malformed message")
+
+// decode reads a message. It never panics, allocates no more than the input
+// can justify, and keeps no reference to it.
+func decode(data []byte) (message, error) {
+	if len(data) < 4 || data[0] != wireMagic {
+		return message{}, errMalformed
+	}
+	if data[2] > wireVersion {
+		return message{}, fmt.Errorf("presence: message needs version %d of the wire format, this replica reads %d: upgrade it", data[2], wireVersion)
+	}
+	r := reader{rest: data[4:]}
+	m := message{kind: kind(data[3])}
+	m.name = r.name()
+	if r.need(8) {
+		m.epoch = binary.BigEndian.Uint64(r.rest)
+		r.rest = r.rest[8:]
+	}
+	above := r.uvarint()
+	if above > m.epoch {
+		return message{}, errMalformed
+	}
+	m.birth = m.epoch - above
+	switch m.kind {
+	case kindProbe, kindAlive, kindLeave:
+	case kindHeartbeat:
+		m.beat, m.fingerprint = r.uvarint(), r.uvarint()
+	case kindNack:
+		m.max, m.silent = r.uvarint(), r.uvarint()
+	case kindDelta:
+		m.parts = []topicPart{{topic: r.name(), delta: r.delta()}}
+	case kindTip:
+		m.parts = []topicPart{{topic: r.name(), seq: r.uvarint(), at: r.uvarint(), count: r.uvarint()}}
+	case kindSync:
+		for n := r.count(4); n > 0 && !r.bad; n-- {
+			m.parts = append(m.parts, topicPart{topic: r.name(), seq: r.uvarint(), nonce: r.uvarint()})
+		}
+	case kindReply:
+		for n := r.count(9); n > 0 && !r.bad; n-- {
+			m.parts = append(m.parts, topicPart{topic: r.name(), nonce: r.uvarint(), delta: r.delta()})
+		}
+	default:
+		return message{}, errMalformed
+	}
+	if r.bad || m.epoch == 0 {
+		return message{}, errMalformed
+	}
+	return m, nil
+}
+
+// reader takes a message apart. After the first fault it is bad and yields
+// zeroes.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) need(n int) bool {
+	if r.bad || len(r.rest) < n {
+		r.bad = true
+	}
+	return !r.bad
+}
+
+func (r *reader) uvarint() uint64 {
+	if r.bad {
+		return 0
+	}
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+// count reads how many items follow, each of at least size bytes.
+func (r *reader) count(size int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)/size) {
+		r.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+// bytes reads a length and returns that many bytes of the input.
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.bad = true
+	}
+	if r.bad {
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+// name reads a replica's name, a topic or a key.
+func (r *reader) name() string {
+	b := r.bytes()
+	if len(b) == 0 || len(b) > maxName || !utf8.Valid(b) {
+		r.bad = true
+		return ""
+	}
+	return string(b)
+}
+
+func (r *reader) delta() delta {
+	d := delta{From: r.uvarint(), Base: r.uvarint(), To: r.uvarint()}
+	if d.Base > d.From || d.From > d.To {
+		r.bad = true
+	}
+	last := uint64(0)
+	n := r.count(5)
+	if n > 0 {
+		d.Adds = make([]entry, 0, n)
+	}
+	for ; n > 0 && !r.bad; n-- {
+		var e entry
+		e.Dot = last + r.step()
+		back := r.uvarint()
+		e.Origin = e.Dot - back
+		if back > 0 {
+			e.Value.prev = e.Dot - r.uvarint()
+		}
+		if e.Dot <= last || e.Dot > d.To || e.Origin == 0 || e.Origin > e.Dot || e.Value.prev > e.Dot {
+			r.bad = true
+		}
+		last = e.Dot
+		e.Key = r.name()
+		// A copy: the rest of the message must not live as long as the entry.
+		e.Value.meta = append([]byte(nil), r.bytes()...)
+		if m := e.Value.meta; len(m) < 2 || m[0] != '{' || m[len(m)-1] != '}' {
+			r.bad = true
+		}
+		d.Adds = append(d.Adds, e)
+	}
+	d.Rems, d.Keep = r.dots(), r.dots()
+	return d
+}
+
+// step reads the distance to the next dot, which is not 0.
+func (r *reader) step() uint64 {
+	n := r.uvarint()
+	if n == 0 {
+		r.bad = true
+	}
+	return n
+}
+
+func (r *reader) dots() []uint64 {
+	n := r.count(1)
+	if n == 0 {
+		return nil
+	}
+	dots := make([]uint64, 0, n)
+	last := uint64(0)
+	for ; n > 0 && !r.bad; n-- {
+		dot := last + r.step()
+		if dot <= last {
+			r.bad = true
+		}
+		dots = append(dots, dot)
+		last = dot
+	}
+	return dots
+}
