@@ -36,11 +36,7 @@ func onServers(t *testing.T, test func(t *testing.T, a, b *server.Server)) {
 // moment to cross a route.
 func meet(t *testing.T, a *Bus, lane byte, dest string, r *recorder) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		publish(t, a, lane, dest, "meet")
-		require.NoError(t, a.nc.Flush())
-		return r.len() > 0
-	}, patience, 5e6)
+	r.provoke(func() { publish(t, a, lane, dest, "meet") })
 	publish(t, a, lane, dest, "met")
 	r.until("met")
 }
@@ -211,10 +207,7 @@ func TestRequestToNobodyIsUnreachable(t *testing.T) {
 
 		require.NoError(t, b.Close())
 		closeConn(b.nc)
-		require.Eventually(t, func() bool {
-			require.NoError(t, a.Request('p', "r:b", []byte("there?")))
-			return ra.len() > 0
-		}, patience, 5e6)
+		ra.provoke(func() { require.NoError(t, a.Request('p', "r:b", []byte("there?"))) })
 		require.Empty(t, ra.until("!unreachable r:b"))
 	})
 }

@@ -134,10 +134,23 @@ func (r *recorder) add(s string) {
 func (r *recorder) block()   { r.gate.Lock() }
 func (r *recorder) unblock() { r.gate.Unlock() }
 
-func (r *recorder) len() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.log)
+// provoke repeats f until something is told.
+func (r *recorder) provoke(f func()) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); ; {
+		f()
+		select {
+		case <-r.added:
+		case <-time.After(5 * time.Millisecond):
+		}
+		r.mu.Lock()
+		told := len(r.log)
+		r.mu.Unlock()
+		if told > 0 {
+			return
+		}
+		require.True(r.t, time.Now().Before(end), "nothing was told")
+	}
 }
 
 // until waits for an entry, and returns and forgets all before it. What was
