@@ -65,10 +65,7 @@ func (m *member) Join(s *channel.Socket, params channel.Payload) (any, error) {
 		return nil, err
 	}
 	m.room, m.socket, m.name, m.tab = room, s, name, m.app.newTab()
-	if err := s.Send(afterJoin{}); err != nil {
-		m.app.rooms.release(room)
-		return nil, err
-	}
+	s.Send(afterJoin{})
 	return map[string]string{"name": name}, nil
 }
 

@@ -360,13 +360,12 @@ func (r *room) broadcast(event string, payload any) {
 	}
 }
 
-// push sends to one client. Where that fails its channel has just ended.
+// push sends to one client. It fails only where its channel has just ended.
 func (r *room) push(m *member, event string, payload any) { _ = m.socket.Push(event, payload) }
 
-// send gives a duty to a channel, if it is one of this replica. Where that fails
-// the channel has just ended.
+// send gives a duty to a channel, if it is one of this replica.
 func (r *room) send(tab string, duty any) {
 	if m := r.members[tab]; m != nil {
-		_ = m.socket.Send(duty)
+		m.socket.Send(duty)
 	}
 }
