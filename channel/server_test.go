@@ -451,3 +451,73 @@ func (benchChannel) HandleIn(s *Socket, event string, payload Payload) Result {
 	}
 	return OK(payload)
 }
+
+// script is a channel made of functions; what is nil does nothing.
+type script struct {
+	join      func(s *Socket, params Payload) (any, error)
+	in        func(s *Socket, event string, payload Payload) Result
+	out       func(s *Socket, event string, payload Payload) Result
+	info      func(s *Socket, msg any) Result
+	terminate func(s *Socket, reason Reason)
+	intercept []string
+}
+
+func (c script) Join(s *Socket, params Payload) (any, error) {
+	if c.join == nil {
+		return nil, nil
+	}
+	return c.join(s, params)
+}
+
+func (c script) HandleIn(s *Socket, event string, payload Payload) Result {
+	if c.in == nil {
+		return NoReply()
+	}
+	return c.in(s, event, payload)
+}
+
+func (c script) Intercept() []string { return c.intercept }
+
+func (c script) HandleOut(s *Socket, event string, payload Payload) Result {
+	return c.out(s, event, payload)
+}
+
+func (c script) HandleInfo(s *Socket, msg any) Result {
+	if c.info == nil {
+		return NoReply()
+	}
+	return c.info(s, msg)
+}
+
+func (c script) Terminate(s *Socket, reason Reason) {
+	if c.terminate != nil {
+		c.terminate(s, reason)
+	}
+}
+
+// handlerOf routes every topic to a script.
+func handlerOf(c script) *Handler {
+	return &Handler{Routes: []Route{{Pattern: "*", New: func() Channel { return c }}}}
+}
+
+// trace notes what happens, in order.
+type trace struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (tr *trace) add(format string, args ...any) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.lines = append(tr.lines, fmt.Sprintf(format, args...))
+}
+
+// take waits until nothing happens any more and returns what was noted.
+func (tr *trace) take() []string {
+	synctest.Wait()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	lines := tr.lines
+	tr.lines = nil
+	return lines
+}

@@ -1,0 +1,143 @@
+package channel
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestNegotiation(t *testing.T) { // B004, B005
+	for vsn, ok := range map[string]bool{
+		"2.0.0": true, "2.0.7": true, "2.0.70": true,
+		"2.1.0": false, "3.0.0": false, "123.1.1": false, "2": false, "2.0": false, "": false,
+		"2.0.0.0": false, "2.0.x": false, "02.0.0": false, "+2.0.0": false, "2.0.-1": false,
+		"2.0.0-dev": false, "99999999999999999999.0.0": false,
+	} {
+		_, err := negotiate(vsn)
+		if ok {
+			require.NoError(t, err, vsn)
+		} else {
+			require.ErrorIs(t, err, ErrVersion, vsn)
+		}
+	}
+}
+
+func TestV2DecodesWhatClientsSend(t *testing.T) { // B033, B034, frames captured from real clients
+	for _, c := range []struct {
+		frame string
+		want  Message
+	}{
+		{`["4","4","room:lobby","phx_join",{"p":1}]`, Message{JoinRef: StringRef("4"), Ref: StringRef("4"), Topic: "room:lobby", Event: "phx_join", Payload: rawPayload([]byte(`{"p":1}`))}},
+		{`[null,"7","phoenix","heartbeat",{}]`, Message{Ref: StringRef("7"), Topic: "phoenix", Event: "heartbeat", Payload: rawPayload([]byte(`{}`))}},
+		{`["","6","phoenix","heartbeat",null]`, Message{JoinRef: StringRef(""), Ref: StringRef("6"), Topic: "phoenix", Event: "heartbeat"}},
+		{` [ 1 , 2.50 , "t" , "e" , { "a" : [ 1 ] } , "more", 6 ] `, Message{JoinRef: Ref{text: "1"}, Ref: Ref{text: "2.50"}, Topic: "t", Event: "e", Payload: rawPayload([]byte(`{"a":[1]}`))}},
+		{`["\u0031",null,"\u00e9\n","e",[1]]`, Message{JoinRef: StringRef("1"), Topic: "é\n", Event: "e", Payload: rawPayload([]byte(`[1]`))}},
+	} {
+		got, err := v2{}.Decode(false, []byte(c.frame))
+		require.NoError(t, err, c.frame)
+		require.Equal(t, c.want, got, c.frame)
+	}
+}
+
+func TestV2RefusesMalformedFrames(t *testing.T) { // B040, B042
+	for _, frame := range []string{
+		``, `x`, `null`, `1`, `"s"`, `{}`, `[]`, `["1","1","t","e"]`, `[{},"1","t","e",{}]`, `["1",[],"t","e",{}]`, `["1",true,"t","e",{}]`,
+		`["1","1",null,"e",{}]`, `["1","1","t",5,{}]`, `["1","1","t","e",{}`, `["1","1","t","e",{}]]`,
+		`{"topic":"t","event":"e","payload":{},"ref":"1"}`,
+		strings.Repeat("[", 100_000),
+	} {
+		_, err := v2{}.Decode(false, []byte(frame))
+		require.Error(t, err, "%.60s", frame)
+	}
+	for _, frame := range []string{
+		"", "00", "0001010203", "010101010131313131", "020101313162", "000101c80131", "5b2231225d", "0000000100ff", "0001000000ff",
+	} {
+		data, err := hex.DecodeString(frame)
+		require.NoError(t, err, frame)
+		_, err = v2{}.Decode(true, data)
+		require.Error(t, err, frame)
+	}
+}
+
+func TestV2BinaryVectors(t *testing.T) {
+	bin := Payload{data: []byte("efg"), binary: true}
+	m, err := v2{}.Decode(true, []byte("\x00\x02\x03\x05\x0512123topiceventefg"))
+	require.NoError(t, err)
+	require.Equal(t, Message{JoinRef: StringRef("12"), Ref: StringRef("123"), Topic: "topic", Event: "event", Payload: bin}, m)
+	for _, c := range []struct {
+		message Message
+		want    string
+	}{
+		{Message{Kind: KindPush, JoinRef: StringRef("12"), Topic: "topic", Event: "event", Payload: bin}, "\x00\x02\x05\x0512topiceventefg"},
+		{Message{Kind: KindReply, JoinRef: StringRef("12"), Ref: StringRef("123"), Topic: "topic", Status: "ok", Payload: bin}, "\x01\x02\x03\x05\x0212123topicokefg"},
+		{Message{Kind: KindBroadcast, Topic: "topic", Event: "event", Payload: bin}, "\x02\x05\x05topiceventefg"},
+	} {
+		f, err := v2{}.Encode(c.message)
+		require.NoError(t, err)
+		require.True(t, f.Binary)
+		require.Equal(t, c.want, string(f.Data))
+	}
+	// B039
+	_, err = v2{}.Encode(Message{Kind: KindBroadcast, Topic: "topic", Event: strings.Repeat("e", 256), Payload: bin})
+	require.ErrorIs(t, err, ErrTooLong)
+}
+
+func TestV2EncodesText(t *testing.T) { // B035 to B037
+	for _, c := range []struct {
+		message Message
+		want    string
+	}{
+		{Message{Kind: KindPush, JoinRef: StringRef("1"), Topic: "a\"b", Event: "é</script>", Payload: rawPayload([]byte(`{"x":1}`))}, `["1",null,"a\"b","é</script>",{"x":1}]`},
+		{Message{Kind: KindBroadcast, Topic: "t", Event: "e"}, `[null,null,"t","e",{}]`},
+		{Message{Kind: KindReply, JoinRef: Ref{text: "1"}, Ref: Ref{text: "2.50"}, Topic: "t", Status: "ok", Payload: rawPayload([]byte(`[1]`))}, `[1,2.50,"t","phx_reply",{"status":"ok","response":[1]}]`},
+	} {
+		f, err := v2{}.Encode(c.message)
+		require.NoError(t, err)
+		require.Equal(t, c.want, string(f.Data))
+		require.Equal(t, c.message.Kind == KindBroadcast, f.Shared)
+	}
+}
+
+func FuzzV2Decode(f *testing.F) {
+	f.Add(false, []byte(`["4","4","room:lobby","phx_join",{"p":1}]`))
+	f.Add(false, []byte(`["",6,"phoenix","heartbeat",null]`))
+	f.Add(false, []byte(`[null,-1.5e3,"\ud800","\u0000",[1,{"a":"\u2028"}],5]`))
+	f.Add(true, []byte("\x00\x02\x03\x05\x0512123topiceventefg"))
+	f.Add(true, []byte("\x00\x01\x01\xc8\x01\x31"))
+	f.Fuzz(func(t *testing.T, binary bool, data []byte) {
+		if !binary && !utf8.Valid(data) {
+			return // checked before
+		}
+		m, err := v2{}.Decode(binary, data)
+		if err != nil {
+			return
+		}
+		// What it is answered with can be read again, refs unchanged.
+		frame, err := v2{}.Encode(reply(m.JoinRef, m.Ref, m.Topic, "ok", rawPayload([]byte(`{}`))))
+		require.NoError(t, err)
+		again, err := v2{}.Decode(false, frame.Data)
+		require.NoError(t, err, "%s", frame.Data)
+		require.Equal(t, m.JoinRef, again.JoinRef)
+		require.Equal(t, m.Ref, again.Ref)
+		require.Equal(t, m.Topic, again.Topic)
+		require.Equal(t, m.Ref, throughText(again.Ref))
+		if !m.Payload.IsBinary() {
+			frame, err := v2{}.Encode(m)
+			require.NoError(t, err)
+			again, err := v2{}.Decode(false, frame.Data)
+			require.NoError(t, err, "%s", frame.Data)
+			require.Equal(t, m.Payload.JSON(), again.Payload.JSON())
+		}
+	})
+}
+
+// throughText goes through the ref's text, which binary frames carry.
+func throughText(r Ref) Ref {
+	if r.text != "" && r.text[0] == '"' {
+		return StringRef(r.String())
+	}
+	return r
+}
