@@ -1,0 +1,93 @@
+// Package presence answers one question for every replica of a cluster: who is
+// here, topic by topic, and in what state? A program that only wants that
+// imports this package and a bus, and gets no HTTP, no WebSocket and no NATS
+// server.
+//
+//	bus, err := natsbus.New(conn) // or membus.New().Bus() in one process
+//	tracker, err := presence.Start(ctx, presence.Config{Name: "eu-1", Bus: bus})
+//	session := tracker.NewSession()
+//	ref, err := session.Track("room:lobby", "alice", map[string]any{"mood": "fine"})
+//	list, err := tracker.List(ctx, "room:lobby")
+//	watch, err := tracker.Watch("room:lobby", func(e presence.Event) { ... })
+//	...
+//	err = tracker.Close(ctx) // the others see our presences leave at once
+//
+// # Terms
+//
+// A topic is any UTF-8 string of 1 to 255 bytes. A key says who is there: a user
+// id within the topic. A [Session] holds presences: a joined channel, or any
+// lease a program opens; when it ends, its presences end, and nobody else can
+// change them. A [Meta] is what a session says of itself: a small JSON object.
+// Each value of it has a ref of its own (phx_ref), unique in the cluster. A
+// replica is one running [Tracker]: a name and an epoch; a restart is a new epoch
+// of the same name. A [Diff] is what changed in a topic for those who watch it.
+//
+// # What a list promises
+//
+// One's own writes are in it at once. A change on another replica is in it one
+// message later: some milliseconds. A lost message delays a change (by up to a
+// second or so, until the loss is noticed and repaired); it never makes anybody
+// leave. A replica that was killed is gone within three seconds when the network
+// sees it die, else after Config.DownPeriod; one that stops gracefully is gone at
+// once. While this replica is cut off itself it shows the others as it last saw
+// them, up to Config.IsolatedPeriod.
+//
+// A list is complete when every replica that is up has told us what it has in
+// the topic. It is not complete just after this replica became interested in
+// the topic, or just after it started, when it cannot know yet who is there.
+// Completeness is about replicas that are up: across a cut, each side is
+// complete without the other.
+//
+// # How it works
+//
+// The unit of replication is the topic, and a replica follows only the topics
+// that are used on it. What one replica has in a topic is an observed-remove map
+// with a single writer (package crdt), so that a receiver's whole knowledge of
+// it is a number, and what is there. The messages:
+//
+//	delta      what changed in a topic between two numbers; at once in a quiet
+//	           topic, else every FlushInterval
+//	tip        where a topic stands, 1 s and 5 s after its last delta: a lost
+//	           last delta is noticed
+//	heartbeat  every BeatPeriod, numbered: nothing else admits a replica, and a
+//	           missing number means that more may be missing
+//	sync       a question: for each of some topics, the number that we hold
+//	reply      what the asked one has beyond that: a log repair, a dot-set
+//	           repair or a snapshot
+//	probe      is anybody there? Asked when heartbeats stay out; alive answers
+//	nack       the sender of a heartbeat is told that a later incarnation of
+//	           its name exists
+//	leave      a graceful stop
+//
+// A view (what we hold of one member in one topic) that starts asks under a
+// fresh nonce and takes no other answer, so that a late one to an earlier
+// question cannot complete it. Views that stay empty are dropped; what is
+// remembered of them is one watermark a member, and a later delta or answer
+// starts a view only where the watermark proves that nothing can have been
+// missed. Now and then a part of all topics is compared with one member, which
+// finds what everything else missed. [Replica] is this machine: pure, driven by
+// calls, messages and the time. The Tracker around it owns two goroutines: one
+// lets the time pass and calls the watchers, one writes to the bus.
+//
+// # Concurrency
+//
+// All methods of Tracker, Session and Watch may be called concurrently. The
+// handlers of watchers are called one at a time, over all watchers, from one
+// goroutine; they must not block.
+//
+// # Limits and trust
+//
+// Every limit is a field of [Config] and an error of its own. What a message
+// tells is bounded by the message's size before anything is allocated. Whoever
+// may publish on the bus's subjects is trusted: a forged heartbeat evicts, a
+// forged leave hides. No message changes a replica's own entries.
+//
+// A reply about one topic goes as one message, so what one replica has in one
+// topic must fit Bus.MaxPayload: with NATS's default of 1 MiB, some 8,000
+// presences with metas of 64 bytes.
+//
+// # Shutdown
+//
+// Tracker.Close ends all sessions, says goodbye, and returns when no goroutine
+// of the tracker runs. The bus is the caller's: close it afterwards, flushed.
+package presence

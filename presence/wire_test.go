@@ -1,0 +1,132 @@
+package presence
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// frames are one message of each kind, as a replica sends them.
+func frames() [][]byte {
+	h := func(k kind) []byte { return appendHeader(nil, k, "eu-1", 5<<epochRandomBits, 3<<epochRandomBits) }
+	d := delta{From: 3, Base: 3, To: 300,
+		Adds: []entry{
+			{Dot: 7, Origin: 7, Key: "alice", Value: value{meta: []byte(`{}`)}},
+			{Dot: 290, Origin: 5, Key: "bob", Value: value{prev: 8, meta: []byte(`{"v":1}`)}},
+		},
+		Rems: []uint64{1, 2}, Keep: []uint64{3},
+	}
+	beat := binary.AppendUvarint(binary.AppendUvarint(h(kindHeartbeat), 9), 1)
+	tip := appendText(h(kindTip), "room")
+	for _, n := range []uint64{300, 310, 2} {
+		tip = binary.AppendUvarint(tip, n)
+	}
+	sync := appendText(binary.AppendUvarint(h(kindSync), 1), "room")
+	sync = binary.AppendUvarint(binary.AppendUvarint(sync, 12), 77)
+	reply := appendText(binary.AppendUvarint(h(kindReply), 1), "room")
+	reply = appendDelta(binary.AppendUvarint(reply, 77), d)
+	nack := binary.AppendUvarint(binary.AppendUvarint(h(kindNack), 6<<epochRandomBits), 1500)
+	return [][]byte{
+		appendDelta(appendText(h(kindDelta), "room"), d), tip, beat, sync, reply,
+		h(kindProbe), h(kindAlive), nack, h(kindLeave),
+	}
+}
+
+func TestMessagesSurviveTheWire(t *testing.T) {
+	list := frames()
+	for i, data := range list {
+		msg, err := decode(data)
+		require.NoError(t, err, "%v", kind(data[3]))
+		require.Equal(t, kind(i+1), msg.kind)
+		require.Equal(t, "eu-1", msg.name)
+		require.Equal(t, uint64(5<<epochRandomBits), msg.epoch)
+		require.Equal(t, uint64(3<<epochRandomBits), msg.birth)
+	}
+	msg, err := decode(list[4])
+	require.NoError(t, err)
+	require.Equal(t, uint64(77), msg.parts[0].nonce)
+	d := msg.parts[0].delta
+	require.Equal(t, uint64(300), d.To)
+	require.Equal(t, entry{Dot: 290, Origin: 5, Key: "bob", Value: value{prev: 8, meta: []byte(`{"v":1}`)}}, d.Adds[1])
+	require.Equal(t, []uint64{1, 2}, d.Rems)
+	require.Equal(t, []uint64{3}, d.Keep)
+}
+
+func TestALaterVersionMayAppendButNotChange(t *testing.T) {
+	for _, data := range frames() {
+		later := append(append([]byte(nil), data...), "something new"...)
+		later[1] = wireVersion + 1
+		want, _ := decode(data)
+		got, err := decode(later)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		later[2] = wireVersion + 1
+		_, err = decode(later)
+		require.ErrorContains(t, err, "needs version 2 of the wire format")
+	}
+}
+
+func TestEveryTruncationIsRefused(t *testing.T) {
+	for _, data := range frames() {
+		for n := range data {
+			_, err := decode(data[:n])
+			require.Error(t, err, "%d bytes of a %v", n, kind(data[3]))
+		}
+	}
+}
+
+// Whatever decodes, encodes to something that decodes to the same, and never
+// holds more than the input can justify.
+func FuzzDecode(f *testing.F) {
+	for _, data := range frames() {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		msg, err := decode(data)
+		if err != nil {
+			return
+		}
+		for _, p := range msg.parts {
+			if n := len(p.delta.Adds) + len(p.delta.Rems) + len(p.delta.Keep); n > len(data) {
+				t.Fatalf("%d items out of %d bytes", n, len(data))
+			}
+			for i, e := range p.delta.Adds {
+				if e.Origin > e.Dot || i > 0 && e.Dot <= p.delta.Adds[i-1].Dot {
+					t.Fatalf("entry %+v", e)
+				}
+			}
+		}
+		if msg.kind == kindReply && len(msg.parts) == 1 {
+			b := appendHeader(nil, kindReply, msg.name, msg.epoch, msg.birth)
+			b = appendText(binary.AppendUvarint(b, 1), msg.parts[0].topic)
+			b = appendDelta(binary.AppendUvarint(b, msg.parts[0].nonce), msg.parts[0].delta)
+			again, err := decode(b)
+			require.NoError(t, err)
+			require.Equal(t, msg, again)
+		}
+	})
+}
+
+// A replica that is fed anything at all does not panic, and keeps its own
+// entries.
+func FuzzReceive(f *testing.F) {
+	for _, data := range frames() {
+		f.Add(data, data)
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		r, now := newTestReplica("us-1")
+		_ = r.Acquire(now, "room", true)
+		dot, err := r.Track(now, "room", "me", []byte(`{}`))
+		require.NoError(t, err)
+		r.Ready()
+		beat := binary.AppendUvarint(binary.AppendUvarint(
+			appendHeader(nil, kindHeartbeat, "eu-1", 5<<epochRandomBits, 3<<epochRandomBits), 1), 1)
+		for _, data := range [][]byte{beat, first, second, first} {
+			r.Receive(now, data)
+			r.Ready()
+		}
+		_, held := r.Entry("room", dot)
+		require.True(t, held)
+	})
+}
