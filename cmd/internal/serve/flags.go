@@ -1,0 +1,189 @@
+package serve
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/websocket"
+)
+
+// settings are what the flags of this package say.
+type settings struct {
+	listen          string
+	name            string
+	nats            string
+	clusterListen   string
+	routes          []string
+	origins         websocket.OriginCheck
+	logLevel        slog.Level
+	logJSON         bool
+	shutdownTimeout time.Duration
+}
+
+const (
+	defaultListen          = "127.0.0.1:4000"
+	defaultShutdownTimeout = 15 * time.Second
+	maxName                = 255 // bytes, the limit of presence
+)
+
+// parse reads the command line. The error is flag.ErrHelp, when help was asked
+// for and printed to stdout, or a *UsageError that names the flag, or every
+// fault in how the flags go together.
+func parse(app App, args []string, stdout io.Writer) (*settings, error) {
+	s := &settings{listen: defaultListen, shutdownTimeout: defaultShutdownTimeout}
+	fs := flag.NewFlagSet(app.Name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&s.listen, "listen", s.listen, "`host:port` to serve HTTP at; port 0 is any free one")
+	fs.StringVar(&s.name, "name", "", "`name` of this replica, unique in its cluster and best kept over restarts (default the host's name and the port)")
+	fs.StringVar(&s.nats, "nats", "", "`URL` of a NATS server to use, or several of one cluster, separated by commas (default an embedded server)")
+	fs.StringVar(&s.clusterListen, "cluster-listen", "", "`host:port` at which the embedded NATS server takes routes from other replicas; on a private network only")
+	fs.Func("routes", "`host:port,...` of other replicas' --cluster-listen", func(v string) error {
+		s.routes = append(s.routes, splitList(v)...)
+		return nil
+	})
+	fs.Func("allow-origin", "`origin,...` of web pages that may connect: https://example.com, //example.com, //*.example.com, or * for all (default those from the host that is served)", s.setOrigins)
+	fs.Func("log-level", "`level` of the log: debug, info, warn or error (default info)", s.setLogLevel)
+	fs.Func("log-format", "`format` of the log: text or json (default text)", s.setLogFormat)
+	fs.DurationVar(&s.shutdownTimeout, "shutdown-timeout", s.shutdownTimeout, "`time` that a shutdown may take")
+	if app.Flags != nil {
+		app.Flags(fs)
+	}
+
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		printHelp(stdout, app, fs)
+		return nil, err
+	case err != nil:
+		return nil, usagef("%s", dashes(err.Error()))
+	case fs.NArg() > 0:
+		return nil, usagef("unexpected argument %q", fs.Arg(0))
+	}
+	faults := s.faults()
+	if app.Check != nil {
+		faults = append(faults, app.Check())
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, &UsageError{err}
+	}
+	return s, nil
+}
+
+// faults is what is wrong with flags that are well by themselves.
+func (s *settings) faults() []error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if err := checkListen(s.listen); err != nil {
+		fault("--listen %q: %w", s.listen, err)
+	}
+	if len(s.name) > maxName || !utf8.ValidString(s.name) {
+		fault("--name %.40q: must be UTF-8 of at most %d bytes", s.name, maxName)
+	}
+	switch {
+	case s.nats != "" && s.clusterListen != "":
+		fault("--cluster-listen is for the embedded NATS server, which --nats replaces: give one of them")
+	case len(s.routes) > 0 && s.clusterListen == "":
+		fault("--routes needs --cluster-listen, the address of this replica for the others")
+	}
+	if s.shutdownTimeout <= 0 {
+		fault("--shutdown-timeout %v: must be positive", s.shutdownTimeout)
+	}
+	return faults
+}
+
+func checkListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return errors.New("must be host:port, such as " + defaultListen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New("the port must be a number from 0 to 65535")
+	}
+	return nil
+}
+
+func (s *settings) setOrigins(v string) error {
+	entries := splitList(v)
+	if len(entries) == 1 && entries[0] == "*" {
+		s.origins = websocket.AnyOrigin()
+		return nil
+	}
+	check := websocket.Origins(entries...)
+	// The transport's own check, on an endpoint that is thrown away: it runs
+	// nothing.
+	endpoint, err := channel.New(channel.Config{})
+	if err != nil {
+		return err
+	}
+	if _, err := websocket.New(endpoint, &channel.Handler{}, websocket.Options{CheckOrigin: check}); err != nil {
+		return err
+	}
+	s.origins = check
+	return nil
+}
+
+func (s *settings) setLogLevel(v string) error {
+	switch v {
+	case "debug", "info", "warn", "error":
+		return s.logLevel.UnmarshalText([]byte(v))
+	}
+	return errors.New("must be debug, info, warn or error")
+}
+
+func (s *settings) setLogFormat(v string) error {
+	switch v {
+	case "text", "json":
+		s.logJSON = v == "json"
+		return nil
+	}
+	return errors.New("must be text or json")
+}
+
+func (s *settings) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.logLevel}
+	if s.logJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// splitList splits at commas, and drops spaces and what is empty.
+func splitList(list string) (items []string) {
+	for item := range strings.SplitSeq(list, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// dashes makes package flag's "-name" in an error the "--name" of the help.
+func dashes(text string) string {
+	for _, before := range []string{"flag ", "defined: ", "argument: "} {
+		text = strings.Replace(text, before+"-", before+"--", 1)
+	}
+	return text
+}
+
+func printHelp(w io.Writer, app App, fs *flag.FlagSet) {
+	fmt.Fprintf(w, "%s\n\nFlags:\n", strings.TrimSpace(app.Synopsis))
+	fs.VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		if value != "" {
+			value = " " + strings.ToUpper(value)
+		}
+		def := ""
+		if f.DefValue != "" && f.DefValue != "false" {
+			def = fmt.Sprintf(" (default %s)", f.DefValue)
+		}
+		fmt.Fprintf(w, "  --%s%s\n        %s%s\n", f.Name, value, usage, def)
+	})
+}

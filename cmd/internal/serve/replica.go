@@ -1,0 +1,257 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/cmd/internal/natsd"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/transport/natsbus"
+	"github.com/rollcall-go/rollcall/transport/websocket"
+)
+
+// What HTTP requests may cost. Connections that were upgraded to WebSocket are
+// not bound by them.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	// httpGrace is how long requests under way get at a shutdown. Browsers hold
+	// connections open that they have never used; net/http alone would wait 5 s
+	// for those.
+	httpGrace = time.Second
+)
+
+// replica is everything that runs, in the order in which it starts. Fields are
+// static after start; those that a failed start did not reach are nil, which
+// stop takes into account.
+type replica struct {
+	name   string
+	logger *slog.Logger
+
+	listener net.Listener
+	embedded *natsd.Server // nil with --nats
+	nc       *nats.Conn
+	bus      *natsbus.Bus
+	tracker  *presence.Tracker
+	endpoint *channel.Endpoint
+	closers  []func(context.Context) error
+	server   *http.Server
+
+	serving  sync.WaitGroup
+	failed   chan error // capacity 1: that HTTP is served no more, though nobody asked for it
+	draining atomic.Bool
+}
+
+// start starts all of it, or nothing.
+func start(ctx context.Context, app App, s *settings, logger *slog.Logger) (*replica, error) {
+	r := &replica{name: s.name, logger: logger, failed: make(chan error, 1)}
+	if err := r.start(ctx, app, s); err != nil {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
+		defer cancel()
+		return nil, errors.Join(err, r.stop(last))
+	}
+	return r, nil
+}
+
+func (r *replica) start(ctx context.Context, app App, s *settings) error {
+	var err error
+	if r.listener, err = net.Listen("tcp", s.listen); err != nil {
+		return fmt.Errorf("listen at %s: %w", s.listen, withoutAddress(err))
+	}
+	if r.name == "" {
+		r.name = defaultName(r.listener.Addr())
+	}
+	if err := r.startNATS(s); err != nil {
+		return err
+	}
+	if r.bus, err = natsbus.New(r.nc, natsbus.Logger(r.logger)); err != nil {
+		return err
+	}
+	if r.tracker, err = presence.Start(ctx, presence.Config{Name: r.name, Bus: r.bus, Logger: r.logger}); err != nil {
+		return err
+	}
+	if r.endpoint, err = channel.New(channel.Config{Bus: r.bus, Presence: r.tracker, Logger: r.logger}); err != nil {
+		return err
+	}
+
+	env := &Env{
+		Replica: r.name, Endpoint: r.endpoint, Tracker: r.tracker, Logger: r.logger,
+		Socket: websocket.Options{CheckOrigin: s.origins, Logger: r.logger},
+	}
+	handler, err := app.Build(env)
+	r.closers = env.closers // also those of a failed Build
+	if err != nil {
+		return err
+	}
+	if !env.Authenticated {
+		r.logger.Warn("no authentication is configured: whoever reaches the address may connect and join", "address", r.listener.Addr().String())
+	}
+	r.serve(handler)
+	return nil
+}
+
+// startNATS connects to NATS, embedded or not.
+func (r *replica) startNATS(s *settings) error {
+	var err error
+	name := nats.Name(r.name)
+	if s.nats != "" {
+		if r.nc, err = natsd.Dial(s.nats, name); errors.Is(err, natsd.ErrConfig) {
+			return usagef("--nats: %w", err)
+		}
+		return err
+	}
+	cfg := natsd.Config{ClusterListen: s.clusterListen, Routes: s.routes, Logger: r.logger}
+	if r.embedded, err = natsd.Start(cfg); err != nil {
+		r.embedded = nil
+		if errors.Is(err, natsd.ErrConfig) {
+			return usagef("--cluster-listen, --routes: %w", err)
+		}
+		return fmt.Errorf("--cluster-listen %s: %w", s.clusterListen, err)
+	}
+	r.nc, err = r.embedded.Conn(name)
+	return err
+}
+
+// serve begins to serve HTTP.
+func (r *replica) serve(app http.Handler) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", r.serveHealth)
+	mux.Handle("/", app)
+	r.server = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(r.logger.Handler(), slog.LevelWarn),
+	}
+	r.serving.Go(func() {
+		if err := r.server.Serve(r.listener); !r.draining.Load() {
+			r.failed <- err
+		}
+	})
+}
+
+// stop shuts down what was started, within ctx, in the order of the package
+// documentation. The error names every part that did not end well.
+func (r *replica) stop(ctx context.Context) error {
+	var faults []error
+	fault := func(what string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("shutdown: %s: %w", what, err))
+		}
+	}
+	clients, cancel := part(ctx, 0.75)
+	defer cancel()
+
+	r.draining.Store(true)
+	if r.listener != nil {
+		r.listener.Close()
+	}
+	if r.endpoint != nil {
+		fault("clients", r.endpoint.Close(clients)) // drains first
+	}
+	for _, closer := range slices.Backward(r.closers) {
+		fault("app", closer(clients))
+	}
+	if r.server != nil {
+		r.stopHTTP(clients)
+	}
+	if r.tracker != nil {
+		fault("presence", r.tracker.Close(ctx))
+	}
+	if r.bus != nil {
+		fault("bus", r.bus.Close())
+	}
+	if r.nc != nil {
+		if r.nc.IsConnected() { // otherwise nothing waits, and Flush would
+			if err := r.nc.FlushWithContext(ctx); err != nil {
+				// The others find out by themselves.
+				r.logger.Warn("shutdown: other replicas may not have been told", "error", err)
+			}
+		}
+		r.nc.Close()
+	}
+	if r.embedded != nil {
+		r.embedded.Shutdown()
+	}
+	return errors.Join(faults...)
+}
+
+// stopHTTP lets requests finish for a moment, and cuts what then remains.
+func (r *replica) stopHTTP(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, httpGrace)
+	defer cancel()
+	if r.server.Shutdown(ctx) != nil {
+		r.server.Close()
+	}
+	r.serving.Wait()
+}
+
+// part is a context that ends when a part of the time of ctx is over.
+func part(ctx context.Context, share float64) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Duration(share*float64(time.Until(deadline))))
+}
+
+// clusterAddr is where other replicas reach the embedded server, if they do.
+func (r *replica) clusterAddr() string {
+	if r.embedded == nil {
+		return ""
+	}
+	return r.embedded.ClusterAddr()
+}
+
+// url is where a browser on this machine finds the replica.
+func (r *replica) url() string {
+	host, port, _ := net.SplitHostPort(r.listener.Addr().String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
+	return u.String()
+}
+
+// defaultName is the same after each restart on the same host and port.
+func defaultName(address net.Addr) string {
+	_, port, _ := net.SplitHostPort(address.String())
+	host, err := os.Hostname()
+	if err != nil || host == "" || len(host) > maxName-len("-65535") {
+		host = "rollcall"
+	}
+	return host + "-" + port
+}
+
+// withoutAddress takes the address from an error about it, which is named
+// before, and says what to do about the commonest.
+func withoutAddress(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another program has it; choose another with --listen", syscall.EADDRINUSE)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
