@@ -36,6 +36,9 @@ const (
 	// connections open that they have never used; net/http alone would wait 5 s
 	// for those.
 	httpGrace = time.Second
+	// flushTimeout is how long NATS gets to take what was sent last. A
+	// connection that is lost meanwhile would wait until it is back.
+	flushTimeout = 2 * time.Second
 )
 
 // replica is everything that runs, in the order in which it starts. Fields are
@@ -182,11 +185,9 @@ func (r *replica) stop(ctx context.Context) error {
 		fault("bus", r.bus.Close())
 	}
 	if r.nc != nil {
-		if r.nc.IsConnected() { // otherwise nothing waits, and Flush would
-			if err := r.nc.FlushWithContext(ctx); err != nil {
-				// The others find out by themselves.
-				r.logger.Warn("shutdown: other replicas may not have been told", "error", err)
-			}
+		if err := r.flush(ctx); err != nil {
+			// The others find out by themselves.
+			r.logger.Warn("shutdown: other replicas may not have been told", "error", err)
 		}
 		r.nc.Close()
 	}
@@ -194,6 +195,16 @@ func (r *replica) stop(ctx context.Context) error {
 		r.embedded.Shutdown()
 	}
 	return errors.Join(faults...)
+}
+
+// flush makes sure that NATS has what was sent.
+func (r *replica) flush(ctx context.Context) error {
+	if !r.nc.IsConnected() {
+		return nats.ErrDisconnected
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	return r.nc.FlushWithContext(ctx)
 }
 
 // stopHTTP lets requests finish for a moment, and cuts what then remains.
