@@ -190,8 +190,10 @@ func (s *Socket) session(what, key string) (presenceSession, error) {
 // PushPresenceState sends presence_state to this client: everyone in the topic.
 // It returns at once; the frame goes out when the topic is complete, at the
 // latest after [Config.StateTimeout], and never before the reply to the join.
-// Until it goes out this client is sent no presence_diff; what it is sent after
-// it is exactly what changed since.
+// Until it goes out this client is sent no presence_diff, except where one came
+// between its join and this call: then it goes on being sent them, and has to
+// apply those it got before the state after it, as phoenix.js does. What is sent
+// after the state is exactly what changed since.
 //
 // A channel that calls it before Track sees its own entry come by diff (unless
 // the state had to wait for the topic to be complete: then it is in the state).

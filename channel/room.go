@@ -37,7 +37,8 @@ func mergeWindow(size int) time.Duration {
 // pending and will reach that client with all others. When it is not known, the
 // tracker is asked for the state in its place in the sequence of events
 // (Refresh); what is pending is sent before that place, so that the place is a
-// diff boundary. The client waits, and gets no diffs while it does.
+// diff boundary. The client waits, and gets no diffs while it does (unless it
+// had some before it asked; see seat.early).
 //
 // Refresh is called before PushPresenceState returns. So a channel that pushes
 // the state and then tracks itself sees its own entry come by diff, unless the
@@ -85,6 +86,11 @@ type seat struct {
 	index   int // in members
 	waiting bool
 	overdue bool // gets the next state, complete or not
+	synced  bool // was given a state
+	// early: was sent diffs, but no state yet. A client keeps these and applies
+	// them after the state, which is harmless only if all later ones up to that
+	// state are among them: so they are not withheld from it.
+	early bool
 }
 
 func newRoom(rs *rooms, key roomKey, route *Route) *room {
@@ -343,21 +349,24 @@ func (r *room) sendState(m *member, state *presence.List) {
 		Payload: rawPayload(state.JSON()),
 	})
 	if err == nil {
+		m.seat.synced, m.seat.early = true, false
 		m.forward(f)
 	}
 }
 
-// sendDiff sends presence_diff to all who do not wait for a state that it will
-// be in, and opens the window in which the next ones are merged. r.mu is held.
+// sendDiff sends presence_diff to all but those who wait for a state that it
+// will be in, and opens the window in which the next ones are merged. r.mu is held.
 func (r *room) sendDiff(d *dispatch) {
 	r.published = nil
 	if r.closed {
 		return
 	}
 	for _, m := range r.members {
-		if !m.seat.waiting {
-			m.deliver(d)
+		if m.seat.waiting && !m.seat.early {
+			continue
 		}
+		m.seat.early = !m.seat.synced
+		m.deliver(d)
 	}
 	if r.window != nil {
 		r.window.stop()

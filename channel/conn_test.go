@@ -1,0 +1,233 @@
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestConnect(t *testing.T) { // B004 to B009
+	e := startOne(t, Config{})
+	var id string
+	h := &Handler{
+		Connect: func(ctx context.Context, c *Conn) error {
+			switch c.Params.String("as") {
+			case "refused":
+				return errors.New("no")
+			case "answered":
+				return fmt.Errorf("limit: %w", &ConnectError{Status: 429, Body: "Too many requests"})
+			case "panic":
+				panic("boom")
+			case "long id":
+				c.SetID(strings.Repeat("i", 256))
+			case "id":
+				c.SetID("users:7")
+			}
+			id = c.ID()
+			return nil
+		},
+	}
+	for _, c := range []struct {
+		query  string
+		status int
+		body   string
+	}{
+		{"vsn=2.0.0", 0, ""},
+		{"vsn=2.0.0&as=id", 0, ""},
+		{"", 403, ""}, // 1.0.0 is not spoken yet
+		{"vsn=2", 403, ""},
+		{"vsn[]=2.0.0", 403, ""},
+		{"vsn=123.1.1", 403, ""},
+		{"vsn=2.0.0&as=refused", 403, ""},
+		{"vsn=2.0.0&as=answered", 429, "Too many requests"},
+		{"vsn=2.0.0&as=panic", 403, ""},
+		{"vsn=2.0.0&as=long+id", 403, ""},
+	} {
+		params, err := url.ParseQuery(c.query)
+		require.NoError(t, err)
+		conn, err := e.Connect(context.Background(), h, ConnectInfo{Params: params})
+		if c.status == 0 {
+			require.NoError(t, err, c.query)
+			require.Equal(t, "2.0.0", conn.Info.Vsn)
+			require.Equal(t, id, conn.ID())
+			continue
+		}
+		refusal := &ConnectError{}
+		require.ErrorAs(t, err, &refusal, c.query)
+		require.Equal(t, c.status, refusal.Status, c.query)
+		require.Equal(t, c.body, refusal.Body, c.query)
+	}
+	_, err := e.Connect(context.Background(), &Handler{Routes: []Route{{Pattern: "*a"}}}, ConnectInfo{})
+	require.ErrorContains(t, err, "* may stand only at the end")
+	require.Equal(t, int64(0), e.Stats().Connections, "nothing is registered before Start")
+}
+
+func TestMalformedFrameEndsItsOwnConnectionOnly(t *testing.T) { // B042, 5.1
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		a, b := connect(t, e, referenceHandler(t), "user=a"), connect(t, e, referenceHandler(t), "user=b")
+		a.get(`["1","1","echo:a","phx_join",{}]`)
+		b.get(`["1","1","echo:a","phx_join",{}]`)
+		require.Equal(t, CloseInternal, a.conn.Receive(false, []byte(`{"topic":"t"}`)).Code)
+		require.Equal(t, CloseInvalidText, a.conn.Receive(false, []byte("[\"1\xff\"]")).Code)
+		a.drop()
+		require.Equal(t, []string{`["1","2","echo:a","phx_reply",{"status":"ok","response":{}}]`}, b.get(`["1","2","echo:a","ping",{}]`))
+		require.Nil(t, a.conn.Receive(false, []byte(`["1","3","echo:a","ping",{}]`)), "what comes after the end is ignored")
+		require.Empty(t, a.take())
+		require.Equal(t, Stats{Connections: 1, Channels: 1}, e.Stats())
+	})
+}
+
+func TestDisconnectByID(t *testing.T) { // B010, B112
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 2, nil)
+		h := referenceHandler(t)
+		var tr trace
+		bob1, bob2 := connect(t, cl.endpoints[0], h, "user=bob"), connect(t, cl.endpoints[1], h, "user=bob")
+		alice := connect(t, cl.endpoints[1], h, "user=alice")
+		// A channel of bob's that tells why it ended.
+		bob3, err := cl.endpoints[1].Connect(t.Context(), &Handler{
+			Connect: func(ctx context.Context, c *Conn) error { c.SetID("users:bob"); return nil },
+			Routes:  handlerOf(script{terminate: func(s *Socket, reason Reason) { tr.add("%v", reason) }}).Routes,
+		}, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		require.NoError(t, err)
+		bob3.Start(&testLink{})
+		require.Nil(t, bob3.Receive(false, []byte(`["1","1","t","phx_join",{}]`)))
+
+		require.NoError(t, cl.endpoints[0].Broadcast("users:bob", "else", nil))
+		synctest.Wait()
+		require.Zero(t, bob1.closeCode())
+		alice.get(`["1","1","echo:a","phx_join",{}]`, `["1","2","echo:a","disconnect_user",{"user":"bob"}]`)
+		require.Equal(t, CloseGoingAway, bob1.closeCode())
+		require.Equal(t, CloseGoingAway, bob2.closeCode())
+		require.Zero(t, alice.closeCode())
+		require.Equal(t, []string{"disconnected"}, tr.take())
+	})
+}
+
+func TestDrain(t *testing.T) { // B113 to B115
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{DrainBatch: 10, DrainInterval: time.Second})
+		h := handlerOf(script{terminate: func(s *Socket, reason Reason) {
+			time.Sleep(3 * time.Second)
+			tr.add("%v", reason)
+		}})
+		var clients []*client
+		for range 35 {
+			clients = append(clients, connect(t, e, h, ""))
+		}
+		late, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		require.NoError(t, err)
+		require.Len(t, clients[0].get(`["1","1","t","phx_join",{}]`), 1)
+		closed := func() (n int) {
+			synctest.Wait()
+			for _, c := range clients {
+				if c.closeCode() == CloseRestart {
+					n++
+				}
+			}
+			return n
+		}
+		began := time.Now()
+		drained := make(chan error, 1)
+		go func() { drained <- e.Drain(context.Background()) }()
+		require.Equal(t, 10, closed(), "one batch at once")
+		time.Sleep(1600 * time.Millisecond)
+		require.GreaterOrEqual(t, closed(), 20)
+		require.Less(t, closed(), 35)
+		require.NoError(t, <-drained)
+		require.Equal(t, 35, closed())
+		require.Equal(t, []string{"draining"}, tr.take(), "it waits for Terminate")
+		require.GreaterOrEqual(t, time.Since(began), 3*time.Second)
+		require.Empty(t, clients[0].take(), "no phx_close")
+
+		link := &testLink{}
+		late.Start(link)
+		require.Equal(t, CloseRestart, link.code)
+		_, err = e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		refusal := &ConnectError{}
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, 503, refusal.Status)
+	})
+}
+
+func TestDrainEndsWithItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		e := startOne(t, Config{DrainBatch: 1})
+		h := handlerOf(script{terminate: func(s *Socket, reason Reason) { <-release }})
+		var clients []*client
+		for range 100 {
+			clients = append(clients, connect(t, e, h, ""))
+		}
+		clients[7].get(`["1","1","t","phx_join",{}]`)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		require.ErrorIs(t, e.Close(ctx), context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(began))
+		for _, c := range clients {
+			require.Equal(t, CloseRestart, c.closeCode(), "all are closed all the same")
+		}
+		close(release)
+	})
+}
+
+func TestCloseBeforeAndDuringStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		c, err := e.Connect(context.Background(), handlerOf(script{}), ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		require.NoError(t, err)
+		c.Closed(ReasonClosed)
+		c.Start(&testLink{})
+		require.Equal(t, int64(0), e.Stats().Connections)
+	})
+}
+
+func TestNewNamesEveryFaultOfTheConfig(t *testing.T) {
+	_, err := New(Config{MaxChannels: -1, StateTimeout: -1})
+	require.EqualError(t, err, "channel: Config.MaxChannels is -1, must not be negative\nchannel: Config.StateTimeout is -1ns, must not be negative")
+}
+
+// FuzzConn feeds a whole connection with frames. Whatever comes, it neither
+// panics nor sends what is not a frame, and it ends cleanly.
+func FuzzConn(f *testing.F) {
+	f.Add([]byte(`["1","1","echo:a","phx_join",{}]` + "\n" + `["1","2","echo:a","ping",{}]` + "\n" + `["1","3","echo:a","phx_leave",{}]`))
+	f.Add([]byte(`["1","1","echo:a","phx_join",{"deny":true}]` + "\n" + `[2,2,"echo:a","phx_join",[]]` + "\n" + `[3,3,"echo:a","phx_join",null]` + "\n" + `[null,4,"echo:a","tell_secret",{}]`))
+	f.Add([]byte("B\x00\x01\x01\x06\x0711echo:aphx_joinxx\n[null,null,\"phoenix\",\"heartbeat\",{}]\nB\x00\x01\x02\x06\x06112echo:abinary\x01"))
+	f.Add([]byte(`["1","1","echo:a","phx_join",{"crash":true}]` + "\n" + `["1","2","echo:a","async",{"after":0}]` + "\n" + `["1","2","echo:a","disconnect_user",{"user":"u"}]`))
+	h := referenceHandler(f)
+	f.Fuzz(func(t *testing.T, script []byte) {
+		synctest.Test(t, func(t *testing.T) {
+			e := startOne(t, Config{MaxChannels: 3, JoinBurst: 10})
+			c := connect(t, e, h, "user=u")
+			for line := range strings.SplitSeq(string(script), "\n") {
+				data, binary := strings.CutPrefix(line, "B")
+				if c.conn.Receive(binary, []byte(data)) != nil {
+					break
+				}
+			}
+			synctest.Wait()
+			c.drop()
+			for _, f := range c.link.frames {
+				if f.Binary {
+					require.NotEmpty(t, f.Data)
+					continue
+				}
+				_, err := v2{}.Decode(false, f.Data)
+				require.NoError(t, err, "%s", f.Data)
+			}
+			synctest.Wait()
+			require.Equal(t, int64(0), e.Stats().Channels)
+			require.Empty(t, c.conn.members)
+		})
+	})
+}

@@ -1,0 +1,579 @@
+package channel
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+func TestMergeWindowGrowsWithTheRoom(t *testing.T) {
+	for size, want := range map[int]time.Duration{
+		0: 0, 7: 0, 8: 50080 * time.Microsecond, 200: 52 * time.Millisecond, 10_000: 150 * time.Millisecond, 1_000_000: 500 * time.Millisecond,
+	} {
+		require.Equal(t, want, mergeWindow(size), "%d", size)
+	}
+}
+
+func TestPresenceFramesInOrder(t *testing.T) { // A034, A035, B061, B166, B168, transcript 17
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 1, nil)
+		h := referenceHandler(t)
+		a := connect(t, cl.endpoints[0], h, "user=alice")
+		got := a.get(`["1","1","room:lobby","phx_join",{"meta":{"color":"red"}}]`)
+		ref := cl.trackers[0].Peek("room:lobby").Presences[0].Metas[0].Ref
+		require.Equal(t, []string{
+			`["1","1","room:lobby","phx_reply",{"status":"ok","response":{}}]`,
+			`["1",null,"room:lobby","presence_state",{}]`,
+			`[null,null,"room:lobby","presence_diff",{"joins":{"alice":{"metas":[{"phx_ref":"` + ref + `","color":"red"}]}},"leaves":{}}]`,
+		}, got)
+
+		b := connect(t, cl.endpoints[0], h, "user=bob")
+		got = b.get(`["7","7","room:lobby","phx_join",{"track_first":true}]`)
+		require.Equal(t, `["7","7","room:lobby","phx_reply",{"status":"ok","response":{}}]`, got[0])
+		require.Contains(t, got[1], `["7",null,"room:lobby","presence_state",{"alice":{"metas":[{"phx_ref":"`+ref+`","color":"red"}]}`)
+		diff := a.take()
+		require.Len(t, diff, 1)
+		require.Contains(t, diff[0], `[null,null,"room:lobby","presence_diff",{"joins":{"bob":{"metas":[`)
+		checkClients(t, cl, "room:lobby")
+
+		// A leave is seen by the others, not by the one who leaves.
+		got = b.get(`["7","8","room:lobby","phx_leave",{}]`)
+		require.Equal(t, []string{
+			`["7","8","room:lobby","phx_reply",{"status":"ok","response":{}}]`,
+			`["7","7","room:lobby","phx_close",{}]`,
+		}, got)
+		require.Contains(t, a.take()[0], `"presence_diff",{"joins":{},"leaves":{"bob":`)
+	})
+}
+
+func checkClients(t *testing.T, cl *cluster, topic string, clients ...*strict) {
+	t.Helper()
+	want := map[string]map[string]bool{}
+	for _, p := range cl.trackers[0].Peek(topic).Presences {
+		want[p.Key] = map[string]bool{}
+		for _, m := range p.Metas {
+			want[p.Key][m.Ref] = true
+		}
+	}
+	for _, tracker := range cl.trackers {
+		require.Equal(t, cl.trackers[0].Peek(topic).JSON(), tracker.Peek(topic).JSON())
+	}
+	for _, c := range clients {
+		require.Equal(t, want, c.refs, c.name)
+	}
+}
+
+// strict is a client that folds what it is sent as phoenix.js does: diffs that
+// come before the state of a join are applied after it. It fails on a later diff
+// that does not fit exactly: a join of what it has, a leave of what it has not.
+type strict struct {
+	*client
+	name   string
+	synced bool
+	early  []json.RawMessage
+	refs   map[string]map[string]bool
+	diffs  int
+	states int
+}
+
+func (c *strict) read(t *testing.T) {
+	t.Helper()
+	for _, text := range c.take() {
+		var f []json.RawMessage
+		require.NoError(t, json.Unmarshal([]byte(text), &f))
+		switch string(f[3]) {
+		case `"phx_reply"`:
+			if string(f[0]) == string(f[1]) { // of a join
+				c.synced, c.early = false, nil
+			}
+		case `"presence_state"`:
+			c.states++
+			c.synced, c.refs = true, map[string]map[string]bool{}
+			var l presenceList
+			require.NoError(t, json.Unmarshal(f[4], &l))
+			c.join(t, l, true)
+			for _, diff := range c.early {
+				c.apply(t, diff, false)
+			}
+			c.early = nil
+		case `"presence_diff"`:
+			c.diffs++
+			if !c.synced {
+				c.early = append(c.early, f[4])
+				continue
+			}
+			c.apply(t, f[4], true)
+		case `"phx_error"`:
+			require.Fail(t, "crashed", "%s: %s", c.name, text)
+		}
+	}
+}
+
+type presenceList map[string]struct {
+	Metas []struct {
+		Ref string `json:"phx_ref"`
+	} `json:"metas"`
+}
+
+func (c *strict) apply(t *testing.T, diff json.RawMessage, exactly bool) {
+	t.Helper()
+	var d struct{ Joins, Leaves presenceList }
+	require.NoError(t, json.Unmarshal(diff, &d))
+	c.join(t, d.Joins, exactly)
+	for key, p := range d.Leaves {
+		for _, m := range p.Metas {
+			require.True(t, c.refs[key][m.Ref] || !exactly, "%s: %s leaves and is not there: %s", c.name, key, diff)
+			delete(c.refs[key], m.Ref)
+		}
+		if len(c.refs[key]) == 0 {
+			delete(c.refs, key)
+		}
+	}
+}
+
+func (c *strict) join(t *testing.T, l presenceList, exactly bool) {
+	t.Helper()
+	for key, p := range l {
+		for _, m := range p.Metas {
+			require.False(t, c.refs[key][m.Ref] && exactly, "%s: %s joins twice", c.name, key)
+			if c.refs[key] == nil {
+				c.refs[key] = map[string]bool{}
+			}
+			c.refs[key][m.Ref] = true
+		}
+	}
+}
+
+// TestClientsAreExact lets clients of several kinds come, go, update and ask for
+// the state at random on two replicas. No client misses a diff or gets one
+// twice, and in the end all hold what the trackers hold.
+func TestClientsAreExact(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			bubble(t, func(t *testing.T) { clientsAreExact(t, rand.New(rand.NewPCG(seed, 1))) })
+		})
+	}
+}
+
+func clientsAreExact(t *testing.T, r *rand.Rand) {
+	cl := startCluster(t, 2, nil)
+	kind := func(c script) func() Channel {
+		c.join = func(s *Socket, params Payload) (any, error) {
+			s.Send(params)
+			return nil, nil
+		}
+		c.info = func(s *Socket, msg any) Result {
+			var p struct{ First, Only string }
+			must(msg.(Payload).Decode(&p))
+			if p.First == "track" {
+				_, err := s.Track(user(s), nil)
+				must(err)
+			}
+			must(s.PushPresenceState())
+			if p.First == "state" {
+				_, err := s.Track(user(s), nil)
+				must(err)
+			}
+			return NoReply()
+		}
+		c.in = func(s *Socket, event string, payload Payload) Result {
+			if event == "state" {
+				must(s.PushPresenceState())
+				return NoReply()
+			}
+			_, err := s.Update(user(s), presence.Replace(payload))
+			if err != nil {
+				return Error(nil)
+			}
+			return OK(nil)
+		}
+		return func() Channel { return c }
+	}
+	plain := kind(script{})
+	intercepting := kind(script{intercept: []string{"presence_diff"}, out: func(s *Socket, event string, payload Payload) Result {
+		must(s.Push(event, payload))
+		return NoReply()
+	}})
+	fetch := func(ctx context.Context, topic string, list []presence.Presence) []presence.Presence {
+		time.Sleep(time.Duration(len(list)) * time.Millisecond)
+		return list
+	}
+	handlers := []*Handler{
+		{Routes: []Route{{Pattern: "t", New: plain}}},
+		{Routes: []Route{{Pattern: "t", New: plain, Fetch: fetch}}},
+		{Routes: []Route{{Pattern: "t", New: intercepting}}},
+	}
+	var clients []*strict
+	joined := 0
+	come := func() {
+		name := fmt.Sprintf("u%d", joined)
+		joined++
+		h := *handlers[r.IntN(len(handlers))]
+		h.Connect = func(ctx context.Context, c *Conn) error { c.Assign("user", name); return nil }
+		c := &strict{client: connect(t, cl.endpoints[r.IntN(2)], &h, ""), name: name, refs: map[string]map[string]bool{}}
+		c.send(fmt.Sprintf(`["1","1","t","phx_join",{"first":"%s"}]`, []string{"track", "state", "none"}[r.IntN(3)]))
+		clients = append(clients, c)
+	}
+	for range 150 {
+		switch n := r.IntN(10); {
+		case len(clients) < 3 || n < 3:
+			come()
+		case n < 4 && len(clients) > 5:
+			i := r.IntN(len(clients))
+			clients[i].read(t)
+			if r.IntN(2) == 0 {
+				clients[i].drop()
+				clients = append(clients[:i], clients[i+1:]...)
+			} else { // it joins again
+				clients[i].send(`["9","9","t","phx_join",{"first":"state"}]`)
+			}
+		case n < 5:
+			clients[r.IntN(len(clients))].send(`[null,"2","t","state",{}]`)
+		case n < 8:
+			clients[r.IntN(len(clients))].send(`[null,"3","t","update",{"n":1}]`)
+		default:
+			time.Sleep(time.Duration(r.IntN(80)) * time.Millisecond)
+		}
+	}
+	time.Sleep(10 * time.Second)
+	for _, c := range clients {
+		c.read(t)
+	}
+	checkClients(t, cl, "t", clients...)
+}
+
+// presenceHandler is a channel that shows presence and lets its client update.
+func presenceHandler(change func(*Route)) *Handler {
+	h := handlerOf(script{
+		join: func(s *Socket, params Payload) (any, error) {
+			s.Send(0)
+			return nil, nil
+		},
+		info: func(s *Socket, msg any) Result {
+			must(s.PushPresenceState())
+			_, err := s.Track(user(s), map[string]int{"n": 0})
+			must(err)
+			return NoReply()
+		},
+		in: func(s *Socket, event string, payload Payload) Result {
+			_, err := s.Update(user(s), presence.Replace(payload))
+			must(err)
+			return NoReply()
+		},
+	})
+	h.Connect = func(ctx context.Context, c *Conn) error { c.Assign("user", c.Params.String("user")); return nil }
+	if change != nil {
+		change(&h.Routes[0])
+	}
+	return h
+}
+
+func (cl *cluster) fill(t *testing.T, h *Handler, n int) []*strict {
+	var clients []*strict
+	for i := range n {
+		name := fmt.Sprintf("u%d", i)
+		c := &strict{client: connect(t, cl.endpoints[i%len(cl.endpoints)], h, "user="+name), name: name, refs: map[string]map[string]bool{}}
+		c.send(`["1","1","t","phx_join",{}]`)
+		clients = append(clients, c)
+	}
+	return clients
+}
+
+func TestManyJoinAtOnce(t *testing.T) { // "200 clients in and out of one room are 80,400 messages"
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 1, nil)
+		clients := cl.fill(t, presenceHandler(nil), 200)
+		time.Sleep(time.Second)
+		frames := 0
+		for _, c := range clients {
+			c.read(t)
+			require.Equal(t, 1, c.states)
+			frames += c.diffs
+		}
+		checkClients(t, cl, "t", clients...)
+		require.Less(t, frames, 200*40, "without merging there are about 20,000")
+	})
+}
+
+func TestDiffsOfABusyRoomAreMerged(t *testing.T) { // B166, 5.1
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 1, nil)
+		clients := cl.fill(t, presenceHandler(nil), 20)
+		time.Sleep(time.Second)
+		for _, c := range clients {
+			c.read(t)
+			c.diffs = 0
+		}
+		clients[0].send(`["1","2","t","update",{"n":1}]`)
+		clients[1].read(t)
+		require.Equal(t, 1, clients[1].diffs, "the first in a quiet topic goes at once")
+		for i := range 100 {
+			time.Sleep(10 * time.Millisecond)
+			clients[i%20].send(fmt.Sprintf(`["1","2","t","update",{"n":%d}]`, i))
+		}
+		time.Sleep(time.Second)
+		for _, c := range clients {
+			c.read(t)
+			require.LessOrEqual(t, c.diffs, 22)
+			require.GreaterOrEqual(t, c.diffs, 10)
+		}
+		checkClients(t, cl, "t", clients...)
+	})
+}
+
+func TestDiffsAreSharedFrames(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 1, nil)
+		clients := cl.fill(t, presenceHandler(nil), 3)
+		time.Sleep(time.Second)
+		for _, c := range clients {
+			c.read(t)
+		}
+		clients[0].send(`["1","2","t","update",{"n":1}]`)
+		synctest.Wait()
+		frame := clients[0].link.frames[0]
+		require.True(t, frame.Shared)
+		for _, c := range clients {
+			require.Same(t, frame, c.link.frames[0])
+		}
+	})
+}
+
+func TestFetchMasksWhatClientsSee(t *testing.T) { // B165, PH #5129
+	for _, panics := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			cl := startCluster(t, 2, nil)
+			var calls atomic.Int32
+			h := presenceHandler(func(route *Route) {
+				route.Fetch = func(ctx context.Context, topic string, list []presence.Presence) []presence.Presence {
+					calls.Add(1)
+					if panics {
+						panic("no database")
+					}
+					_, ok := ctx.Deadline()
+					require.True(t, ok)
+					out := make([]presence.Presence, len(list))
+					for i, p := range list {
+						out[i].Key = p.Key
+						for _, m := range p.Metas {
+							m.Data = json.RawMessage(`{"masked":true}`)
+							out[i].Metas = append(out[i].Metas, m)
+						}
+					}
+					return out
+				}
+			})
+			clients := cl.fill(t, h, 6)
+			time.Sleep(time.Second)
+			clients[0].send(`["1","2","t","update",{"n":99}]`)
+			synctest.Wait()
+			for _, c := range clients {
+				for _, f := range c.link.frames {
+					require.NotContains(t, string(f.Data), `"n"`)
+					require.Equal(t, !panics && strings.Contains(string(f.Data), "phx_ref"), strings.Contains(string(f.Data), "masked"), "%s", f.Data)
+				}
+				c.read(t)
+			}
+			checkClients(t, cl, "t", clients...)
+			before := calls.Load()
+			clients[0].send(`["1","2","t","update",{"n":100}]`)
+			time.Sleep(time.Second)
+			require.Equal(t, before+4, calls.Load(), "once for each side of the diff, on each replica")
+		})
+	}
+}
+
+func TestPushStateOfTheRoute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 1, nil)
+		h := handlerOf(script{})
+		h.Routes[0].PushState = true
+		require.Equal(t, []string{
+			`["1","1","t","phx_reply",{"status":"ok","response":{}}]`,
+			`["1",null,"t","presence_state",{}]`,
+		}, connect(t, cl.endpoints[0], h, "").get(`["1","1","t","phx_join",{}]`))
+	})
+}
+
+func TestStateOnAReplicaThatIsNewToTheTopic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 2, nil)
+		h := presenceHandler(nil)
+		a := connect(t, cl.endpoints[0], h, "user=a")
+		a.get(`["1","1","t","phx_join",{}]`)
+		b := &strict{client: connect(t, cl.endpoints[1], h, "user=b"), name: "b"}
+		b.send(`["1","1","t","phx_join",{}]`)
+		began := time.Now()
+		for b.read(t); !b.synced; b.read(t) {
+			time.Sleep(time.Millisecond)
+		}
+		require.Less(t, time.Since(began), 400*time.Millisecond)
+		require.Contains(t, b.refs, "a", "the first state is complete")
+	})
+}
+
+func TestPresenceOfAnEndedChannelEndsAfterTerminate(t *testing.T) { // A038, regressions: one presence is left
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 2, nil)
+		var tr trace
+		h := presenceHandler(func(route *Route) {
+			old := route.New
+			route.New = func() Channel {
+				c := old().(script)
+				c.terminate = func(s *Socket, reason Reason) {
+					_, ok := s.Endpoint().Presence().Get("t", user(s))
+					tr.add("%v: present %t", reason, ok)
+				}
+				return c
+			}
+		})
+		a := connect(t, cl.endpoints[0], h, "user=a")
+		a.get(`["1","1","t","phx_join",{}]`)
+		a.get(`["2","2","t","phx_join",{}]`)
+		p, ok := cl.trackers[0].Get("t", "a")
+		require.True(t, ok)
+		require.Len(t, p.Metas, 1)
+		a.drop()
+		require.Equal(t, []string{"duplicate join: present true", "closed: present true"}, tr.take())
+		_, ok = cl.trackers[0].Get("t", "a")
+		require.False(t, ok)
+	})
+}
+
+func TestPresenceWithoutATracker(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		c := connect(t, startOne(t, Config{}), handlerOf(script{
+			in: func(s *Socket, event string, payload Payload) Result {
+				_, err := s.Track("k", nil)
+				require.ErrorIs(t, err, ErrNoPresence)
+				_, err = s.Update("k", presence.Replace(nil))
+				require.ErrorIs(t, err, ErrNoPresence)
+				require.ErrorIs(t, s.Untrack("k"), ErrNoPresence)
+				require.ErrorIs(t, s.PushPresenceState(), ErrNoPresence)
+				tr.add("done")
+				return NoReply()
+			},
+		}), "")
+		c.get(`["1","1","t","phx_join",{}]`, `["1","2","t","e",{}]`)
+		require.Equal(t, []string{"done"}, tr.take())
+	})
+}
+
+// fakeSource is a tracker whose events the test makes.
+type fakeSource struct {
+	handle    func(presence.Event)
+	refreshes atomic.Int32
+	stopped   atomic.Bool
+}
+
+func (f *fakeSource) session() presenceSession { return nil }
+
+func (f *fakeSource) watch(topic string, handle func(presence.Event)) (presenceWatch, error) {
+	f.handle = handle
+	return f, nil
+}
+
+func (f *fakeSource) Refresh() { f.refreshes.Add(1) }
+func (f *fakeSource) Stop()    { f.stopped.Store(true) }
+
+func entry1(key, ref string) []presence.Presence {
+	return []presence.Presence{{Key: key, Metas: []presence.Meta{{Ref: ref, Data: json.RawMessage(`{}`)}}}}
+}
+
+func TestStateWaitsForCompleteness(t *testing.T) {
+	for name, complete := range map[string]bool{"until it is there": true, "no longer than StateTimeout": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				e := startOne(t, Config{StateTimeout: time.Second})
+				source := &fakeSource{}
+				e.rooms = newRooms(e, source)
+				h := handlerOf(script{})
+				h.Routes[0].PushState = true
+				c := connect(t, e, h, "")
+				require.Len(t, c.get(`["1","1","t","phx_join",{}]`), 1, "the reply does not wait")
+				source.handle(presence.Event{Topic: "t", State: &presence.List{Topic: "t"}})
+				require.Empty(t, c.take())
+				require.Zero(t, source.refreshes.Load(), "it is known to be incomplete: nothing to ask for")
+				time.Sleep(900 * time.Millisecond)
+				late := connect(t, e, h, "")
+				require.Len(t, late.get(`["1","1","t","phx_join",{}]`), 1)
+				source.handle(presence.Event{Topic: "t", Diff: presence.Diff{Joins: entry1("a", "1")}, Complete: complete})
+				require.Empty(t, c.take(), "no diff before the state")
+				if !complete {
+					require.Zero(t, source.refreshes.Load())
+					time.Sleep(101 * time.Millisecond)
+				}
+				synctest.Wait()
+				require.Equal(t, int32(1), source.refreshes.Load())
+				source.handle(presence.Event{Topic: "t", State: &presence.List{Topic: "t", Presences: entry1("a", "1")}, Complete: complete})
+				source.handle(presence.Event{Topic: "t", Diff: presence.Diff{Leaves: entry1("a", "1")}, Complete: complete})
+				want := []string{
+					`["1",null,"t","presence_state",{"a":{"metas":[{"phx_ref":"1"}]}}]`,
+					`[null,null,"t","presence_diff",{"joins":{},"leaves":{"a":{"metas":[{"phx_ref":"1"}]}}}]`,
+				}
+				require.Equal(t, want, c.take())
+				require.Equal(t, want, late.take())
+				c.drop()
+				late.drop()
+				synctest.Wait()
+				require.True(t, source.stopped.Load())
+				e.rooms = nil
+			})
+		})
+	}
+}
+
+func TestStateWithinAWindowIsThatOfItsBeginning(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		source := &fakeSource{}
+		e.rooms = newRooms(e, source)
+		h := handlerOf(script{})
+		h.Routes[0].PushState = true
+		var clients []*client
+		for range smallRoom {
+			c := connect(t, e, h, "")
+			c.send(`["1","1","t","phx_join",{}]`)
+			synctest.Wait()
+			if source.handle != nil && len(clients) == 0 {
+				source.handle(presence.Event{State: &presence.List{Topic: "t"}, Complete: true})
+			}
+			require.Len(t, c.take(), 2)
+			clients = append(clients, c)
+		}
+		require.Zero(t, source.refreshes.Load(), "nothing was sent since the first state: all are given the same")
+		diff := func(key string) {
+			source.handle(presence.Event{Diff: presence.Diff{Joins: entry1(key, key)}, Complete: true})
+		}
+		diff("a")
+		require.Len(t, clients[0].take(), 1, "at once, and a window begins")
+		diff("b")
+		require.Empty(t, clients[0].take())
+
+		c := connect(t, e, h, "")
+		require.Len(t, c.get(`["1","1","t","phx_join",{}]`), 1)
+		require.Equal(t, int32(1), source.refreshes.Load())
+		diff("own") // came after the client asked
+		source.handle(presence.Event{State: &presence.List{Topic: "t", Presences: append(entry1("a", "a"), entry1("b", "b")...)}, Complete: true})
+		require.Len(t, c.take(), 1)
+
+		time.Sleep(time.Second)
+		require.NotEmpty(t, clients[0].take())
+		for _, c := range append(clients, c) {
+			c.drop()
+		}
+		synctest.Wait()
+		e.rooms = nil
+	})
+}
