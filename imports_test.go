@@ -1,0 +1,180 @@
+package rollcall_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/rollcall-go/rollcall"
+
+// What a package must not bring along, by whatever way. Imports of ours go one
+// way: crdt <- presence <- channel <- transport/* <- cmd/*, and the buses know
+// neither of their users.
+const forbiddenDependencies = `
+crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
+presence               channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
+transport/natsbus      presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
+transport/websocket    cmd transport/natsbus transport/membus github.com/nats-io
+`
+
+// What the files of a package must not import themselves.
+const forbiddenImports = `
+crdt      time sync sync/atomic os io net log context
+presence  net net/http os
+channel   net/http os
+`
+
+// The shells: files that may start goroutines, read the clock and set timers.
+// Every other file of these packages is pure. A row must name an existing file.
+const shells = `
+crdt
+presence               tracker.go watch.go session.go
+presence/presencetest
+channel                conn.go endpoint.go mailbox.go room.go
+`
+
+func rows(t *testing.T, table string) map[string][]string {
+	t.Helper()
+	parsed := map[string][]string{}
+	for line := range strings.Lines(strings.TrimSpace(table)) {
+		fields := strings.Fields(line)
+		require.NotContains(t, parsed, fields[0])
+		parsed[fields[0]] = fields[1:]
+	}
+	require.NotEmpty(t, parsed)
+	return parsed
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	require.NoError(t, err, "go list %v", args)
+	return strings.Fields(string(out))
+}
+
+// within tells whether path is the package that rule names, or below it.
+func within(path, rule string) bool {
+	if !strings.Contains(rule, ".") && !slices.Contains(standard, rule) {
+		rule = module + "/" + rule
+	}
+	return path == rule || strings.HasPrefix(path, rule+"/") && rule != "net" && rule != "log"
+}
+
+var standard = []string{
+	"context", "io", "log", "log/slog", "math/rand", "math/rand/v2", "net", "net/http", "os", "sync", "sync/atomic", "time",
+}
+
+func TestNoPackageBringsWhatItMustNot(t *testing.T) {
+	for pkg, rules := range rows(t, forbiddenDependencies) {
+		deps := goList(t, "-deps", "./"+pkg)
+		require.Contains(t, deps, module+"/"+pkg)
+		for _, dep := range deps {
+			for _, rule := range rules {
+				if within(dep, rule) && dep != module+"/"+pkg {
+					t.Errorf("%s depends on %s", pkg, dep)
+				}
+			}
+		}
+	}
+	for pkg, rules := range rows(t, forbiddenImports) {
+		for _, imported := range goList(t, "-f", `{{join .Imports "\n"}}`, "./"+pkg) {
+			for _, rule := range rules {
+				if within(imported, rule) {
+					t.Errorf("%s imports %s", pkg, imported)
+				}
+			}
+		}
+	}
+}
+
+// Every package is in the tables, or is one that has nothing to keep: a new one
+// has to be thought about.
+func TestEveryPackageIsUnderARule(t *testing.T) {
+	known := rows(t, forbiddenDependencies)
+	for _, path := range goList(t, "./...") {
+		pkg := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+		if _, ok := known[pkg]; !ok && pkg != "" && !strings.HasPrefix(pkg, "cmd/") && !strings.Contains(pkg, "internal/") {
+			t.Errorf("%s is in no row of forbiddenDependencies", pkg)
+		}
+	}
+}
+
+func TestPureFilesHaveNoClockNoChanceAndNoGoroutines(t *testing.T) {
+	for pkg, shell := range rows(t, shells) {
+		files, err := filepath.Glob(filepath.Join(pkg, "*.go"))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		for _, name := range shell {
+			require.Contains(t, files, filepath.Join(pkg, name), "a shell that is not there")
+		}
+		for _, file := range files {
+			if name := filepath.Base(file); strings.HasSuffix(name, "_test.go") || slices.Contains(shell, name) {
+				continue
+			}
+			for _, fault := range impurities(t, file) {
+				t.Error(fault)
+			}
+		}
+	}
+}
+
+// impurities finds go statements, the clock, timers, and the global random
+// source in a file.
+func impurities(t *testing.T, file string) []string {
+	t.Helper()
+	files := token.NewFileSet()
+	parsed, err := parser.ParseFile(files, file, nil, 0)
+	require.NoError(t, err)
+	imported := map[string]string{} // local name -> path
+	for _, spec := range parsed.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		require.NoError(t, err)
+		name := filepath.Base(strings.TrimSuffix(path, "/v2"))
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		imported[name] = path
+	}
+	var found []string
+	fault := func(n ast.Node, what string) {
+		found = append(found, files.Position(n.Pos()).String()+": "+what+" in a pure file")
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			fault(n, "a go statement")
+		case *ast.SelectorExpr:
+			if n.Sel.Name == "Go" { // of a sync.WaitGroup
+				fault(n, "a goroutine")
+			}
+			x, ok := n.X.(*ast.Ident)
+			if !ok {
+				break
+			}
+			switch path, name := imported[x.Name], n.Sel.Name; path {
+			case "time":
+				if slices.Contains([]string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}, name) {
+					fault(n, "time."+name)
+				}
+			case "math/rand", "math/rand/v2", "crypto/rand":
+				if !slices.Contains([]string{"New", "NewPCG", "NewSource", "NewChaCha8", "Rand", "Source"}, name) {
+					fault(n, path+"."+name)
+				}
+			}
+		}
+		return true
+	})
+	return found
+}
