@@ -3,11 +3,12 @@ package membus
 import (
 	"errors"
 	"fmt"
-	"unicode/utf8"
+
+	"github.com/rollcall-go/rollcall/transport/internal/lane"
 )
 
 // MaxDest is the most bytes a destination may have.
-const MaxDest = 600
+const MaxDest = lane.MaxDest
 
 // Errors of the methods of [Bus], wrapped with what was asked for.
 var (
@@ -26,29 +27,21 @@ var (
 	ErrDown = errors.New("membus: disconnected")
 )
 
-// The events that a lane is told.
-const (
-	eventLost        = "lost"
-	eventDown        = "down"
-	eventUp          = "up"
-	eventUnreachable = "unreachable"
-)
-
 // Bus is one replica's attachment to a [Net]. Its methods may be called
 // concurrently.
 type Bus struct {
 	net *Net // static
 
 	// guarded by net.mu
-	lanes map[byte]*lane // the open ones
+	lanes map[byte]*openLane
 	down  bool
 }
 
-// A lane is one open lane of one bus.
-type lane struct {
-	bus   *Bus   // static
-	name  byte   // static
-	queue *queue // has its own lock
+// An openLane is one open lane of one bus.
+type openLane struct {
+	bus   *Bus        // static
+	name  byte        // static
+	queue *lane.Queue // has its own lock
 
 	dests map[string]struct{} // guarded by net.mu
 }
@@ -69,29 +62,21 @@ func (b *Bus) Listen(name byte, receive func(data []byte), event func(event, des
 	if b.lanes[name] != nil {
 		return nil, fmt.Errorf("%w: %q", ErrLaneOpen, name)
 	}
-	l := &lane{
+	l := &openLane{
 		bus:   b,
 		name:  name,
-		queue: newQueue(b.net.queueBytes),
+		queue: lane.Start(b.net.queueBytes, !b.down, receive, event),
 		dests: make(map[string]struct{}),
 	}
 	b.lanes[name] = l
-	if b.down {
-		l.queue.link(false)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.queue.run(receive, event)
-	}()
 	return func() {
 		l.close()
-		<-done
+		l.queue.Wait()
 	}, nil
 }
 
 // close takes the lane from the bus and ends its goroutine, without waiting.
-func (l *lane) close() {
+func (l *openLane) close() {
 	b := l.bus
 	b.net.mu.Lock()
 	defer b.net.mu.Unlock()
@@ -101,7 +86,7 @@ func (l *lane) close() {
 			b.net.unsubscribe(address{l.name, dest}, l)
 		}
 	}
-	l.queue.close()
+	l.queue.Close()
 }
 
 // Subscribe makes the lane receive what is published to dest on the same lane
@@ -172,7 +157,7 @@ func (b *Bus) publish(name byte, dest string, data []byte, request bool) error {
 	}
 	if !b.net.send(address{name, dest}, data) && request {
 		if l := b.lanes[name]; l != nil {
-			l.queue.unreachable(dest)
+			l.queue.Unreachable(dest)
 		}
 	}
 	return nil
@@ -198,18 +183,13 @@ func (b *Bus) setDown(down bool) {
 	}
 	b.down = down
 	for _, l := range b.lanes { // each has its own queue: the order is not seen
-		l.queue.link(!down)
+		l.queue.Link(!down)
 	}
 }
 
 func checkDest(dest string) error {
-	switch {
-	case dest == "":
-		return fmt.Errorf("%w: empty", ErrDest)
-	case len(dest) > MaxDest:
-		return fmt.Errorf("%w: %d bytes, at most %d", ErrDest, len(dest), MaxDest)
-	case !utf8.ValidString(dest):
-		return fmt.Errorf("%w: %q is not UTF-8", ErrDest, dest)
+	if fault := lane.DestFault(dest); fault != "" {
+		return fmt.Errorf("%w: %s", ErrDest, fault)
 	}
 	return nil
 }

@@ -1,17 +1,15 @@
 package membus
 
 import (
+	"bytes"
 	"slices"
 	"sync"
+
+	"github.com/rollcall-go/rollcall/transport/internal/lane"
 )
 
-// Defaults of the [Option]s of [New], and what a message is charged in a queue
-// above its own bytes, so that empty messages are bounded too.
-const (
-	defaultMaxPayload = 1<<20 - 1 // what natsbus has with a server's defaults
-	defaultQueueBytes = 64 << 20
-	itemOverhead      = 96
-)
+// defaultMaxPayload is what natsbus has with a server's defaults.
+const defaultMaxPayload = 1<<20 - 1
 
 // An Option changes a default of [New].
 type Option func(*Net)
@@ -33,7 +31,7 @@ type Net struct {
 
 	mu sync.Mutex // held while a message is handed to all queues: one order for all
 	// guarded by mu
-	subs map[address][]*lane // in the order of subscribing; no empty lists
+	subs map[address][]*openLane // in the order of subscribing; no empty lists
 }
 
 // An address is what one lane of all buses calls a destination.
@@ -46,8 +44,8 @@ type address struct {
 func New(opts ...Option) *Net {
 	n := &Net{
 		maxPayload: defaultMaxPayload,
-		queueBytes: defaultQueueBytes,
-		subs:       make(map[address][]*lane),
+		queueBytes: lane.DefaultLimit,
+		subs:       make(map[address][]*openLane),
 	}
 	for _, opt := range opts {
 		opt(n)
@@ -57,18 +55,18 @@ func New(opts ...Option) *Net {
 
 // Bus attaches another replica. The bus is connected and has no lane open.
 func (n *Net) Bus() *Bus {
-	return &Bus{net: n, lanes: make(map[byte]*lane)}
+	return &Bus{net: n, lanes: make(map[byte]*openLane)}
 }
 
 // subscribe adds l to those that get what is sent to a. The caller holds mu and
 // has checked that l is not there.
-func (n *Net) subscribe(a address, l *lane) {
+func (n *Net) subscribe(a address, l *openLane) {
 	n.subs[a] = append(n.subs[a], l)
 }
 
 // unsubscribe takes l from those that get what is sent to a. The caller holds mu.
-func (n *Net) unsubscribe(a address, l *lane) {
-	rest := slices.DeleteFunc(n.subs[a], func(other *lane) bool { return other == l })
+func (n *Net) unsubscribe(a address, l *openLane) {
+	rest := slices.DeleteFunc(n.subs[a], func(other *openLane) bool { return other == l })
 	if len(rest) == 0 {
 		delete(n.subs, a)
 		return
@@ -84,7 +82,7 @@ func (n *Net) send(a address, data []byte) (reached bool) {
 			continue
 		}
 		reached = true
-		l.queue.message(data)
+		l.queue.Message(bytes.Clone(data))
 	}
 	return reached
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/rollcall-go/rollcall/transport/internal/lane"
 )
 
 // Errors of the methods of [Bus], wrapped with what was asked for. Errors of
@@ -49,7 +51,7 @@ type Bus struct {
 	// mu is held for moments only, never across calls of nc.
 	mu sync.RWMutex
 	// guarded by mu, and changed only with change held too
-	lanes    map[byte]*lane
+	lanes    map[byte]*openLane
 	subjects map[string]*subject
 	// guarded by mu
 	maxPayload int // as it was when last connected
@@ -64,10 +66,10 @@ type Bus struct {
 type subject struct {
 	name  string
 	sub   *nats.Subscription // guarded by Bus.change
-	lanes []*lane            // guarded by Bus.mu, not empty; few, so a slice
+	lanes []*openLane        // guarded by Bus.mu, not empty; few, so a slice
 }
 
-func (s *subject) lane(name byte) *lane {
+func (s *subject) lane(name byte) *openLane {
 	for _, l := range s.lanes {
 		if l.name == name {
 			return l
@@ -76,12 +78,11 @@ func (s *subject) lane(name byte) *lane {
 	return nil
 }
 
-// A lane is one open lane.
-type lane struct {
-	name   byte          // static
-	queue  *queue        // has its own lock
-	done   chan struct{} // closed when its goroutine ends
-	warned uint64        // owned by the pump: one more than the "lost" given at the last warning
+// An openLane is one open lane.
+type openLane struct {
+	name   byte        // static
+	queue  *lane.Queue // has its own lock
+	warned uint64      // owned by the pump: one more than the "lost" given at the last warning
 }
 
 // New makes a bus of a connection, which should have been dialled with
@@ -99,7 +100,7 @@ func New(nc *nats.Conn, opts ...Option) (*Bus, error) {
 		messages: make(chan *nats.Msg, channelMessages),
 		quit:     make(chan struct{}),
 		pumped:   make(chan struct{}),
-		lanes:    make(map[byte]*lane),
+		lanes:    make(map[byte]*openLane),
 		subjects: make(map[string]*subject),
 	}
 	b.inboxSub, err = nc.ChanSubscribe(b.inbox+"*", b.messages)
@@ -128,8 +129,8 @@ func (b *Bus) Close() error {
 		return nil
 	}
 	b.closed = true
-	var lanes []*lane
-	b.eachLane(func(l *lane) { lanes = append(lanes, l) })
+	var lanes []*openLane
+	b.eachLane(func(l *openLane) { lanes = append(lanes, l) })
 	for _, l := range lanes {
 		b.closeLane(l)
 	}
@@ -138,7 +139,7 @@ func (b *Bus) Close() error {
 	b.change.Unlock()
 	<-b.pumped
 	for _, l := range lanes {
-		<-l.done
+		l.queue.Wait()
 	}
 	if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		return fmt.Errorf("natsbus: unsubscribe from inbox: %w", err)
@@ -162,31 +163,24 @@ func (b *Bus) Listen(name byte, receive func(data []byte), event func(event, des
 	if b.closed {
 		return nil, fmt.Errorf("%w: listen on lane %q", ErrClosed, name)
 	}
-	l := &lane{name: name, queue: newQueue(b.cfg.queueBytes), done: make(chan struct{})}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.lanes[name] != nil {
 		return nil, fmt.Errorf("%w: %q", ErrLaneOpen, name)
 	}
+	l := &openLane{name: name, queue: lane.Start(b.cfg.queueBytes, b.up.Load(), receive, event)}
 	b.lanes[name] = l
-	if !b.up.Load() {
-		l.queue.link(false)
-	}
-	go func() {
-		defer close(l.done)
-		l.queue.run(receive, event)
-	}()
 	return func() {
 		b.change.Lock()
 		b.closeLane(l)
 		b.change.Unlock()
-		<-l.done
+		l.queue.Wait()
 	}, nil
 }
 
 // closeLane takes a lane from the bus and ends its goroutine, without waiting.
 // It does nothing the second time. The caller holds change.
-func (b *Bus) closeLane(l *lane) {
+func (b *Bus) closeLane(l *openLane) {
 	b.mu.Lock()
 	open := b.lanes[l.name] == l
 	var unused []*subject
@@ -205,8 +199,8 @@ func (b *Bus) closeLane(l *lane) {
 	for _, s := range unused {
 		b.unsubscribe(s)
 	}
-	l.queue.close()
-	_, dropped, told := l.queue.counts()
+	l.queue.Close()
+	_, dropped, told := l.queue.Counts()
 	b.dropped.Add(dropped)
 	b.lost.Add(told)
 }
@@ -214,7 +208,7 @@ func (b *Bus) closeLane(l *lane) {
 // leave takes a lane from a subject, and the subject from the bus when that was
 // the last, and tells whether it was. The caller holds change and mu.
 func (b *Bus) leave(s *subject, name byte) (last bool) {
-	rest := make([]*lane, 0, len(s.lanes))
+	rest := make([]*openLane, 0, len(s.lanes))
 	for _, l := range s.lanes {
 		if l.name != name {
 			rest = append(rest, l)
@@ -266,7 +260,7 @@ func (b *Bus) Subscribe(name byte, dest string) error {
 	}
 	// Registered before it is subscribed to, so that the pump knows the subject
 	// of the first message.
-	s := &subject{name: subj, lanes: []*lane{l}}
+	s := &subject{name: subj, lanes: []*openLane{l}}
 	b.mu.Lock()
 	b.subjects[subj] = s
 	b.mu.Unlock()
@@ -310,7 +304,7 @@ func (b *Bus) appendSubject(buf []byte, dest string) []byte {
 }
 
 // eachLane calls f for every open lane, in no order. f must not take mu.
-func (b *Bus) eachLane(f func(*lane)) {
+func (b *Bus) eachLane(f func(*openLane)) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, l := range b.lanes {

@@ -8,17 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
-
-	"github.com/rollcall-go/rollcall/presence"
 )
-
-// The events as presence spells them: a bus does not import presence.
-func TestEventsAreSpelledAsInPresence(t *testing.T) {
-	require.Equal(t, presence.EventLost, eventLost)
-	require.Equal(t, presence.EventDown, eventDown)
-	require.Equal(t, presence.EventUp, eventUp)
-	require.Equal(t, presence.EventUnreachable, eventUnreachable)
-}
 
 // onServers runs a test on one server, and on two with a route between them.
 func onServers(t *testing.T, test func(t *testing.T, a, b *server.Server)) {

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/transport/internal/lane"
 )
 
 func TestReconnectAfterTheServerRestarts(t *testing.T) {
@@ -68,7 +70,7 @@ func TestAClosedConnectionIsDown(t *testing.T) {
 func TestALanesOverflowIsLostOnceAndLeavesTheOtherLaneAlone(t *testing.T) {
 	var log syncBuffer
 	s := startServer(t)
-	b := newBus(t, s, QueueBytes(3*(itemOverhead+1)), Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	b := newBus(t, s, QueueBytes(3*(lane.Overhead+1)), Logger(slog.New(slog.NewTextHandler(&log, nil))))
 	slow, free := open(t, b, 'p', "x", "y"), open(t, b, 'c', "x")
 	slow.block()
 	publish(t, b, 'p', "x", "0") // is taken from the queue, and blocks
@@ -78,7 +80,7 @@ func TestALanesOverflowIsLostOnceAndLeavesTheOtherLaneAlone(t *testing.T) {
 	publish(t, b, 'c', "x", "end")
 	require.Empty(t, free.until("end"), "the other lane goes on")
 	require.Equal(t, uint64(3), b.Stats().Dropped)
-	require.Equal(t, 3*(itemOverhead+1), b.Stats().QueuedBytes)
+	require.Equal(t, 3*(lane.Overhead+1), b.Stats().QueuedBytes)
 	slow.unblock()
 	require.Equal(t, []string{"0", "1", "2", "3"}, slow.until("!lost"))
 	publish(t, b, 'p', "x", "end")

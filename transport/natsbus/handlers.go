@@ -58,7 +58,7 @@ func (b *Bus) setUp(up bool) {
 	}
 	b.up.Store(up)
 	for _, l := range b.lanes { // each has its own queue: the order is not seen
-		l.queue.link(up)
+		l.queue.Link(up)
 	}
 }
 

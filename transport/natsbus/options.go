@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/rollcall-go/rollcall/transport/internal/lane"
 )
 
 // Options are the options to dial with. Options appended to them win, and
@@ -71,14 +73,11 @@ func checkConn(nc *nats.Conn) error {
 	return errors.Join(faults...)
 }
 
-// Defaults and limits of [Option]s, and what a message is charged in a queue
-// above its own bytes, so that small messages are bounded too.
+// Defaults and limits of [Option]s, and the least that a server must take.
 const (
-	defaultPrefix     = "rollcall"
-	maxPrefix         = 64 // bytes
-	defaultQueueBytes = 64 << 20
-	itemOverhead      = 96
-	minPayload        = 1 << 10
+	defaultPrefix = "rollcall"
+	maxPrefix     = 64      // bytes
+	minPayload    = 1 << 10 // bytes
 )
 
 // An Option changes a default of [New].
@@ -108,7 +107,7 @@ func Logger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
 var ErrOption = errors.New("natsbus: invalid option")
 
 func newConfig(opts []Option) (config, error) {
-	c := config{prefix: defaultPrefix, queueBytes: defaultQueueBytes}
+	c := config{prefix: defaultPrefix, queueBytes: lane.DefaultLimit}
 	for _, opt := range opts {
 		opt(&c)
 	}

@@ -40,7 +40,7 @@ func (b *Bus) pump() {
 			}
 			if since++; len(b.messages) == 0 || since >= patience {
 				missing = false
-				b.eachLane(func(l *lane) { l.queue.missed() })
+				b.eachLane(func(l *openLane) { l.queue.Missed() })
 			}
 		}
 	}
@@ -56,7 +56,7 @@ func (b *Bus) dispatch(m *nats.Msg) {
 		return
 	}
 	b.mu.RLock()
-	var l *lane
+	var l *openLane
 	if s := b.subjects[m.Subject]; s != nil {
 		l = s.lane(m.Data[0])
 	}
@@ -66,7 +66,7 @@ func (b *Bus) dispatch(m *nats.Msg) {
 	}
 	b.received.Add(1)
 	// The slice has only its own bytes behind it: the callee may append.
-	if !l.queue.message(m.Data[1:len(m.Data):len(m.Data)]) {
+	if !l.queue.Message(m.Data[1:len(m.Data):len(m.Data)]) {
 		b.warnDropped(l)
 	}
 }
@@ -84,14 +84,14 @@ func (b *Bus) answer(m *nats.Msg) {
 	b.mu.RLock()
 	l := b.lanes[name]
 	b.mu.RUnlock()
-	if l != nil && !l.queue.unreachable(dest) {
+	if l != nil && !l.queue.Unreachable(dest) {
 		b.warnDropped(l)
 	}
 }
 
 // warnDropped logs the first drop before each "lost".
-func (b *Bus) warnDropped(l *lane) {
-	_, _, told := l.queue.counts()
+func (b *Bus) warnDropped(l *openLane) {
+	_, _, told := l.queue.Counts()
 	if l.warned == told+1 {
 		return
 	}

@@ -25,8 +25,8 @@ func (b *Bus) Stats() Stats {
 		Lost:      b.lost.Load(),
 		Errors:    b.refused.Load(),
 	}
-	b.eachLane(func(l *lane) {
-		waiting, dropped, told := l.queue.counts()
+	b.eachLane(func(l *openLane) {
+		waiting, dropped, told := l.queue.Counts()
 		s.QueuedBytes += waiting
 		s.Dropped += dropped
 		s.Lost += told

@@ -3,25 +3,20 @@ package natsbus
 import (
 	"errors"
 	"fmt"
-	"unicode/utf8"
+
+	"github.com/rollcall-go/rollcall/transport/internal/lane"
 )
 
-// MaxDest is the most bytes a destination may have. Escaped it has at most
-// three times as many, well below the 4,096 bytes of a server's control line.
-const MaxDest = 600
+// MaxDest is the most bytes a destination may have.
+const MaxDest = lane.MaxDest
 
 // ErrDest: a destination that is empty, longer than MaxDest bytes or not
 // UTF-8.
 var ErrDest = errors.New("natsbus: invalid destination")
 
 func checkDest(dest string) error {
-	switch {
-	case dest == "":
-		return fmt.Errorf("%w: empty", ErrDest)
-	case len(dest) > MaxDest:
-		return fmt.Errorf("%w: %d bytes, at most %d", ErrDest, len(dest), MaxDest)
-	case !utf8.ValidString(dest):
-		return fmt.Errorf("%w: %q is not UTF-8", ErrDest, dest)
+	if fault := lane.DestFault(dest); fault != "" {
+		return fmt.Errorf("%w: %s", ErrDest, fault)
 	}
 	return nil
 }

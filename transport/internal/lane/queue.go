@@ -1,21 +1,31 @@
-package natsbus
+package lane
 
 import "sync"
 
 // The events that a lane is told.
 const (
-	eventLost        = "lost"
-	eventDown        = "down"
-	eventUp          = "up"
-	eventUnreachable = "unreachable"
+	Lost        = "lost"        // messages may have been dropped
+	Down        = "down"        // the connection is gone
+	Up          = "up"          // it is there again; "lost" follows
+	Unreachable = "unreachable" // a request's destination has no subscriber
 )
 
-// A queue holds what one lane has yet to be told, in order: messages and
-// "unreachable" events up to limit bytes, and at most one mark each for "lost"
-// and for a change of the link. It can therefore not outgrow its limit by more
-// than the two marks, however slow the lane is.
-type queue struct {
-	limit int // bytes; static
+// DefaultLimit is the limit of a queue that nobody chose another for, in
+// bytes, and Overhead what an item is charged above its own bytes, so that
+// empty ones are bounded too.
+const (
+	DefaultLimit = 64 << 20
+	Overhead     = 96
+)
+
+// A Queue holds what one lane has yet to be told, and tells it. Make it with
+// [Start]. Its methods may be called concurrently.
+type Queue struct {
+	// static after Start
+	limit   int // bytes
+	receive func(data []byte)
+	event   func(event, dest string)
+	done    chan struct{} // closed when the goroutine ends
 
 	mu sync.Mutex
 	// guarded by mu
@@ -54,30 +64,47 @@ const (
 func (it item) cost() int {
 	switch it.kind {
 	case kindMessage, kindUnreachable:
-		return itemOverhead + len(it.data) + len(it.dest)
+		return Overhead + len(it.data) + len(it.dest)
 	default:
 		return 0
 	}
 }
 
-func newQueue(limit int) *queue {
-	q := &queue{limit: limit, up: true, toldUp: true}
+// Start makes the queue of a lane that takes the link to be up, and starts its
+// goroutine, which calls receive and event, one call at a time, until Close.
+// limit is in bytes. Where the link is not up, "down" is the first it is told.
+func Start(limit int, up bool, receive func(data []byte), event func(event, dest string)) *Queue {
+	q := &Queue{
+		limit:   limit,
+		receive: receive,
+		event:   event,
+		done:    make(chan struct{}),
+		up:      true,
+		toldUp:  true,
+	}
 	q.wake.L = &q.mu
+	if !up {
+		q.Link(false)
+	}
+	go func() {
+		defer close(q.done)
+		q.run()
+	}()
 	return q
 }
 
-// message appends data, which is the queue's from then on, or drops it, sees to
-// a "lost", and returns false.
-func (q *queue) message(data []byte) bool {
+// Message appends data, which is the queue's and then the callee's, or drops
+// it, sees to a "lost", and returns false.
+func (q *Queue) Message(data []byte) bool {
 	return q.offer(item{kind: kindMessage, data: data})
 }
 
-// unreachable does the same for the event.
-func (q *queue) unreachable(dest string) bool {
+// Unreachable does the same for the event.
+func (q *Queue) Unreachable(dest string) bool {
 	return q.offer(item{kind: kindUnreachable, dest: dest})
 }
 
-func (q *queue) offer(it item) bool {
+func (q *Queue) offer(it item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.bytes+it.cost() > q.limit {
@@ -89,15 +116,15 @@ func (q *queue) offer(it item) bool {
 	return true
 }
 
-// missed says that something was dropped before it came here.
-func (q *queue) missed() {
+// Missed says that something was dropped before it came here.
+func (q *Queue) Missed() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.markLost()
 }
 
-// link says that the connection was lost, or is there again.
-func (q *queue) link(up bool) {
+// Link says that the connection was lost, or is there again.
+func (q *Queue) Link(up bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.up = up
@@ -108,8 +135,10 @@ func (q *queue) link(up bool) {
 	}
 }
 
-// close drops what waits and ends run.
-func (q *queue) close() {
+// Close drops what waits and ends the goroutine, without waiting for it. No
+// call of a callback starts after the one that runs. It may be called more
+// than once.
+func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
@@ -117,9 +146,21 @@ func (q *queue) close() {
 	q.wake.Signal()
 }
 
+// Wait returns when the goroutine has ended, which Close makes it do. It must
+// not be called from a callback, which it would wait for.
+func (q *Queue) Wait() { <-q.done }
+
+// Counts returns what waits, in bytes, how many items were dropped, and how
+// many "lost" were given.
+func (q *Queue) Counts() (waiting int, dropped, told uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes, q.dropped, q.told
+}
+
 // markLost appends the mark unless it waits already: when its turn comes it
 // stands for all that was dropped until then. The caller holds mu.
-func (q *queue) markLost() {
+func (q *Queue) markLost() {
 	if !q.lost {
 		q.lost = true
 		q.append(item{kind: kindLost})
@@ -127,7 +168,7 @@ func (q *queue) markLost() {
 }
 
 // append adds it at the end. The caller holds mu.
-func (q *queue) append(it item) {
+func (q *Queue) append(it item) {
 	if q.closed {
 		return
 	}
@@ -141,8 +182,8 @@ func (q *queue) append(it item) {
 	q.wake.Signal()
 }
 
-// run gives the lane what comes, until close.
-func (q *queue) run(receive func([]byte), event func(event, dest string)) {
+// run gives the lane what comes, until Close.
+func (q *Queue) run() {
 	for {
 		it, events, ok := q.next()
 		if !ok {
@@ -150,23 +191,23 @@ func (q *queue) run(receive func([]byte), event func(event, dest string)) {
 		}
 		switch it.kind {
 		case kindMessage:
-			receive(it.data)
+			q.receive(it.data)
 		case kindUnreachable:
-			event(eventUnreachable, it.dest)
+			q.event(Unreachable, it.dest)
 		case kindLost, kindLink:
 			for _, e := range events {
 				if q.isClosed() {
 					return
 				}
-				event(e, "")
+				q.event(e, "")
 			}
 		}
 	}
 }
 
 // next waits for the first item and takes it. For a mark it also returns the
-// events that stand for it, at this moment; ok is false after close.
-func (q *queue) next() (it item, events []string, ok bool) {
+// events that stand for it, at this moment; ok is false after Close.
+func (q *Queue) next() (it item, events []string, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.head == len(q.items) && !q.closed {
@@ -183,7 +224,7 @@ func (q *queue) next() (it item, events []string, ok bool) {
 	case kindLost:
 		q.lost = false
 		q.told++
-		events = []string{eventLost}
+		events = []string{Lost}
 	case kindLink:
 		events = q.linkEvents()
 		if len(events) > 1 {
@@ -196,29 +237,21 @@ func (q *queue) next() (it item, events []string, ok bool) {
 
 // linkEvents is how the lane learns what became of the link since it was last
 // told. The caller holds mu.
-func (q *queue) linkEvents() []string {
+func (q *Queue) linkEvents() []string {
 	switch {
 	case q.toldUp && !q.up:
-		return []string{eventDown}
+		return []string{Down}
 	case !q.toldUp && q.up:
-		return []string{eventUp, eventLost}
+		return []string{Up, Lost}
 	case q.toldUp && q.flapped:
-		return []string{eventDown, eventUp, eventLost}
+		return []string{Down, Up, Lost}
 	default: // it is down, as the lane was told, and was up in between
 		return nil
 	}
 }
 
-func (q *queue) isClosed() bool {
+func (q *Queue) isClosed() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closed
-}
-
-// counts returns what waits, in bytes, what was dropped, and how many "lost"
-// were given.
-func (q *queue) counts() (waiting int, dropped, told uint64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.bytes, q.dropped, q.told
 }

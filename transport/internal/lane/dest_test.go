@@ -1,0 +1,25 @@
+package lane
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestADestinationIs1To600BytesOfUTF8(t *testing.T) {
+	tests := []struct{ dest, fault string }{
+		{"x", ""},
+		{"t:*", ""},
+		{"\x00", ""},
+		{strings.Repeat("x", 600), ""},
+		{strings.Repeat("é", 300), ""},
+		{"", "empty"},
+		{strings.Repeat("x", 601), "601 bytes, at most 600"},
+		{strings.Repeat("é", 300) + "x", "601 bytes, at most 600"},
+		{"a\xff", `"a\xff" is not UTF-8`},
+	}
+	for _, tt := range tests {
+		require.Equal(t, tt.fault, DestFault(tt.dest))
+	}
+}
