@@ -87,21 +87,35 @@ func (c *conn) read() {
 		if _, closing := c.out.notice(); closing {
 			continue // NextReader skips the message
 		}
-		data, err := readMessage(r, c.t.options.MaxFrame)
-		switch {
-		case errors.Is(err, errMessageTooBig):
-			c.out.close(channel.CloseTooBig, "message too big")
-		case err != nil:
+		if err := c.receive(kind, r); err != nil {
 			c.readFailed(err)
 			return
-		case kind == gorilla.TextMessage && !utf8.Valid(data):
-			c.out.close(channel.CloseInvalidText, "text is not UTF-8")
-		default:
-			if refused := c.session.Receive(kind == gorilla.BinaryMessage, data); refused != nil {
-				c.out.close(refused.Code, refused.Reason)
-			}
 		}
 	}
+}
+
+// receive gives one message to the session. The error is one of reading.
+func (c *conn) receive(kind int, r io.Reader) error {
+	buf := scratch.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= keepScratch {
+			scratch.Put(buf)
+		}
+	}()
+	err := readMessage(r, c.t.options.MaxFrame, buf)
+	switch {
+	case errors.Is(err, errMessageTooBig):
+		c.out.close(channel.CloseTooBig, "message too big")
+	case err != nil:
+		return err
+	case kind == gorilla.TextMessage && !utf8.Valid(*buf):
+		c.out.close(channel.CloseInvalidText, "text is not UTF-8")
+	default:
+		if refused := c.session.Receive(kind == gorilla.BinaryMessage, *buf); refused != nil {
+			c.out.close(refused.Code, refused.Reason)
+		}
+	}
+	return nil
 }
 
 // readFailed is called when gorilla will read no more: the client has closed,
@@ -316,7 +330,8 @@ func clipReason(reason string) string {
 
 var errMessageTooBig = errors.New("websocket: message too big")
 
-// scratch holds the buffers that messages are read into.
+// scratch holds the buffers that messages are read into: sessions do not keep
+// what they receive.
 var scratch = sync.Pool{New: func() any {
 	buf := make([]byte, 0, 4<<10)
 	return &buf
@@ -326,30 +341,23 @@ var scratch = sync.Pool{New: func() any {
 const keepScratch = 64 << 10
 
 // readMessage reads one message of at most limit bytes, counted after
-// decompression. Memory grows with what has arrived, not with what a header
-// promises. The result is the caller's.
-func readMessage(r io.Reader, limit int) ([]byte, error) {
-	p := scratch.Get().(*[]byte)
-	defer func() {
-		if cap(*p) <= keepScratch {
-			scratch.Put(p)
-		}
-	}()
-	buf := (*p)[:0]
+// decompression, into buf. Memory grows with what has arrived, not with what a
+// header promises.
+func readMessage(r io.Reader, limit int, buf *[]byte) error {
+	*buf = (*buf)[:0]
 	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+		if len(*buf) == cap(*buf) {
+			*buf = append(*buf, 0)[:len(*buf)]
 		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		*p = buf
+		n, err := r.Read((*buf)[len(*buf):cap(*buf)])
+		*buf = (*buf)[:len(*buf)+n]
 		switch {
-		case len(buf) > limit:
-			return nil, errMessageTooBig
+		case len(*buf) > limit:
+			return errMessageTooBig
 		case err == io.EOF:
-			return append([]byte(nil), buf...), nil
+			return nil
 		case err != nil:
-			return nil, err
+			return err
 		}
 	}
 }

@@ -307,8 +307,9 @@ func TestConnectionsAboveTheLimitAreRefused503(t *testing.T) {
 	})
 	first := dial(t, server, nil)
 	dial(t, server, nil)
-	one := <-sessions
-	<-sessions
+	one, two := <-sessions, <-sessions
+	awaitLink(t, one)
+	awaitLink(t, two)
 	status, _, body := ask(t, server, request("GET", "/", handshakeHeaders))
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Equal(t, "too many connections", body)
@@ -332,6 +333,7 @@ func TestHandshakeThroughMiddleware(t *testing.T) {
 	client := dial(t, server, nil)
 	awaitLink(t, s).Send(text("hello"))
 	requireText(t, client, "hello")
+	require.NoError(t, client.Close())
 	closeTransport(t, transport)
 }
 

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -137,9 +136,8 @@ func dialPipe(t testing.TB, transport *Transport) (*gorilla.Conn, net.Conn) {
 		w := pipeWriter{conn: far, rw: bufio.NewReadWriter(reader, bufio.NewWriter(far))}
 		transport.ServeHTTP(w, r)
 	}()
-	address, err := url.Parse("ws://example.com/socket/websocket?vsn=2.0.0")
-	require.NoError(t, err)
-	client, _, err := gorilla.NewClient(near, address, nil, 0, 0)
+	dialer := gorilla.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
+	client, _, err := dialer.Dial("ws://example.com/socket/websocket?vsn=2.0.0", nil)
 	require.NoError(t, err)
 	<-served
 	return client, near

@@ -79,11 +79,11 @@ func (o Options) prepare() (Options, error) {
 		faults = append(faults, fmt.Errorf("CheckOrigin: %w", err))
 	}
 	if o.Subprotocols != nil && len(o.Subprotocols) == 0 {
-		faults = append(faults, errors.New("Subprotocols: empty but not nil: no client that offers one could connect"))
+		faults = append(faults, fmt.Errorf("%s: empty but not nil: no client that offers one could connect", "Subprotocols"))
 	}
 	for i, p := range o.Subprotocols {
 		if !isToken(p) {
-			faults = append(faults, fmt.Errorf("Subprotocols[%d]: %q is not a token", i, p))
+			faults = append(faults, fmt.Errorf("%s[%d]: %q is not a token", "Subprotocols", i, p))
 		}
 	}
 	o.Subprotocols = slices.Clone(o.Subprotocols)

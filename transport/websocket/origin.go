@@ -145,7 +145,7 @@ func parseOriginEntry(text string) (originEntry, error) {
 	if err != nil {
 		return originEntry{}, fmt.Errorf("origin %q: %w", text, errors.Unwrap(err))
 	}
-	host, subdomains := strings.CutPrefix(strings.ToLower(u.Hostname()), "*.")
+	host, subdomains := strings.CutPrefix(lowerASCII(u.Hostname()), "*.")
 	switch {
 	case host == "":
 		return originEntry{}, fmt.Errorf("origin %q has no host; write https://host or //host", text)
@@ -168,7 +168,7 @@ func (e originEntry) matches(origin *url.URL) bool {
 	if (e.scheme != "" || e.port != "") && e.port != originPort(origin) {
 		return false
 	}
-	host := strings.ToLower(origin.Hostname())
+	host := lowerASCII(origin.Hostname())
 	return host == e.host || e.subdomains && strings.HasSuffix(host, "."+e.host)
 }
 
@@ -207,4 +207,15 @@ func splitHost(hostport string) (host, port string) {
 	return u.Hostname(), u.Port()
 }
 
-func sameHostname(a, b string) bool { return strings.EqualFold(a, b) }
+func sameHostname(a, b string) bool { return lowerASCII(a) == lowerASCII(b) }
+
+// lowerASCII lowers A to Z only: other letters that Unicode takes for one of a
+// host's (the Kelvin sign for a k) are other hosts.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
