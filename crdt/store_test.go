@@ -44,6 +44,7 @@ func TestStoreIsASortedList(t *testing.T) {
 		for c, chunk := range s.chunks {
 			require.NotEmpty(t, chunk)
 			require.LessOrEqual(t, len(chunk), chunkSize)
+			require.Equal(t, chunk[0].Dot, s.firsts[c])
 			if c > 0 {
 				require.Greater(t, chunk[0].Dot, s.chunks[c-1][len(s.chunks[c-1])-1].Dot)
 			}

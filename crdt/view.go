@@ -40,38 +40,52 @@ func (v *View[K, V]) Apply(d Delta[K, V]) (Changes[K, V], Outcome) {
 		return Changes[K, V]{}, Gap
 	}
 	var ch Changes[K, V]
-	// Covered and absent is removed. Nothing held is above v.seq.
-	if d.Base < v.seq {
-		var gone []uint64
-		for e := range v.live.ascend(d.Base) {
-			if e.Dot > d.To {
-				break
-			}
-			if !hasEntry(d.Adds, e.Dot) && !hasDot(d.Keep, e.Dot) {
-				gone = append(gone, e.Dot)
-			}
-		}
-		for _, dot := range gone {
-			e, _ := v.live.remove(dot)
-			ch.Removed = append(ch.Removed, e)
-		}
+	if n := len(d.Rems); n > 0 {
+		ch.Removed = make([]Entry[K, V], 0, n)
 	}
-	explicit := len(d.Rems) > 0
+	v.removeCovered(d, &ch)
 	for _, dot := range d.Rems {
 		if e, ok := v.live.remove(dot); ok {
 			ch.Removed = append(ch.Removed, e)
 		}
 	}
-	if explicit {
+	if len(d.Rems) > 0 {
 		slices.SortFunc(ch.Removed, byDot)
 	}
-	for _, e := range d.Adds {
-		if e.Dot > v.seq && e.Dot <= d.To && v.live.put(e) {
-			ch.Added = append(ch.Added, e)
+	if v.live.len() == 0 && v.seq == 0 {
+		ch.Added = d.Adds
+		v.live.fill(d.Adds)
+	} else if n := len(d.Adds); n > 0 {
+		ch.Added = make([]Entry[K, V], 0, n)
+		for _, e := range d.Adds {
+			if e.Dot > v.seq && v.live.put(e) {
+				ch.Added = append(ch.Added, e)
+			}
 		}
 	}
 	v.seq = d.To
 	return ch, Applied
+}
+
+// removeCovered removes what is covered by the delta and absent from it. It is
+// there only where the delta overlaps what the view has seen.
+func (v *View[K, V]) removeCovered(d Delta[K, V], ch *Changes[K, V]) {
+	if v.live.len() == 0 || v.live.last() <= d.Base {
+		return
+	}
+	var gone []uint64
+	for e := range v.live.ascend(d.Base) {
+		if e.Dot > d.To {
+			break
+		}
+		if !hasEntry(d.Adds, e.Dot) && !hasDot(d.Keep, e.Dot) {
+			gone = append(gone, e.Dot)
+		}
+	}
+	for _, dot := range gone {
+		e, _ := v.live.remove(dot)
+		ch.Removed = append(ch.Removed, e)
+	}
 }
 
 func byDot[K comparable, V any](a, b Entry[K, V]) int {
