@@ -236,7 +236,7 @@ func (c *Conn) Receive(binary bool, data []byte) *CloseError {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closed {
+	if c.started && !c.closed {
 		c.perform(c.session.receive(now, m))
 	}
 	return nil

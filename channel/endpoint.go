@@ -81,7 +81,12 @@ func (e *Endpoint) BroadcastFrom(from *Subscription, topic, event string, payloa
 
 // LocalBroadcast is Broadcast to the subscribers of this replica only.
 func (e *Endpoint) LocalBroadcast(topic, event string, payload any) error {
-	d, err := newDispatch(topic, event, payload, nil)
+	return e.LocalBroadcastFrom(nil, topic, event, payload)
+}
+
+// LocalBroadcastFrom is LocalBroadcast to all but one subscriber.
+func (e *Endpoint) LocalBroadcastFrom(from *Subscription, topic, event string, payload any) error {
+	d, err := newDispatch(topic, event, payload, from)
 	if err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func (s *Socket) session(what, key string) (presenceSession, error) {
 // A channel that calls it before Track sees its own entry come by diff (unless
 // the state had to wait for the topic to be complete: then it is in the state).
 func (s *Socket) PushPresenceState() error {
-	if s.m.room == nil && s.Endpoint().rooms == nil {
+	if s.m.room == nil {
 		return fmt.Errorf("push presence_state on %q: %w", s.m.topic, ErrNoPresence)
 	}
 	if err := s.able("push presence_state"); err != nil {

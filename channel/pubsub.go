@@ -188,7 +188,7 @@ func (ps *pubsub) local(d *dispatch) {
 	subs := t.snapshot
 	sh.mu.Unlock()
 	for _, sub := range subs {
-		if sub.to != d.from || d.from == nil {
+		if sub.to != d.from {
 			sub.to.deliver(d)
 		}
 	}

@@ -1,8 +1,6 @@
 package channel
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // A Socket is the handle of a channel: what its callbacks, and anybody they
 // give it to, act through. All methods may be called concurrently, also after
@@ -95,6 +93,9 @@ func (s *Socket) Ref() (ReplyRef, bool) {
 // and while the connection lives also after the channel ended. The response is
 // any value that marshals to JSON, or [Binary]; nil means {}.
 func (r ReplyRef) Reply(status string, response any) error {
+	if r.m == nil {
+		return fmt.Errorf("reply through a zero ReplyRef: %w", ErrClosed)
+	}
 	p, err := NewPayload(response)
 	if err != nil {
 		return fmt.Errorf("reply on %q: %w", r.m.topic, err)

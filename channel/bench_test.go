@@ -1,0 +1,75 @@
+package channel
+
+import (
+	"context"
+	"net/url"
+	"runtime"
+	"testing"
+)
+
+type nullLink struct{}
+
+func (nullLink) Send(*Frame)       {}
+func (nullLink) Close(int, string) {}
+
+// BenchmarkBroadcast is one broadcast to a room of 1,000.
+func BenchmarkBroadcast(b *testing.B) {
+	e, err := New(Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := handlerOf(script{})
+	for range 1000 {
+		c, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Start(nullLink{})
+		c.Receive(false, []byte(`["1","1","t","phx_join",{}]`))
+	}
+	for e.Stats().Channels < 1000 {
+		runtime.Gosched()
+	}
+	payload := map[string]any{"body": "hello"}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := e.Broadcast("t", "msg", payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := e.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkReceive is one message with its reply.
+func BenchmarkReceive(b *testing.B) {
+	e, err := New(Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := handlerOf(script{in: func(s *Socket, event string, payload Payload) Result { return OK(payload) }})
+	c, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	replies := make(chan struct{}, 16)
+	c.Start(signalLink(replies))
+	c.Receive(false, []byte(`["1","1","t","phx_join",{}]`))
+	<-replies
+	frame := []byte(`["1","2","t","ping",{"body":"hello"}]`)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Receive(false, frame)
+		<-replies
+	}
+	c.Closed(ReasonClosed)
+	if err := e.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+type signalLink chan struct{}
+
+func (l signalLink) Send(*Frame)       { l <- struct{}{} }
+func (l signalLink) Close(int, string) {}

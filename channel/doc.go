@@ -1,0 +1,149 @@
+// Package channel is the client side of Rollcall: the Phoenix Channels protocol,
+// as phoenix.js and its relatives speak it, on one replica or on many.
+//
+//	e, err := channel.New(channel.Config{Bus: bus, Presence: tracker})
+//	h, err := channel.NewHandler(channel.Handler{
+//		Connect: func(ctx context.Context, c *channel.Conn) error {
+//			c.Assign("user", c.Params.String("user"))
+//			return nil
+//		},
+//		Routes: []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return &room{} }}},
+//	})
+//	// h is mounted on a transport, for instance package transport/websocket.
+//	defer e.Close(ctx)
+//
+//	type room struct{ topic string } // one client in one room: its fields are its state
+//
+//	func (r *room) Join(s *channel.Socket, params channel.Payload) (any, error) {
+//		s.Send("joined") // comes back to HandleInfo, after the client knows that it is in
+//		return nil, nil
+//	}
+//	func (r *room) HandleInfo(s *channel.Socket, msg any) channel.Result {
+//		s.PushPresenceState()
+//		s.Track(s.Value("user").(string), map[string]any{"since": time.Now().Unix()})
+//		return channel.NoReply()
+//	}
+//	func (r *room) HandleIn(s *channel.Socket, event string, payload channel.Payload) channel.Result {
+//		s.Broadcast(event, payload)
+//		return channel.OK(nil)
+//	}
+//
+// # Terms
+//
+//   - topic: what is joined and what is broadcast to; any UTF-8 string of 1 to 255
+//     bytes ("room:lobby").
+//   - connection ([Conn]): one client's transport. It carries many channels.
+//   - channel ([Channel]): one client's membership of one topic, from a phx_join
+//     to its end. [Socket] is the handle through which it acts.
+//   - join_ref and ref: chosen by the client; a join_ref names a join, a ref a
+//     message. Both are opaque and are sent back as they came.
+//   - push goes to one client, broadcast to all subscribers of a topic. A channel
+//     intercepts an event when its HandleOut is to run before its client gets it;
+//     all other broadcasts take the fastlane: they are encoded once and the same
+//     frame goes to every connection, without running any code of a channel.
+//   - presence_state is everyone present in a topic, presence_diff what changed.
+//
+// # How it is built
+//
+// What is to be decided about one connection is decided by session, which is
+// pure: messages and the time in, actions out; its tests are stories in
+// testdata/session. [Conn] is the shell around it: it decodes frames, calls the
+// session under a lock and carries the actions out, so that what the session
+// orders is ordered on the wire. A member is the life of one channel: a mailbox,
+// and what the callbacks lead to. pubsub knows who is subscribed to what, room
+// turns the events of a presence tracker into presence frames. A [Serializer]
+// is one version of the wire protocol; vsn chooses it.
+//
+//	frame ─ Conn.Receive ─ Serializer ─ session ─ action ─ mailbox ─ Channel
+//	broadcast ─ pubsub ─┬─ frame ────────────────────────────────── Link
+//	                    └─ mailbox ─ HandleOut ─ Push ─────────────── Link
+//
+// A transport implements [Link] and drives a [Conn]; what it has to do is said
+// there.
+//
+// # Concurrency
+//
+// The methods of one channel are called one at a time, in the order in which
+// their causes came: what its client sent, broadcasts that it intercepts, what
+// it was sent by Socket.Send, and its end. Channels run side by side, also those
+// of one connection, and a callback that blocks holds up its own channel only:
+// the others, heartbeats and the fastlane go on. A goroutine exists only while
+// there is something to handle; an idle channel has none.
+//
+// All methods of [Endpoint], [Conn], [Socket] and [Subscription] may be called
+// concurrently, from callbacks too, unless they say otherwise.
+//
+// What is ordered: the answers and pushes of one channel to its client;
+// broadcasts of one goroutine at each subscriber, intercepted or not, on all
+// replicas; and what happens on one topic of one connection. A leave of a join
+// that still runs, a second join, a leave and a join behind it: each is handled
+// when what came before is done, Terminate included (but see
+// [Config.DuplicateTimeout]). Nothing is promised between different senders.
+//
+// Broadcasts come at most once, and are not stored: who is not subscribed when
+// one is sent does not get it.
+//
+// # Presence
+//
+// A channel that tracks, or pushes the state, makes its topic's presence come to
+// all channels of the topic on its replica, as presence_diff, from their join
+// on. The first diff of a quiet topic is sent at once; then diffs are merged,
+// over a window that grows with the room: none below 8 sessions, else 50 ms and
+// 1 ms for every 100, up to 500 ms. For each client the state it was given and
+// the diffs after it are exact, whichever order the channel tracks and pushes
+// the state in. Route.Fetch enriches or masks what clients see, once for all.
+//
+// # Failure
+//
+// A panic, a stop for an unplanned reason, and a mailbox over its limits end
+// that channel alone: its client is sent phx_error and rejoins. A planned end
+// sends phx_close. A malformed frame ends its own connection (1011). Join
+// refuses with a [Refusal], Connect with a [ConnectError], and a transport is
+// told to close by a [CloseError]: three types, because a client reacts to each
+// differently. Limits are in [Config]; nothing a client sends is held without
+// one.
+//
+// # Shutdown
+//
+// [Endpoint.Drain] closes all connections with 1012, in batches, and waits for
+// Terminate of all channels; [Endpoint.Close] then ends subscriptions and waits
+// for every goroutine. No phx_close is sent: it would keep clients from
+// rejoining elsewhere. Close the tracker after the endpoint and the bus last.
+//
+// # Differences from Phoenix
+//
+// Rows are those of the behaviour contract.
+//
+//	B045        A join blocks its connection there. Here joins run side by side, so
+//	            that one slow query does not stop a client's heartbeats; order per
+//	            topic is kept.
+//	B047, B050  Terminate runs exactly once after every accepted join, and only then:
+//	B082        also on a duplicate join, never after a refused one. Cleaning up must
+//	            not depend on how a channel ends.
+//	B050        A phx_leave is always answered, also when a phx_join of its topic
+//	            comes right behind it. The reference kills the channel, and which of
+//	            the two wins is a matter of luck.
+//	B115        Drain closes every connection, not only those with channels.
+//	B139        Local subscribers get a broadcast first; an error is about the remote
+//	            part only. A broken bus does not silence a replica.
+//	B166        Diffs may be merged. What phoenix.js holds after them is the same, and
+//	            200 clients in one room are not 80,400 frames.
+//	B169        Where a topic is not yet complete the state waits up to StateTimeout,
+//	            and has in it what the channel tracked meanwhile; there it would come
+//	            by diff.
+//	joins       At most 50 a second on one connection, after a burst of 100: "too many
+//	            joins". A topic has at most 255 bytes: "topic too long". There is no
+//	            limit there.
+//	mailboxes   A channel that does not keep up ends, as a crash does. There its
+//	            mailbox grows.
+//	JSON        What a client sent is passed on as it came: of two equal keys the last
+//	            counts, numbers keep their form. A payload null is {}.
+//	B085        Hibernation has no counterpart: an idle channel has no goroutine, and
+//	            its mailbox no memory.
+//
+// And in place of what Elixir's compiler checks:
+//
+//	B079        HandleOut without Intercept: they are one interface.
+//	B020        Patterns: [NewHandler], all faults at once.
+//	B062        Other results than the allowed ones: [Result] can be no other.
+package channel
