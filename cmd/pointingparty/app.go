@@ -20,8 +20,9 @@ type app struct {
 	logger *slog.Logger
 	rooms  *rooms
 
-	http   http.Handler
-	socket *websocket.Transport
+	http     http.Handler
+	socket   *websocket.Transport
+	channels *channel.Handler
 }
 
 // newApp makes the app over an endpoint and its tracker, which stay the caller's.
@@ -38,11 +39,11 @@ func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, si
 		logger: logger,
 		rooms:  &rooms{endpoint: endpoint, tracker: tracker, logger: logger, byTopic: make(map[string]*room)},
 	}
-	handler, err := channel.NewHandler(a.handler())
-	if err != nil {
+	var err error
+	if a.channels, err = channel.NewHandler(a.handler()); err != nil {
 		return nil, err
 	}
-	a.socket, err = websocket.New(endpoint, handler, websocket.Options{Logger: logger})
+	a.socket, err = websocket.New(endpoint, a.channels, websocket.Options{Logger: logger})
 	if err != nil {
 		return nil, err
 	}

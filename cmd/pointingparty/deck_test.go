@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +79,28 @@ func TestAllFaultsOfADeckAreReportedAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "d.json:1: card 1")
 	require.ErrorContains(t, err, "d.json:2: card 2")
 	require.ErrorContains(t, err, "d.json:4: card 4")
+}
+
+func TestTheLargestCardFitsIntoAMeta(t *testing.T) {
+	card := Card{Title: strings.Repeat("é", maxTitle), Description: "<"}
+	for len(card.Description) < maxDescription && card.check() == nil {
+		card.Description += "<"
+	}
+	card.Description = card.Description[1:]
+	require.NoError(t, card.check())
+	result := tally([]int{0, 1, 3, 5})
+	for i := range result.Counts {
+		result.Counts[i].Votes = math.MaxInt32
+	}
+	result.Rev = math.MaxInt32
+	meta, err := json.Marshal(Meta{
+		Tab: rand.Text(), Joined: math.MaxInt64,
+		Vote:  &Vote{Card: math.MaxInt32, Points: 5, At: math.MaxInt64, Seen: math.MaxInt32},
+		Round: &Round{N: math.MaxInt32, Index: maxCards, Total: maxCards, Card: &card, Result: result},
+	})
+	require.NoError(t, err)
+	require.Greater(t, len(meta), maxCardBytes)
+	require.Less(t, len(meta), 8<<10)
 }
 
 func FuzzParseDeck(f *testing.F) {

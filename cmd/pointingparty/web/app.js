@@ -55,6 +55,7 @@ class Party {
     this.busy = false;
     this.wasJoined = false;
     this.fresh = true; // the next "round" is the first of this join
+    this.unsure = true; // whether the server still has my vote
 
     this.socket = new Socket("/socket", { params: { name }, heartbeatIntervalMs: 10000 });
     this.channel = this.socket.channel(`party:${room}`, { name });
@@ -94,6 +95,7 @@ class Party {
     this.name = name;
     this.online = true;
     this.fresh = true;
+    this.unsure = true;
     this.on.connection(this.wasJoined ? "back" : "online");
     this.wasJoined = true;
     this.on.changed();
@@ -116,12 +118,11 @@ class Party {
   takeRound(message) {
     // A card that was just dealt may be ahead of what the replica has counted.
     if (!this.fresh && this.round && message.n < this.round.n) return;
-    const fresh = this.fresh;
     this.fresh = false;
     this.round = message;
     if (message.phase === "revealed") this.recap.set(message.n, { title: message.card.title, points: message.result.points });
     if (message.phase === "voting" && message.index === 0) this.recap.clear();
-    if (fresh) setTimeout(() => this.resendVote(), RESEND_MS);
+    if (this.unsure && message.card) setTimeout(() => this.resendVote(), RESEND_MS);
     this.on.changed();
   }
 
@@ -164,6 +165,7 @@ class Party {
   cast(points) {
     const before = this.myVote;
     const vote = { card: this.round.n, points };
+    this.unsure = false;
     this.myVote = vote; // shown at once, taken back if it is refused
     this.keepVote();
     this.on.changed();
@@ -186,11 +188,13 @@ class Party {
 
   /**
    * A vote leaves with its tab's connection. After a reload, or on another
-   * replica, it is cast again if the card is still the same.
+   * replica, it is cast again if the card is still the same. A replica that has
+   * just started may know of that card a little later than of its clients.
    */
   resendVote() {
-    if (!this.online || !this.round || !this.round.card) return;
-    let kept;
+    if (!this.unsure || !this.online || !this.round || !this.round.card) return;
+    this.unsure = false;
+    let kept = null;
     try {
       kept = JSON.parse(session(`vote:${this.room}`));
     } catch {

@@ -85,7 +85,7 @@ export class Table {
       if (at !== seat.item) $("people").insertBefore(seat.item, at || null);
 
       const revealed = phase === "revealed" ? round.result.votes[person.name] : undefined;
-      const driving = !!round && phase !== "idle" && round.driver === person.name;
+      const driving = (phase === "voting" || phase === "revealed") && round.driver === person.name;
       seat.item.dataset.voted = String(person.voted);
       seat.item.dataset.driving = String(driving);
       seat.item.dataset.revealed = String(revealed !== undefined);
