@@ -564,15 +564,61 @@ func TestStateWithinAWindowIsThatOfItsBeginning(t *testing.T) {
 		c := connect(t, e, h, "")
 		require.Len(t, c.get(`["1","1","t","phx_join",{}]`), 1)
 		require.Equal(t, int32(1), source.refreshes.Load())
-		diff("own") // came after the client asked
 		source.handle(presence.Event{State: &presence.List{Topic: "t", Presences: append(entry1("a", "a"), entry1("b", "b")...)}, Complete: true})
-		require.Len(t, c.take(), 1)
+		diff("own") // tracked after it asked
+		require.Equal(t, []string{`["1",null,"t","presence_state",{"a":{"metas":[{"phx_ref":"a"}]},"b":{"metas":[{"phx_ref":"b"}]}}]`}, c.take())
+		require.Equal(t, []string{joinDiff("b")}, clients[0].take(), "what was pending goes before the boundary")
+		second := connect(t, e, h, "")
+		require.Len(t, second.get(`["1","1","t","phx_join",{}]`), 2, "shares the state")
+		require.Equal(t, int32(1), source.refreshes.Load())
 
+		for _, c := range clients {
+			c.take()
+		}
 		time.Sleep(time.Second)
-		require.NotEmpty(t, clients[0].take())
-		for _, c := range append(clients, c) {
+		for _, c := range append(clients, c, second) {
+			require.Equal(t, []string{joinDiff("own")}, c.take())
 			c.drop()
 		}
+		synctest.Wait()
+		e.rooms = nil
+	})
+}
+
+func joinDiff(key string) string {
+	return `[null,null,"t","presence_diff",{"joins":{"` + key + `":{"metas":[{"phx_ref":"` + key + `"}]}},"leaves":{}}]`
+}
+
+// A client that had a diff before it asked for the state keeps it and applies it
+// after the state. Were the leave withheld, the one who joined and left would
+// stay with it for ever.
+func TestDiffsBeforeTheStateAreSentUpToIt(t *testing.T) { // B175, PH #2255
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		source := &fakeSource{}
+		e.rooms = newRooms(e, source)
+		h := handlerOf(script{in: func(s *Socket, event string, payload Payload) Result {
+			must(s.PushPresenceState())
+			return NoReply()
+		}})
+		first, c := connect(t, e, h, ""), connect(t, e, h, "")
+		require.Len(t, first.get(`["1","1","t","phx_join",{}]`, `["1",null,"t","state",{}]`), 1)
+		require.Len(t, c.get(`["1","1","t","phx_join",{}]`), 1)
+		source.handle(presence.Event{State: &presence.List{Topic: "t"}, Complete: true})
+		source.handle(presence.Event{Diff: presence.Diff{Joins: entry1("x", "x")}, Complete: true})
+		require.Equal(t, []string{joinDiff("x")}, c.take())
+		require.Empty(t, c.get(`["1",null,"t","state",{}]`))
+		source.handle(presence.Event{Diff: presence.Diff{Leaves: entry1("x", "x")}, Complete: true})
+		source.handle(presence.Event{State: &presence.List{Topic: "t"}, Complete: true})
+		require.Equal(t, []string{
+			`[null,null,"t","presence_diff",{"joins":{},"leaves":{"x":{"metas":[{"phx_ref":"x"}]}}}]`,
+			`["1",null,"t","presence_state",{}]`,
+		}, c.take())
+		// From here on it is in step, and a state that it asks for again holds
+		// back what is in it.
+		require.Empty(t, c.get(`["1",null,"t","state",{}]`)[1:], "the state has not changed: at once")
+		c.drop()
+		first.drop()
 		synctest.Wait()
 		e.rooms = nil
 	})

@@ -173,7 +173,7 @@ func encodeV2Binary(m Message) (*Frame, error) {
 	size := 1 + len(names) + len(m.Payload.data)
 	for _, name := range names {
 		if len(name) > maxBinaryName {
-			return nil, fmt.Errorf("%w: %d bytes in a binary frame, which takes %d: %.20q...", ErrTooLong, len(name), maxBinaryName, name)
+			return nil, fmt.Errorf("%w: %d bytes in a binary frame, which takes %d: %.20q", ErrTooLong, len(name), maxBinaryName, name)
 		}
 		size += len(name)
 	}
