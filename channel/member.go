@@ -246,6 +246,7 @@ func (m *member) join() {
 	}); crash != nil {
 		err = crash
 	}
+	m.ask.Payload = Payload{} // may be large, and is not needed any more
 	if err != nil {
 		m.refuse(m.refusal(err))
 		return

@@ -58,12 +58,17 @@ type room struct {
 	watch presenceWatch
 	ended bool
 
+	// in guards what the tracker brings, apart from mu so that the tracker does
+	// not wait while a large room is being sent to. It is taken after mu.
+	in      sync.Mutex
+	stopped bool
+	running bool // step is being called
+	inbox   []presence.Event
+
 	// mu is held while frames go to the links: a member that is removed gets
 	// nothing after that.
 	mu      sync.Mutex
 	closed  bool
-	running bool // step is being called
-	inbox   []presence.Event
 	pending presence.Diff // came, and is not sent
 	// present counts who is in the topic, roughly: it sizes the window.
 	present    int
@@ -215,34 +220,36 @@ func (r *room) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.inbox, r.pending, r.published = nil, presence.Diff{}, nil
+	r.pending, r.published = presence.Diff{}, nil
 	if r.window != nil {
 		r.window.stop()
 	}
 	r.stopStateTimer()
+	r.in.Lock()
+	defer r.in.Unlock()
+	r.stopped, r.inbox = true, nil
 }
 
 // event is what the tracker calls. It only notes what came: diffs that wait
 // here are merged, so the inbox stays small whatever a fetch takes.
 func (r *room) event(ev presence.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return
-	}
+	r.in.Lock()
+	defer r.in.Unlock()
 	if last := len(r.inbox) - 1; last >= 0 && ev.State == nil && r.inbox[last].State == nil {
 		r.inbox[last].Diff = r.inbox[last].Diff.Merge(ev.Diff)
 		r.inbox[last].Complete = ev.Complete
 		return
 	}
-	r.inbox = append(r.inbox, ev)
-	r.start()
+	if !r.stopped {
+		r.inbox = append(r.inbox, ev)
+		r.start()
+	}
 }
 
-// start runs step until there is nothing to do, on a goroutine that exists only
-// that long. r.mu is held.
+// start calls step until there is nothing to do, on a goroutine that exists only
+// that long. r.in is held.
 func (r *room) start() {
-	if r.running || r.closed {
+	if r.running || r.stopped {
 		return
 	}
 	r.running = true
@@ -252,32 +259,38 @@ func (r *room) start() {
 	})
 }
 
+// next takes the next event; without one the goroutine ends. r.mu is held.
+func (r *room) next() (ev presence.Event, ok bool) {
+	r.in.Lock()
+	defer r.in.Unlock()
+	if len(r.inbox) == 0 {
+		r.inbox, r.running = nil, false
+		return ev, false
+	}
+	ev = r.inbox[0]
+	r.inbox = r.inbox[1:]
+	return ev, true
+}
+
 // step does one thing that is due, and tells whether there was one. Fetch is
-// called between two holds of mu; nobody else moves the sequence meanwhile.
+// called, and frames are encoded, between two holds of mu; nobody else moves the
+// sequence meanwhile.
 func (r *room) step() bool {
 	r.mu.Lock()
-	if r.closed {
-		r.running = false
-		r.mu.Unlock()
-		return false
-	}
 	if !r.pending.Empty() && r.window == nil {
-		diff := r.pending
-		r.pending = presence.Diff{}
+		diff := r.takePending()
 		r.mu.Unlock()
 		out := r.encodeDiff(diff)
 		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.sendDiff(out)
-		r.mu.Unlock()
 		return true
 	}
-	if len(r.inbox) == 0 {
-		r.inbox, r.running = nil, false
+	ev, ok := r.next()
+	if !ok {
 		r.mu.Unlock()
 		return false
 	}
-	ev := r.inbox[0]
-	r.inbox = r.inbox[1:]
 	r.complete = ev.Complete
 	if ev.State == nil {
 		r.present += sessions(ev.Diff.Joins) - sessions(ev.Diff.Leaves)
@@ -290,9 +303,7 @@ func (r *room) step() bool {
 		return true
 	}
 	r.present = sessions(ev.State.Presences)
-	diff := r.pending
-	r.pending = presence.Diff{}
-	wanted := len(r.waiting) > 0 || r.fetch == nil // a Fetch for nobody is saved
+	diff, asked := r.takePending(), len(r.waiting) > 0
 	r.mu.Unlock()
 
 	var out *dispatch
@@ -300,8 +311,9 @@ func (r *room) step() bool {
 		out = r.encodeDiff(diff)
 	}
 	state := ev.State
-	if wanted {
+	if asked {
 		state = r.fetchList(ev.State)
+		state.JSON() // encodes it, for all who will be given it
 	}
 
 	r.mu.Lock()
@@ -309,12 +321,18 @@ func (r *room) step() bool {
 		r.sendDiff(out)
 	}
 	r.refreshing = false
-	again := r.serve(state, ev.Complete, wanted)
+	again := r.serve(state, ev.Complete, asked || r.fetch == nil)
 	r.mu.Unlock()
 	if again {
 		r.refresh()
 	}
 	return true
+}
+
+func (r *room) takePending() presence.Diff {
+	diff := r.pending
+	r.pending = presence.Diff{}
+	return diff
 }
 
 // serve gives the state to those who wait for it, and tells whether it has to
@@ -387,6 +405,8 @@ func (r *room) windowEnd(t *roomTimer) {
 	}
 	r.window = nil
 	if !r.pending.Empty() {
+		r.in.Lock()
+		defer r.in.Unlock()
 		r.start()
 	}
 }
