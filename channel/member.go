@@ -18,13 +18,16 @@ type member struct {
 	route *Route
 	topic string
 	ask   Message // the phx_join
+	room  *room   // nil without presence
 	box   mailbox[mail]
 
 	// set by the mailbox before the state is stateJoined, then static
 	socket     Socket
 	channel    Channel
 	intercepts []string
-	room       *room // nil without presence
+
+	// owned by the mailbox
+	accepted bool // Join accepted, and nothing was in the way
 
 	state atomic.Int32
 	// toCome counts the broadcasts that are in the mailbox. While there are
@@ -77,6 +80,9 @@ func newMember(c *Conn, a action) *member {
 	m := &member{conn: c, id: a.id, route: a.route, topic: a.message.Topic, ask: a.message}
 	m.socket.m = m
 	e := c.endpoint
+	if e.rooms != nil {
+		m.room = e.rooms.enter(m.topic, m.route)
+	}
 	e.running.Add(1)
 	m.box.init(&e.running, e.config.MailboxSize, e.config.MailboxBytes, true, m.handle)
 	m.box.force(mailJoin{})
@@ -178,7 +184,7 @@ func (m *member) handle(v mail) {
 		}
 		m.act("HandleInfo", nil, func() Result { return h.HandleInfo(&m.socket, v.value) })
 	case mailStop:
-		if m.state.Load() == stateJoining { // its join never ran
+		if !m.accepted { // its join never ran
 			m.refuse(reasonJoinCrashed)
 			return
 		}
@@ -228,12 +234,9 @@ func (m *member) act(where string, to *ReplyRef, callback func() Result) {
 
 func (m *member) join() {
 	e := m.conn.endpoint
-	if m.conn.isClosed() { // nobody waits for an answer any more
+	if m.conn.isClosed() || m.state.Load() == stateGone { // nobody waits for it any more
 		m.refuse(reasonJoinCrashed)
 		return
-	}
-	if e.rooms != nil {
-		m.room = e.rooms.enter(m.topic, m.route)
 	}
 	var answer any
 	var err error
@@ -259,6 +262,7 @@ func (m *member) join() {
 		m.refuse(reasonJoinCrashed)
 		return
 	}
+	m.accepted = true
 	e.counters.channels.Add(1)
 
 	m.conn.mu.Lock()
