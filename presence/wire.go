@@ -50,6 +50,16 @@ func (k kind) String() string {
 	return names[0]
 }
 
+// DescribeMessage says what kind of message data is: "delta", "tip",
+// "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave", or "?".
+func DescribeMessage(data []byte) string {
+	msg, err := decode(data)
+	if err != nil {
+		return kind(0).String()
+	}
+	return msg.kind.String()
+}
+
 // value is what an entry holds besides its key. It is immutable.
 type value struct {
 	prev uint64 // the dot of the value that this one replaced, 0 without

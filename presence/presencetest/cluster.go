@@ -26,8 +26,10 @@ type Cluster struct {
 	hosts  []*host
 	faults Faults
 	cut    map[[2]string]bool // from, to
+	traps  []*trap
 	mail   mailbox
 	sent   uint64
+	metas  int
 	report func(format string, args ...any)
 
 	// histories are all states that every process ever had in every topic:
@@ -44,6 +46,7 @@ type host struct {
 	running  bool          // false between Kill and Restart
 	paused   bool          // stopped, with mail waiting
 	outage   bool          // its bus is down
+	hidden   bool          // a route to it is being reset: nobody finds it, and it is not told
 	clock    time.Duration // the wall clock is off by this
 	entries  []owned       // in the order of tracking
 	watches  map[string]*folded
@@ -116,7 +119,7 @@ func (c *Cluster) host(name string) *host {
 }
 
 func (c *Cluster) boot(h *host) {
-	h.running, h.paused, h.outage = true, false, false
+	h.running, h.paused, h.outage, h.hidden = true, false, false, false
 	h.subs, h.entries, h.watches, h.reached = map[string]bool{}, nil, map[string]*folded{}, map[reachedKey]uint64{}
 	wall := func() time.Time { return c.now.Add(h.clock) }
 	h.replica = presence.NewReplica(presence.Config{Name: h.name, Bus: noBus{}}, c.now, wall, c.random.Uint64)
@@ -143,6 +146,7 @@ func (c *Cluster) collect(h *host) {
 	for _, e := range ready.Events {
 		if f := h.watches[e.Topic]; f != nil {
 			f.fold(e)
+			c.report("%s: %s %s", h.name, e.Topic, describe(e))
 		}
 	}
 	c.record(h)
@@ -157,12 +161,15 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 		if !to.running || to.outage || !to.subs[op.Dest] {
 			continue
 		}
+		if to != from && (to.hidden || from.hidden) {
+			continue
+		}
 		reachable = true
 		if to == from {
 			c.post(letter{at: c.now.Add(100 * time.Microsecond), to: to, data: op.Data})
 			continue
 		}
-		if c.cut[[2]string{from.name, to.name}] || c.random.Float64() < c.faults.Loss {
+		if c.cut[[2]string{from.name, to.name}] || c.trapped(from, to, op.Data) || c.random.Float64() < c.faults.Loss {
 			continue
 		}
 		c.post(letter{at: c.arrival(), to: to, data: op.Data})
@@ -184,8 +191,14 @@ func (c *Cluster) arrival() time.Time {
 }
 
 func (c *Cluster) post(l letter) {
+	l.run = l.to.replica
+	c.postTo(l)
+}
+
+// postTo posts a letter for a certain process.
+func (c *Cluster) postTo(l letter) {
 	c.sent++
-	l.n, l.run = c.sent, l.to.replica
+	l.n = c.sent
 	heap.Push(&c.mail, l)
 }
 
@@ -243,13 +256,19 @@ func (c *Cluster) deliver(l letter) {
 	c.collect(h)
 }
 
+// nextMeta is a meta that differs from all others.
+func (c *Cluster) nextMeta() []byte {
+	c.metas++
+	return fmt.Appendf(nil, `{"v":%d}`, c.metas)
+}
+
 // Track makes key present in topic on the replica name.
 func (c *Cluster) Track(name, topic, key string) {
 	h := c.host(name)
 	if err := h.replica.Acquire(c.now, topic, false); err != nil {
 		panic(err)
 	}
-	dot, err := h.replica.Track(c.now, topic, key, []byte(fmt.Sprintf(`{"v":%d}`, c.random.IntN(100))))
+	dot, err := h.replica.Track(c.now, topic, key, c.nextMeta())
 	if err != nil {
 		panic(err)
 	}
@@ -265,7 +284,7 @@ func (c *Cluster) Update(name string, i int) {
 		return
 	}
 	e := &h.entries[i%len(h.entries)]
-	e.dot, _ = h.replica.Update(c.now, e.topic, e.dot, []byte(fmt.Sprintf(`{"v":%d}`, c.random.IntN(100))))
+	e.dot, _ = h.replica.Update(c.now, e.topic, e.dot, c.nextMeta())
 	c.collect(h)
 }
 
@@ -349,6 +368,10 @@ func (c *Cluster) Reconnect(name string) {
 	}
 }
 
+// Hide makes name unreachable as a route that is being reset does: the network
+// says that nobody is there, and name is not told.
+func (c *Cluster) Hide(name string, hidden bool) { c.host(name).hidden = hidden }
+
 // Kill ends name's process without a word.
 func (c *Cluster) Kill(name string) { c.host(name).running = false }
 
@@ -377,10 +400,12 @@ func (c *Cluster) Restart(name string, clock time.Duration) {
 func (c *Cluster) Heal() {
 	c.faults = Faults{}
 	clear(c.cut)
+	c.traps = nil
 	for _, h := range c.hosts {
 		if h.paused {
 			c.Resume(h.name)
 		}
 		c.Reconnect(h.name)
+		h.hidden = false
 	}
 }

@@ -1,0 +1,125 @@
+package presencetest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+// trap takes messages of one kind from one replica to another out of the
+// network, or copies of them, until they are released.
+type trap struct {
+	from, to string
+	kind     string // as presence.DescribeMessage says it; empty: every kind
+	copies   bool
+	off      bool // takes no more
+	letters  []letter
+}
+
+// Hold keeps messages of a kind (see [presence.DescribeMessage]; empty: every
+// kind) from one replica to another from now on, until Release or Discard.
+func (c *Cluster) Hold(from, to, kind string) {
+	c.traps = append(c.traps, &trap{from: from, to: to, kind: kind})
+}
+
+// Copy keeps copies of messages, which are delivered as well, for a late second
+// arrival with Release.
+func (c *Cluster) Copy(from, to, kind string) {
+	c.traps = append(c.traps, &trap{from: from, to: to, kind: kind, copies: true})
+}
+
+// Stop makes the traps between two replicas take no more; what they hold waits.
+func (c *Cluster) Stop(from, to string) {
+	for _, t := range c.traps {
+		if t.from == from && t.to == to {
+			t.off = true
+		}
+	}
+}
+
+// Release lets what is kept between two replicas arrive now, in the order in
+// which it was sent, and ends their traps. It returns how many messages it was.
+func (c *Cluster) Release(from, to string) int {
+	n := 0
+	kept := c.traps[:0]
+	for _, t := range c.traps {
+		if t.from != from || t.to != to {
+			kept = append(kept, t)
+			continue
+		}
+		for _, l := range t.letters {
+			l.at = c.now
+			c.postTo(l)
+			n++
+		}
+	}
+	c.traps = kept
+	return n
+}
+
+// Discard forgets what is kept between two replicas, and ends their traps.
+func (c *Cluster) Discard(from, to string) int {
+	n := 0
+	kept := c.traps[:0]
+	for _, t := range c.traps {
+		if t.from != from || t.to != to {
+			kept = append(kept, t)
+			continue
+		}
+		n += len(t.letters)
+	}
+	c.traps = kept
+	return n
+}
+
+// trapped tells whether a message does not go on because it was kept.
+func (c *Cluster) trapped(from, to *host, data []byte) bool {
+	held := false
+	for _, t := range c.traps {
+		if t.off || t.from != from.name || t.to != to.name || t.kind != "" && t.kind != presence.DescribeMessage(data) {
+			continue
+		}
+		t.letters = append(t.letters, letter{to: to, run: to.replica, data: data})
+		held = held || !t.copies
+	}
+	return held
+}
+
+// describe says what a watcher was told.
+func describe(e presence.Event) string {
+	var parts []string
+	one := func(sign string, list []presence.Presence) {
+		for _, p := range list {
+			for _, m := range p.Metas {
+				parts = append(parts, sign+p.Key+string(m.Data))
+			}
+		}
+	}
+	one("-", e.Diff.Leaves)
+	one("+", e.Diff.Joins)
+	if !e.Complete {
+		parts = append(parts, "(incomplete)")
+	} else if e.Diff.Empty() {
+		parts = append(parts, "(complete)")
+	}
+	return strings.Join(parts, " ")
+}
+
+// Describe says who is in topic as name sees it, and whether that is complete.
+func (c *Cluster) Describe(name, topic string) string {
+	l := c.List(name, topic)
+	var parts []string
+	for _, p := range l.Presences {
+		for _, m := range p.Metas {
+			parts = append(parts, p.Key+string(m.Data))
+		}
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "nobody")
+	}
+	if !l.Complete {
+		parts = append(parts, "(incomplete)")
+	}
+	return fmt.Sprintf("%s: %s %s", name, topic, strings.Join(parts, " "))
+}
