@@ -1,0 +1,58 @@
+// Rollcall tells who is here. It is the presence service: clients connect with
+// the phoenix client library, join a room, and see live who else is in it,
+// whichever replica of a cluster they are connected to.
+//
+//	rollcall serve                                   one replica, nothing else needed
+//	rollcall serve --nats nats://host:4222           a replica on a NATS cluster that is there
+//	rollcall serve --cluster-listen :6222 --routes other:6222    replicas that find each other
+//	rollcall serve --help                            all flags
+//
+// # Connecting
+//
+// The socket is at /socket (/socket/websocket?vsn=2.0.0). With a secret (--secret,
+// --secret-file or the variable ROLLCALL_SECRET; prefer the last two, for
+// others on the machine can read a command line) a client must show it, as the
+// parameter "secret" or as the auth token of phoenix.js, and is refused with 403
+// otherwise:
+//
+//	new Socket("/socket", {params: {secret: "..."}})
+//	new Socket("/socket", {authToken: "..."})
+//
+// The secret says that a client may connect, not who it is: any client may be
+// present under any key.
+//
+// # Rooms
+//
+// Any topic that begins with "room:" can be joined, with
+//
+//	{"key": "alice", "meta": {"device": "phone"}}
+//
+// The key says who, in 1 to 255 bytes. The meta is an object of at most 8 KiB
+// and may be left out. The client is sent presence_state, and presence_diff from
+// then on; Presence of phoenix.js makes a list of them. Several clients may be
+// present under one key, each with its meta. A client that loses its connection
+// is gone.
+//
+// # Events
+//
+//	push                                          replied with ok
+//	update_meta  {"meta": {...}}                  {"phx_ref": "..."}
+//	untrack      {}                               {}, the client stays joined
+//	broadcast    {"event": "...", "payload": {}}  {}, everybody in the room gets it, the sender too
+//	list         {}                               everybody, as in presence_state
+//
+// update_meta replaces the meta as a whole. An event of a broadcast may not begin
+// with "phx_" or "presence_", which clients act upon. Whatever is refused is
+// replied to with error and a {"reason": "..."} that says why.
+//
+// # Limits
+//
+// A message of a client has at most 1 MiB; a larger one closes its connection
+// (1009), as does a malformed one (1011). No other connection is disturbed.
+//
+// # Health and shutdown
+//
+// GET /healthz, SIGTERM, and what is printed: see package serve. On SIGTERM the
+// clients are closed with 1012, connect again elsewhere, and are seen to
+// leave at once.
+package main

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"net/http"
+
+	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/cmd/internal/serve"
+)
+
+const synopsis = `Usage: rollcall serve [flags]
+
+Runs a replica of the presence service. Clients connect to /socket and join any
+"room:..." topic. GET /healthz tells how the replica is.`
+
+// service is what "rollcall serve" serves.
+type service struct {
+	lookupEnv func(string) (string, bool)
+	flags     secretFlags
+	secret    *secret // nil: everybody may connect
+}
+
+func newService(lookupEnv func(string) (string, bool)) *service {
+	return &service{lookupEnv: lookupEnv}
+}
+
+func (s *service) app() serve.App {
+	return serve.App{
+		Name:     "rollcall",
+		Synopsis: synopsis,
+		Flags:    func(fs *flag.FlagSet) { s.flags.register(fs) },
+		Check: func() (err error) {
+			s.secret, err = s.flags.load(s.lookupEnv)
+			return err
+		},
+		Build: s.build,
+	}
+}
+
+func (s *service) build(env *serve.Env) (http.Handler, error) {
+	env.Authenticated = s.secret != nil
+	socket, err := env.Mount(s.handler())
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/socket/websocket", socket)
+	return mux, nil
+}
+
+func (s *service) handler() channel.Handler {
+	return channel.Handler{
+		Connect: s.connect,
+		Routes:  []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return new(room) }}},
+	}
+}
+
+// connect lets in who knows the secret, if there is one.
+func (s *service) connect(_ context.Context, c *channel.Conn) error {
+	if s.secret == nil || s.secret.is(c.Params.String("secret")) || s.secret.is(c.Info.AuthToken) {
+		return nil
+	}
+	return errSecret
+}
