@@ -362,7 +362,10 @@ func (r *Replica) receiveNack(msg message) {
 	}
 	silent := time.Duration(min(msg.silent, 1<<40)) * time.Millisecond
 	if silent < r.cfg.DownPeriod {
-		r.notice(r.cfg.Name, r.epoch, "duplicate replica name: "+msg.name+" knows a later process of it")
+		if r.rival != msg.max {
+			r.rival = msg.max
+			r.notice(r.cfg.Name, r.epoch, "waits: "+msg.name+" knows a later process of this name")
+		}
 		return
 	}
 	r.renew(msg.max)

@@ -81,6 +81,7 @@ type Replica struct {
 	counter uint64 // numbers every change of every topic
 	beat    uint64
 	nonce   uint64
+	rival   uint64 // a higher epoch of our name, which is waited for
 
 	// time
 	now      instant

@@ -68,17 +68,18 @@ type letter struct {
 	gone string // an unreachable destination instead of data
 }
 
-type mailbox []letter
+type mailbox []*letter
 
 func (m mailbox) Len() int { return len(m) }
 func (m mailbox) Less(i, j int) bool {
 	return m[i].at.Before(m[j].at) || m[i].at.Equal(m[j].at) && m[i].n < m[j].n
 }
 func (m mailbox) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
-func (m *mailbox) Push(x any)   { *m = append(*m, x.(letter)) }
+func (m *mailbox) Push(x any)   { *m = append(*m, x.(*letter)) }
 func (m *mailbox) Pop() any {
 	last := len(*m) - 1
 	l := (*m)[last]
+	(*m)[last] = nil
 	*m = (*m)[:last]
 	return l
 }
@@ -149,7 +150,6 @@ func (c *Cluster) collect(h *host) {
 			c.report("%s: %s %s", h.name, e.Topic, describe(e))
 		}
 	}
-	c.record(h)
 }
 
 func (c *Cluster) carry(from *host, op presence.Op) {
@@ -199,13 +199,13 @@ func (c *Cluster) post(l letter) {
 func (c *Cluster) postTo(l letter) {
 	c.sent++
 	l.n = c.sent
-	heap.Push(&c.mail, l)
+	heap.Push(&c.mail, &l)
 }
 
 // Advance lets time pass: mail arrives and timers fall due, in order.
 func (c *Cluster) Advance(d time.Duration) {
 	end := c.now.Add(d)
-	var waiting []letter // for the paused
+	var waiting []*letter // for the paused
 	for {
 		next, h := end, (*host)(nil)
 		for _, x := range c.hosts {
@@ -214,7 +214,7 @@ func (c *Cluster) Advance(d time.Duration) {
 			}
 		}
 		if len(c.mail) > 0 && !c.mail[0].at.After(next) {
-			l := heap.Pop(&c.mail).(letter)
+			l := heap.Pop(&c.mail).(*letter)
 			if l.to.paused && l.to.replica == l.run {
 				waiting = append(waiting, l)
 				continue
@@ -243,7 +243,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-func (c *Cluster) deliver(l letter) {
+func (c *Cluster) deliver(l *letter) {
 	h := l.to
 	if !h.running || h.replica != l.run || h.outage {
 		return
@@ -273,6 +273,7 @@ func (c *Cluster) Track(name, topic, key string) {
 		panic(err)
 	}
 	h.entries = append(h.entries, owned{topic, key, dot})
+	c.record(h, topic)
 	c.collect(h)
 }
 
@@ -285,6 +286,7 @@ func (c *Cluster) Update(name string, i int) {
 	}
 	e := &h.entries[i%len(h.entries)]
 	e.dot, _ = h.replica.Update(c.now, e.topic, e.dot, c.nextMeta())
+	c.record(h, e.topic)
 	c.collect(h)
 }
 
@@ -299,6 +301,7 @@ func (c *Cluster) Untrack(name string, i int) {
 	h.entries = slices.Delete(h.entries, i, i+1)
 	h.replica.Untrack(c.now, e.topic, e.dot)
 	h.replica.Release(c.now, e.topic, false)
+	c.record(h, e.topic)
 	c.collect(h)
 }
 

@@ -44,42 +44,11 @@ func (c *Cluster) topics() []string {
 	return list
 }
 
-// record keeps what h's process holds now in the topics that it tracks in.
-func (c *Cluster) record(h *host) {
-	seen := map[string]bool{}
-	for _, e := range h.entries {
-		seen[e.topic] = true
-	}
-	for topic := range seen {
-		c.recordTopic(h, topic)
-	}
-	for _, topic := range c.topicsOf(h) {
-		if !seen[topic] {
-			c.recordTopic(h, topic)
-		}
-	}
-}
-
-// topicsOf returns the topics in which h's current process has a history.
-func (c *Cluster) topicsOf(h *host) []string {
-	birth := h.replica.Dump("").Own.Birth
-	var list []string
-	for k := range c.histories {
-		if k.birth == birth {
-			list = append(list, k.topic)
-		}
-	}
-	return list
-}
-
-func (c *Cluster) recordTopic(h *host, topic string) {
+// record keeps what h's process holds in topic after a call that changed it.
+func (c *Cluster) record(h *host, topic string) {
 	own := h.replica.Dump(topic).Own
 	key := historyKey{own.Birth, topic}
-	past := c.histories[key]
-	if len(past) > 0 && slices.EqualFunc(past[len(past)-1].entries, own.Entries, sameEntry) {
-		return
-	}
-	c.histories[key] = append(past, state{own.Seq, own.Entries})
+	c.histories[key] = append(c.histories[key], state{own.Seq, own.Entries})
 }
 
 // at is what the process born at birth held in topic at number seq.
