@@ -83,11 +83,12 @@ func (m *member) HandleInfo(s *channel.Socket, msg any) channel.Result {
 		if err := s.PushPresenceState(); err != nil {
 			return m.fail("presence_state", err)
 		}
+		// Seated first: a duty may fall to this tab as soon as it is present.
+		m.room.seat(m)
 		m.meta = Meta{Tab: m.tab, Joined: time.Now().UnixMilli()}
 		if _, err := s.Track(m.name, m.meta); err != nil {
 			return m.fail("track", err)
 		}
-		m.room.seat(m)
 	case hold:
 		if msg.round.beats(m.meta.Round) {
 			meta := m.meta

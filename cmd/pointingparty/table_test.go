@@ -57,11 +57,11 @@ func cluster(t *testing.T, story func(t *testing.T, a, b *replica)) {
 	synctest.Test(t, func(t *testing.T) {
 		network := membus.New()
 		a := startReplica(t, network, "a", builtinDeck[:3])
+		defer a.stop()
 		b := startReplica(t, network, "b", builtinDeck[3:6])
+		defer b.stop()
 		time.Sleep(5 * time.Second) // virtual: they know each other
 		story(t, a, b)
-		a.stop()
-		b.stop()
 	})
 }
 
