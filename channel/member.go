@@ -72,6 +72,8 @@ type (
 	mailFrame struct{ frame *Frame }       // behind an intercepted one
 	mailInfo  struct{ value any }
 	mailStop  struct{ reason Reason }
+	// mailSettled comes behind what Join sent to itself; see seat.undecided.
+	mailSettled struct{}
 )
 
 // newMember makes the channel of a join. It counts as running until it is gone.
@@ -183,6 +185,8 @@ func (m *member) handle(v mail) {
 			return
 		}
 		m.act("HandleInfo", nil, func() Result { return h.HandleInfo(&m.socket, v.value) })
+	case mailSettled:
+		m.room.settle(m)
 	case mailStop:
 		if !m.accepted { // its join never ran
 			m.refuse(reasonJoinCrashed)
@@ -269,6 +273,7 @@ func (m *member) join() {
 	m.conn.perform(m.conn.session.joined(m.id, response))
 	if m.state.CompareAndSwap(stateJoining, stateJoined) && m.room != nil { // not when it was cut off
 		m.room.add(m)
+		m.box.force(mailSettled{})
 	}
 	m.conn.mu.Unlock()
 	e.logger.Info("channel: joined", "topic", m.topic, "remote", addrString(m.conn.Info))

@@ -87,12 +87,23 @@ func (rs *rooms) leave(r *room) {
 	}
 }
 
-// encodeDiff makes presence_diff.
-func (r *room) encodeDiff(diff presence.Diff) *dispatch {
+// roomDiff is a diff as the clients of a room see it, and the presence_diff that
+// tells them.
+type roomDiff struct {
+	shown presence.Diff
+	out   *dispatch
+}
+
+// fetchDiff makes the diff that presence_diff shows.
+func (r *room) fetchDiff(diff presence.Diff) *roomDiff {
 	if r.fetch != nil {
 		diff.Joins, diff.Leaves = r.fetched(diff.Joins), r.fetched(diff.Leaves)
 	}
-	return &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceDiff, Payload: rawPayload(diff.JSON())}}
+	return r.diffOf(diff)
+}
+
+func (r *room) diffOf(diff presence.Diff) *roomDiff {
+	return &roomDiff{diff, &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceDiff, Payload: rawPayload(diff.JSON())}}}
 }
 
 // fetchList makes the list that presence_state shows.
@@ -190,10 +201,13 @@ func (s *Socket) session(what, key string) (presenceSession, error) {
 // PushPresenceState sends presence_state to this client: everyone in the topic.
 // It returns at once; the frame goes out when the topic is complete, at the
 // latest after [Config.StateTimeout], and never before the reply to the join.
-// Until it goes out this client is sent no presence_diff, except where one came
-// between its join and this call: then it goes on being sent them, and has to
-// apply those it got before the state after it, as phoenix.js does. What is sent
-// after the state is exactly what changed since.
+// What is sent after the state is exactly what changed since.
+//
+// Call it where the join leads: from the HandleInfo of what Join sent to itself,
+// or by Route.PushState. Then the client is sent no presence_diff before the
+// state. One that asks later may have been sent diffs; it goes on being sent
+// them, and has to apply those from before the state after it, as phoenix.js
+// does.
 //
 // A channel that calls it before Track sees its own entry come by diff (unless
 // the state had to wait for the topic to be complete: then it is in the state).

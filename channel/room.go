@@ -38,7 +38,7 @@ func mergeWindow(size int) time.Duration {
 // tracker is asked for the state in its place in the sequence of events
 // (Refresh); what is pending is sent before that place, so that the place is a
 // diff boundary. The client waits, and gets no diffs while it does (unless it
-// had some before it asked; see seat.early).
+// had some before it asked; see seat).
 //
 // Refresh is called before PushPresenceState returns. So a channel that pushes
 // the state and then tracks itself sees its own entry come by diff, unless the
@@ -92,6 +92,12 @@ type seat struct {
 	waiting bool
 	overdue bool // gets the next state, complete or not
 	synced  bool // was given a state
+	// undecided: its join is so new that what Join sent to itself has not been
+	// handled. That is where channels ask for the state, so the diffs of this
+	// moment are held: dropped when it asks, for they are in the state, else
+	// sent as one.
+	undecided bool
+	held      presence.Diff
 	// early: was sent diffs, but no state yet. A client keeps these and applies
 	// them after the state, which is harmless only if all later ones up to that
 	// state are among them: so they are not withheld from it.
@@ -109,8 +115,20 @@ func (r *room) add(m *member) {
 	if m.seat.in || r.closed {
 		return
 	}
-	m.seat = seat{in: true, index: len(r.members)}
+	m.seat = seat{in: true, index: len(r.members), undecided: true}
 	r.members = append(r.members, m)
+}
+
+// settle ends the time in which m is expected to ask for the state.
+func (r *room) settle(m *member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := m.seat.held
+	m.seat.undecided, m.seat.held = false, presence.Diff{}
+	if m.seat.in && !held.Empty() {
+		m.seat.early = !m.seat.synced
+		m.deliver(r.diffOf(held).out)
+	}
 }
 
 // remove makes m get nothing any more.
@@ -172,6 +190,7 @@ func (r *room) push(m *member) error {
 		r.mu.Unlock()
 		return ErrClosed
 	}
+	m.seat.undecided, m.seat.held = false, presence.Diff{}
 	if r.published != nil && !m.seat.waiting {
 		r.sendState(m, r.published)
 		r.mu.Unlock()
@@ -280,7 +299,7 @@ func (r *room) step() bool {
 	if !r.pending.Empty() && r.window == nil {
 		diff := r.takePending()
 		r.mu.Unlock()
-		out := r.encodeDiff(diff)
+		out := r.fetchDiff(diff)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.sendDiff(out)
@@ -306,9 +325,9 @@ func (r *room) step() bool {
 	diff, asked := r.takePending(), len(r.waiting) > 0
 	r.mu.Unlock()
 
-	var out *dispatch
+	var out *roomDiff
 	if !diff.Empty() {
-		out = r.encodeDiff(diff)
+		out = r.fetchDiff(diff)
 	}
 	state := ev.State
 	if asked {
@@ -374,17 +393,20 @@ func (r *room) sendState(m *member, state *presence.List) {
 
 // sendDiff sends presence_diff to all but those who wait for a state that it
 // will be in, and opens the window in which the next ones are merged. r.mu is held.
-func (r *room) sendDiff(d *dispatch) {
+func (r *room) sendDiff(d *roomDiff) {
 	r.published = nil
 	if r.closed {
 		return
 	}
 	for _, m := range r.members {
-		if m.seat.waiting && !m.seat.early {
-			continue
+		switch {
+		case m.seat.undecided:
+			m.seat.held = m.seat.held.Merge(d.shown)
+		case m.seat.waiting && !m.seat.early:
+		default:
+			m.seat.early = !m.seat.synced
+			m.deliver(d.out)
 		}
-		m.seat.early = !m.seat.synced
-		m.deliver(d)
 	}
 	if r.window != nil {
 		r.window.stop()

@@ -40,6 +40,8 @@ func TestPresenceFramesInOrder(t *testing.T) { // A034, A035, B061, B166, B168, 
 		got = b.get(`["7","7","room:lobby","phx_join",{"track_first":true}]`)
 		require.Equal(t, `["7","7","room:lobby","phx_reply",{"status":"ok","response":{}}]`, got[0])
 		require.Contains(t, got[1], `["7",null,"room:lobby","presence_state",{"alice":{"metas":[{"phx_ref":"`+ref+`","color":"red"}]}`)
+		require.Len(t, got, 2, "no diff before the state, and none after it: it is in the state")
+		require.Contains(t, got[1], `"bob":`)
 		diff := a.take()
 		require.Len(t, diff, 1)
 		require.Contains(t, diff[0], `[null,null,"room:lobby","presence_diff",{"joins":{"bob":{"metas":[`)
