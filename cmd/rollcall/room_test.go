@@ -121,6 +121,7 @@ func TestTwoDevicesOfOneUserAreTwoMetasOfOneKey(t *testing.T) {
 	phone, laptop := connect(t, endpoint), connect(t, endpoint)
 	phone.join("room:1", `{"key":"alice","meta":{"on":"phone"}}`)
 	laptop.join("room:1", `{"key":"alice","meta":{"on":"laptop"}}`)
+	require.Contains(t, phone.awaitDiff("joins", "alice"), "laptop")
 	require.Equal(t, []map[string]any{{"on": "phone"}, {"on": "laptop"}}, people(t, string(phone.ask("room:1", "list", `{}`).Response))["alice"])
 	require.Equal(t, "ok", phone.ask("room:1", "untrack", `{}`).Status)
 	require.Equal(t, []map[string]any{{"on": "laptop"}}, people(t, string(phone.ask("room:1", "list", `{}`).Response))["alice"])
