@@ -428,3 +428,56 @@ func TestDiffsBeforeTheStateAreSentUpToIt(t *testing.T) { // B175, PH #2255
 		e.rooms = nil
 	})
 }
+
+func TestDiffsOfTheMomentOfJoining(t *testing.T) {
+	for name, asks := range map[string]bool{"are in the state of a channel that asks": true, "come as one to a channel that does not": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				e := startOne(t, Config{})
+				source := &fakeSource{}
+				e.rooms = newRooms(e, source)
+				h := handlerOf(script{
+					join: func(s *Socket, params Payload) (any, error) {
+						s.Send(0)
+						return nil, nil
+					},
+					info: func(s *Socket, msg any) Result {
+						time.Sleep(time.Second)
+						if asks {
+							must(s.PushPresenceState())
+						}
+						return NoReply()
+					},
+				})
+				watching := handlerOf(script{})
+				watching.Routes[0].PushState = true
+				first := connect(t, e, watching, "")
+				first.get(`["1","1","t","phx_join",{}]`)
+				source.handle(presence.Event{State: &presence.List{Topic: "t"}, Complete: true})
+				c := connect(t, e, h, "")
+				require.Len(t, c.get(`["1","1","t","phx_join",{}]`), 1)
+				for _, key := range []string{"x", "y"} {
+					source.handle(presence.Event{Diff: presence.Diff{Joins: entry1(key, key)}, Complete: true})
+					synctest.Wait()
+				}
+				source.handle(presence.Event{Diff: presence.Diff{Leaves: entry1("y", "y")}, Complete: true})
+				require.Empty(t, c.take())
+				require.Len(t, first.take(), 4)
+				time.Sleep(2 * time.Second)
+				if asks {
+					synctest.Wait()
+					source.handle(presence.Event{State: &presence.List{Topic: "t", Presences: entry1("x", "x")}, Complete: true})
+					require.Equal(t, []string{`["1",null,"t","presence_state",{"x":{"metas":[{"phx_ref":"x"}]}}]`}, c.take())
+				} else {
+					require.Equal(t, []string{joinDiff("x")}, c.take())
+				}
+				source.handle(presence.Event{Diff: presence.Diff{Joins: entry1("z", "z")}, Complete: true})
+				require.Equal(t, []string{joinDiff("z")}, c.take())
+				c.drop()
+				first.drop()
+				synctest.Wait()
+				e.rooms = nil
+			})
+		})
+	}
+}
