@@ -63,13 +63,13 @@ type room struct {
 	in      sync.Mutex
 	stopped bool
 	running bool // step is being called
-	inbox   []presence.Event
+	inbox   []arrival
 
 	// mu is held while frames go to the links: a member that is removed gets
 	// nothing after that.
 	mu      sync.Mutex
 	closed  bool
-	pending presence.Diff // came, and is not sent
+	pending diffs // came, and are not sent
 	// present counts who is in the topic, roughly: it sizes the window.
 	present    int
 	complete   bool
@@ -79,6 +79,13 @@ type room struct {
 	refreshing bool       // a State event will come
 	window     *roomTimer // while it runs diffs are merged
 	stateTimer *roomTimer // while it runs the state may wait
+}
+
+// arrival is what came from the tracker: a state, or the diffs between two.
+type arrival struct {
+	state    *presence.List
+	diffs    diffs
+	complete bool
 }
 
 // roomTimer has an identity, so that one that fires while it is being stopped
@@ -239,7 +246,7 @@ func (r *room) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.pending, r.published = presence.Diff{}, nil
+	r.pending, r.published = diffs{}, nil
 	if r.window != nil {
 		r.window.stop()
 	}
@@ -250,19 +257,21 @@ func (r *room) end() {
 }
 
 // event is what the tracker calls. It only notes what came: diffs that wait
-// here are merged, so the inbox stays small whatever a fetch takes.
+// here become one arrival, so the inbox stays small whatever a fetch takes.
 func (r *room) event(ev presence.Event) {
 	r.in.Lock()
 	defer r.in.Unlock()
-	if last := len(r.inbox) - 1; last >= 0 && ev.State == nil && r.inbox[last].State == nil {
-		r.inbox[last].Diff = r.inbox[last].Diff.Merge(ev.Diff)
-		r.inbox[last].Complete = ev.Complete
+	if r.stopped {
 		return
 	}
-	if !r.stopped {
-		r.inbox = append(r.inbox, ev)
-		r.start()
+	last := len(r.inbox) - 1
+	if last < 0 || ev.State != nil || r.inbox[last].state != nil {
+		r.inbox = append(r.inbox, arrival{state: ev.State})
+		last++
 	}
+	r.inbox[last].diffs.add(ev.Diff)
+	r.inbox[last].complete = ev.Complete
+	r.start()
 }
 
 // start calls step until there is nothing to do, on a goroutine that exists only
@@ -279,7 +288,7 @@ func (r *room) start() {
 }
 
 // next takes the next event; without one the goroutine ends. r.mu is held.
-func (r *room) next() (ev presence.Event, ok bool) {
+func (r *room) next() (ev arrival, ok bool) {
 	r.in.Lock()
 	defer r.in.Unlock()
 	if len(r.inbox) == 0 {
@@ -296,13 +305,10 @@ func (r *room) next() (ev presence.Event, ok bool) {
 // sequence meanwhile.
 func (r *room) step() bool {
 	r.mu.Lock()
-	if !r.pending.Empty() && r.window == nil {
-		diff := r.takePending()
+	if !r.pending.empty() && r.window == nil {
+		diff := r.pending.take()
 		r.mu.Unlock()
-		out := r.fetchDiff(diff)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.sendDiff(out)
+		r.flush(diff)
 		return true
 	}
 	ev, ok := r.next()
@@ -310,28 +316,30 @@ func (r *room) step() bool {
 		r.mu.Unlock()
 		return false
 	}
-	r.complete = ev.Complete
-	if ev.State == nil {
-		r.present += sessions(ev.Diff.Joins) - sessions(ev.Diff.Leaves)
-		r.pending = r.pending.Merge(ev.Diff)
-		completed := ev.Complete && len(r.waiting) > 0
+	r.complete = ev.complete
+	if ev.state == nil {
+		for _, d := range ev.diffs.list {
+			r.present += sessions(d.Joins) - sessions(d.Leaves)
+		}
+		r.pending.add(ev.diffs.list...)
+		completed := ev.complete && len(r.waiting) > 0
 		r.mu.Unlock()
 		if completed {
 			r.refresh()
 		}
 		return true
 	}
-	r.present = sessions(ev.State.Presences)
-	diff, asked := r.takePending(), len(r.waiting) > 0
+	r.present = sessions(ev.state.Presences)
+	diff, asked := r.pending.take(), len(r.waiting) > 0
 	r.mu.Unlock()
 
 	var out *roomDiff
 	if !diff.Empty() {
 		out = r.fetchDiff(diff)
 	}
-	state := ev.State
+	state := ev.state
 	if asked {
-		state = r.fetchList(ev.State)
+		state = r.fetchList(state)
 		state.JSON() // encodes it, for all who will be given it
 	}
 
@@ -340,7 +348,7 @@ func (r *room) step() bool {
 		r.sendDiff(out)
 	}
 	r.refreshing = false
-	again := r.serve(state, ev.Complete, asked || r.fetch == nil)
+	again := r.serve(state, ev.complete, asked || r.fetch == nil)
 	r.mu.Unlock()
 	if again {
 		r.refresh()
@@ -348,10 +356,16 @@ func (r *room) step() bool {
 	return true
 }
 
-func (r *room) takePending() presence.Diff {
-	diff := r.pending
-	r.pending = presence.Diff{}
-	return diff
+// flush sends a diff at the end of a window, or at once. It may be empty after
+// merging; then it is as if nothing had come.
+func (r *room) flush(diff presence.Diff) {
+	if diff.Empty() {
+		return
+	}
+	out := r.fetchDiff(diff)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sendDiff(out)
 }
 
 // serve gives the state to those who wait for it, and tells whether it has to
@@ -426,7 +440,7 @@ func (r *room) windowEnd(t *roomTimer) {
 		return
 	}
 	r.window = nil
-	if !r.pending.Empty() {
+	if !r.pending.empty() {
 		r.in.Lock()
 		defer r.in.Unlock()
 		r.start()
