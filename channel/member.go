@@ -128,7 +128,7 @@ func (m *member) give(v mail, size int) bool {
 // deliver gives it a broadcast on its topic: the frame goes straight to the
 // link unless the channel intercepts the event.
 func (m *member) deliver(d *dispatch) {
-	if m.state.Load() != stateJoined {
+	if state := m.state.Load(); state != stateJoined && (state != stateJoining || m.settled() != stateJoined) {
 		return
 	}
 	if slices.Contains(m.intercepts, d.Event) {
@@ -138,6 +138,14 @@ func (m *member) deliver(d *dispatch) {
 	if f := d.frame(m.conn.dialect); f != nil {
 		m.forward(f)
 	}
+}
+
+// settled is the state when the answer to the join, which may be on its way out
+// at this moment, has gone: who has it gets every broadcast from then on.
+func (m *member) settled() int32 {
+	m.conn.mu.Lock()
+	defer m.conn.mu.Unlock()
+	return m.state.Load()
 }
 
 // forward sends a frame that must not overtake a broadcast.

@@ -185,7 +185,7 @@ func (r *Replica) show(m *member, up bool, why string) {
 	for _, t := range slices.SortedFunc(maps.Keys(m.views), func(a, b *topic) int { return strings.Compare(a.name, b.name) }) {
 		v := m.views[t]
 		var ch changes
-		all := slices.Collect(v.state.All())
+		all := slices.Collect(v.visible())
 		if up {
 			ch.Added = all
 		} else {
@@ -362,14 +362,42 @@ func (r *Replica) receiveNack(msg message) {
 	}
 	silent := time.Duration(min(msg.silent, 1<<40)) * time.Millisecond
 	if silent < r.cfg.DownPeriod {
-		if r.rival != msg.max {
-			r.rival = msg.max
+		if r.rival.epoch < msg.max {
+			r.rival = rival{epoch: msg.max}
 			r.notice(r.cfg.Name, r.epoch, "waits: "+msg.name+" knows a later process of this name")
 		}
 		return
 	}
 	r.renew(msg.max)
 }
+
+// rival is a later process of our own name that lives beside us.
+type rival struct {
+	epoch uint64
+	beat  uint64
+	rises int // how often its beat was seen to rise
+}
+
+// heardRival counts the beats of another process of our name. When it is seen to
+// live we are fenced: two processes of one name must not both be heard.
+func (r *Replica) heardRival(msg message) {
+	switch {
+	case msg.epoch < r.rival.epoch:
+		return
+	case msg.epoch > r.rival.epoch || r.rival.beat == 0:
+		r.rival = rival{epoch: msg.epoch, beat: msg.beat, rises: r.rival.rises}
+	case msg.beat > r.rival.beat:
+		r.rival.beat = msg.beat
+		if r.rival.rises++; r.rival.rises >= 2 && !r.fenced {
+			r.fenced = true
+			r.notice(r.cfg.Name, r.epoch, "fenced: duplicate replica name, another process of it lives")
+		}
+	}
+}
+
+// Fenced tells whether another process of this replica's name is alive: this
+// one is then not heard by others until that one is gone.
+func (r *Replica) Fenced() bool { return r.fenced }
 
 // forgetGraves drops what is so old that none of its messages can still come.
 func (r *Replica) forgetGraves() {
@@ -396,10 +424,14 @@ func (r *Replica) Receive(now time.Time, data []byte) {
 
 func (r *Replica) receive(msg message) {
 	if msg.name == r.cfg.Name {
-		if msg.kind == kindHeartbeat && msg.epoch == r.epoch {
+		switch {
+		case msg.kind != kindHeartbeat: // nothing that others say of us changes us
+		case msg.epoch == r.epoch:
 			r.heardOurselves()
+		case msg.epoch > r.epoch:
+			r.heardRival(msg)
 		}
-		return // nothing that others say of us changes us
+		return
 	}
 	r.stats.Received++
 	switch msg.kind {
@@ -433,9 +465,11 @@ func (r *Replica) receive(msg message) {
 			}
 			switch msg.kind {
 			case kindTip:
-				r.receiveTip(t, m, part.seq, part.count)
+				r.receiveTip(t, m, part)
+			case kindReply:
+				r.receiveReply(t, m, part)
 			default:
-				r.receiveDelta(t, m, part.delta, msg.kind == kindDelta, part.nonce)
+				r.receiveDelta(t, m, part.delta, true, 0)
 			}
 		}
 	}

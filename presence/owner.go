@@ -75,6 +75,7 @@ func (r *Replica) Ref(dot uint64) string { return makeRef(r.birth, dot) }
 // changed makes our own change visible here and schedules its delta.
 func (r *Replica) changed(t *topic, ch changes) {
 	r.change(t, r.birth, ch)
+	t.ownHash ^= hashChanges(ch)
 	t.pending += 16
 	for _, e := range ch.Added {
 		t.pending += entrySize(e)
@@ -102,7 +103,7 @@ func (r *Replica) flush(t *topic) {
 	}
 	t.flushedAt = r.now
 	b := appendText(r.header(kindDelta), t.name)
-	r.op(OpPublish, TopicDest(t.name), appendDelta(b, d))
+	r.op(OpPublish, TopicDest(t.name), pack(appendDelta(b, d)))
 	t.tips = 0
 	r.setTip(t, tipFirst)
 }
@@ -128,6 +129,7 @@ func (r *Replica) tip(t *topic) {
 	b = binary.AppendUvarint(b, t.own.Seq())
 	b = binary.AppendUvarint(b, r.counter)
 	b = binary.AppendUvarint(b, uint64(t.own.Len()))
+	b = binary.BigEndian.AppendUint64(b, t.ownHash)
 	r.op(OpPublish, TopicDest(t.name), b)
 	if t.tips++; t.tips < 2 {
 		r.setTip(t, tipSecond-tipFirst)
@@ -139,34 +141,37 @@ func (r *Replica) tip(t *topic) {
 	}
 }
 
-// answer replies to a sync: what the asker lacks in each topic.
+// answer replies to a sync: what the asker lacks in each topic. What does not
+// fit into one message goes in chunks, which count only together.
 func (r *Replica) answer(m message) {
 	dest := r.address(m.name, m.epoch)
-	limit := r.cfg.Bus.MaxPayload()
+	limit := r.cfg.Bus.MaxPayload() - 256 - len(r.cfg.Name)
 	var body []byte
 	n := 0
 	send := func() {
 		if n > 0 {
 			b := binary.AppendUvarint(r.header(kindReply), uint64(n))
-			r.op(OpPublish, dest, append(b, body...))
+			r.op(OpPublish, dest, pack(append(b, body...)))
 		}
 		body, n = nil, 0
 	}
 	for _, part := range m.parts {
-		var d delta
+		p := topicPart{topic: part.topic, nonce: part.nonce}
+		d := delta{To: r.counter}
 		if t := r.topics[part.topic]; t != nil && t.own != nil {
 			r.flush(t)
-			d = t.own.Since(part.seq, r.counter)
-		} else {
-			d = delta{To: r.counter}
+			d, p.hash = t.own.Since(part.seq, r.counter), t.ownHash
 		}
-		if len(body)+len(part.topic)+deltaSize(d) > limit-256-len(r.cfg.Name) {
-			send()
+		pieces := split(d, limit-64-len(part.topic))
+		p.chunks = uint64(len(pieces))
+		for i, piece := range pieces {
+			p.chunk, p.delta = uint64(i), piece
+			if len(body)+len(p.topic)+64+deltaSize(piece) > limit {
+				send()
+			}
+			body = appendPart(body, p)
+			n++
 		}
-		body = appendText(body, part.topic)
-		body = binary.AppendUvarint(body, part.nonce)
-		body = appendDelta(body, d)
-		n++
 		r.stats.Answered++
 	}
 	send()
@@ -183,7 +188,7 @@ func (r *Replica) renew(floor uint64) {
 	}
 	r.op(OpUnsubscribe, r.address(r.cfg.Name, r.epoch), nil)
 	r.epoch = newEpoch(r.wall(), r.random(), max(floor, r.epoch))
-	r.beat = 0
+	r.beat, r.rival, r.fenced = 0, rival{}, false
 	r.op(OpSubscribe, r.address(r.cfg.Name, r.epoch), nil)
 	r.notice(r.cfg.Name, r.epoch, "fresh epoch")
 	r.setBeat(r.now)

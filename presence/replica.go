@@ -81,7 +81,8 @@ type Replica struct {
 	counter uint64 // numbers every change of every topic
 	beat    uint64
 	nonce   uint64
-	rival   uint64 // a higher epoch of our name, which is waited for
+	rival   rival // a later process of our name
+	fenced  bool  // the rival lives: we say nothing but heartbeats, which are refused
 
 	// time
 	now      instant
@@ -129,6 +130,9 @@ type Stats struct {
 	Asked     uint64 // topics asked for in syncs
 	Answered  uint64 // topics answered in replies
 	Lost      uint64 // times that the bus said it may have dropped messages
+	// AuditMismatches counts views that differed from their owner's content: it
+	// should stay 0 for ever.
+	AuditMismatches uint64
 }
 
 // NewReplica makes a replica of cfg, which must be valid. wall gives the
@@ -192,6 +196,9 @@ func (r *Replica) jitter(low, high time.Duration) time.Duration {
 }
 
 func (r *Replica) op(k OpKind, dest string, data []byte) {
+	if r.fenced && k == OpPublish && kind(data[3]) != kindHeartbeat && kind(data[3]) != kindSync {
+		return
+	}
 	r.ops = append(r.ops, Op{Kind: k, Dest: dest, Data: data})
 }
 

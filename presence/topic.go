@@ -15,6 +15,7 @@ type topic struct {
 
 	// our own part; nil when there is none, or it was forgotten
 	own       *crdt.Owner[string, value]
+	ownHash   uint64
 	pending   int // bytes that wait for the flush, roughly
 	flushAt   instant
 	flushedAt instant
@@ -187,7 +188,7 @@ func (r *Replica) entries(t *topic) []visible {
 	}
 	for _, v := range t.views {
 		if v.m.up {
-			n += v.state.Len()
+			n += v.size()
 		}
 	}
 	all := make([]visible, 0, n)
@@ -198,7 +199,7 @@ func (r *Replica) entries(t *topic) []visible {
 	}
 	for _, v := range t.views {
 		if v.m.up {
-			for e := range v.state.All() {
+			for e := range v.visible() {
 				all = append(all, visible{v.m.birth, e})
 			}
 		}
@@ -225,7 +226,7 @@ func (r *Replica) Count(name string) Count {
 	}
 	for _, v := range t.views {
 		if v.m.up {
-			c.Sessions += v.state.Len()
+			c.Sessions += v.size()
 		}
 	}
 	return c

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -16,14 +17,20 @@ type view struct {
 	m     *member
 	state crdt.View[string, value]
 
+	hash uint64 // of the state's entries
+
 	// synced: the state is the owner's history at exactly its number. An
 	// unsynced view is empty, and counts against the topic's completeness
 	// unless it was remade after pruning.
 	synced, remade bool
-	nonce          uint64 // names this view in its first question
-	recon          uint64 // a reconciliation is due: names its question; 0 if not
-	need           uint64 // the owner is known to be at least here
-	held           []delta
+	// shown is what an unsynced view shows until it is synced: what it held when
+	// an audit failed.
+	shown []entry
+	nonce uint64 // names this view in its first question
+	recon uint64 // a reconciliation is due: names its question; 0 if not
+	need  uint64 // the owner is known to be at least here
+	held  []delta
+	parts *assembly // an answer that comes in chunks
 
 	askAt   instant
 	asked   int  // questions since the last answer that mattered
@@ -37,6 +44,64 @@ func (v *view) void() { v.askAt, v.againAt, v.pruneAt = 0, 0, 0 }
 
 // wants tells whether the owner has to be asked.
 func (v *view) wants() bool { return !v.synced || v.recon != 0 || v.need > v.state.Seq() }
+
+// restart makes a view know nothing again.
+func (v *view) restart(nonce uint64) {
+	v.state, v.hash = crdt.View[string, value]{}, 0
+	v.synced, v.nonce, v.recon, v.asked, v.parts = false, nonce, 0, 0, nil
+}
+
+// visible returns what the view shows.
+func (v *view) visible() iter.Seq[entry] {
+	if len(v.shown) > 0 {
+		return slices.Values(v.shown)
+	}
+	return v.state.All()
+}
+
+// size is how many entries the view shows.
+func (v *view) size() int {
+	if len(v.shown) > 0 {
+		return len(v.shown)
+	}
+	return v.state.Len()
+}
+
+// assembly is an answer of which some chunks have come. It counts when it is
+// whole.
+type assembly struct {
+	nonce, to uint64
+	chunks    []*delta
+	missing   int
+}
+
+// assemble takes one chunk of an answer and returns the whole, when it is. One
+// answer is put together at a time: a chunk of another one begins that one.
+func (v *view) assemble(p topicPart) (delta, bool) {
+	if p.chunks == 1 {
+		return p.delta, true
+	}
+	a := v.parts
+	if a == nil || a.nonce != p.nonce || a.to != p.delta.To || uint64(len(a.chunks)) != p.chunks {
+		a = &assembly{nonce: p.nonce, to: p.delta.To, chunks: make([]*delta, p.chunks), missing: int(p.chunks)}
+		v.parts = a
+	}
+	if a.chunks[p.chunk] == nil {
+		a.chunks[p.chunk] = &p.delta
+		a.missing--
+	}
+	if a.missing > 0 {
+		return delta{}, false
+	}
+	v.parts = nil
+	whole := delta{From: p.delta.From, Base: p.delta.Base, To: p.delta.To}
+	for _, d := range a.chunks {
+		whole.Adds = append(whole.Adds, d.Adds...)
+		whole.Rems = append(whole.Rems, d.Rems...)
+		whole.Keep = append(whole.Keep, d.Keep...)
+	}
+	return whole, true
+}
 
 // newView starts a view that knows nothing. remade: a pruned view is needed
 // again, which does not make the topic incomplete. The caller asks.
@@ -115,6 +180,12 @@ func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce ui
 		}
 		if nonce != v.nonce || d.From != 0 || d.Base != 0 {
 			return
+		}
+		if len(v.shown) > 0 {
+			if m.up {
+				r.change(t, m.birth, changes{Removed: v.shown})
+			}
+			v.shown = nil
 		}
 		r.apply(v, d)
 		v.synced, v.asked = true, 0
@@ -196,25 +267,52 @@ func (r *Replica) apply(v *view, d delta) {
 		return
 	}
 	r.stats.Applied++
+	v.hash ^= hashChanges(ch)
 	if v.m.up {
 		r.change(v.t, v.m.birth, ch)
 	}
 }
 
-// receiveTip takes word of where the owner stands: its last change is seq, and
-// nothing changed up to at.
-func (r *Replica) receiveTip(t *topic, m *member, seq, count uint64) {
+// receiveReply takes the answer to a sync, or a chunk of one.
+func (r *Replica) receiveReply(t *topic, m *member, p topicPart) {
+	v := m.views[t]
+	if v == nil && p.chunks > 1 {
+		// There is nothing to put it together in; that there is so much is enough
+		// to ask again.
+		r.ask(r.newView(t, m, true))
+		return
+	}
+	d := p.delta
+	if v != nil {
+		if !v.synced && p.nonce != v.nonce {
+			return // to an earlier question
+		}
+		var whole bool
+		if d, whole = v.assemble(p); !whole {
+			return
+		}
+	}
+	r.receiveDelta(t, m, d, false, p.nonce)
+	if v := m.views[t]; v != nil {
+		r.audit(v, p.delta.To, p.delta.To, p.hash)
+	}
+}
+
+// receiveTip takes word of where the owner stands: its last change is p.seq, and
+// nothing changed up to p.at.
+func (r *Replica) receiveTip(t *topic, m *member, p topicPart) {
 	v := m.views[t]
 	if v == nil {
-		if count == 0 {
+		if p.count == 0 {
 			return
 		}
 		v = r.newView(t, m, true)
-		v.need = seq
+		v.need = p.seq
 		r.ask(v)
 		return
 	}
-	v.need = max(v.need, seq)
+	v.need = max(v.need, p.seq)
+	r.audit(v, p.seq, p.at, p.hash)
 	r.rest(v)
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/klauspost/compress/s2"
+
 	"github.com/rollcall-go/rollcall/crdt"
 )
 
@@ -16,26 +18,39 @@ import (
 //	byte 1     version of this message
 //	byte 2     lowest version that can read it
 //	byte 3     kind
+//	byte 4     flags: flagS2
 //	string     the sender's name
 //	8 bytes    the sender's epoch, big endian
 //	varint     how far the epoch is above the sender's first one (its birth)
 //	...        the body, by kind
 //
-// What follows a body that this version knows is from a later one, and is
-// skipped; a change that an older reader must not skip raises byte 2.
+// With flagS2 everything behind the flags is compressed (s2 block format). What
+// follows a body that this version knows is from a later one, and is skipped; a
+// change that an older reader must not skip raises byte 2, and an unknown flag
+// is refused.
 const (
 	wireMagic   = 0xA7
 	wireVersion = 1
+	wirePrefix  = 5 // bytes before what may be compressed
+
+	flagS2 = 1 << 0
+
+	// compressFrom is the least size that is worth compressing.
+	compressFrom = 1 << 10
+	// maxDecoded bounds what a compressed message may become.
+	maxDecoded = 8 << 20
+	// maxChunks bounds the chunks of one answer.
+	maxChunks = 1 << 12
 )
 
 type kind uint8
 
 const (
 	kindDelta     kind = 1 // topic, delta
-	kindTip       kind = 2 // topic, seq, at, entries
+	kindTip       kind = 2 // topic, seq, at, entries, hash
 	kindHeartbeat kind = 3 // beat, fingerprint
 	kindSync      kind = 4 // count, then topic, seq, nonce of each
-	kindReply     kind = 5 // count, then topic, nonce, delta of each
+	kindReply     kind = 5 // count, then topic, nonce, hash, chunk, chunks, delta of each
 	kindProbe     kind = 6 // nothing
 	kindAlive     kind = 7 // nothing: the answer to a probe
 	kindNack      kind = 8 // max, silent in milliseconds
@@ -91,14 +106,53 @@ type topicPart struct {
 	seq   uint64 // sync, tip
 	at    uint64 // tip: the content is the same at every number in [seq, at]
 	count uint64 // tip: how many entries the topic has
+	hash  uint64 // tip, reply: of the owner's content at seq, or at the delta's To
 	delta delta  // delta, reply
+	// reply: which part of how many this is. All have the same numbers, and
+	// count only together.
+	chunk, chunks uint64
 }
 
 func appendHeader(b []byte, k kind, name string, epoch, birth uint64) []byte {
-	b = append(b, wireMagic, wireVersion, wireVersion, byte(k))
+	b = append(b, wireMagic, wireVersion, wireVersion, byte(k), 0)
 	b = appendText(b, name)
 	b = binary.BigEndian.AppendUint64(b, epoch)
 	return binary.AppendUvarint(b, epoch-birth)
+}
+
+// pack compresses a message that is large enough for it.
+func pack(b []byte) []byte {
+	if len(b) < compressFrom {
+		return b
+	}
+	packed := make([]byte, wirePrefix+s2.MaxEncodedLen(len(b)-wirePrefix))
+	n := len(s2.Encode(packed[wirePrefix:], b[wirePrefix:]))
+	if wirePrefix+n >= len(b) {
+		return b
+	}
+	copy(packed, b[:wirePrefix])
+	packed[wirePrefix-1] |= flagS2
+	return packed[:wirePrefix+n]
+}
+
+// unpack undoes pack: it returns what follows the flags.
+func unpack(data []byte) ([]byte, error) {
+	flags, rest := data[wirePrefix-1], data[wirePrefix:]
+	switch {
+	case flags&^flagS2 != 0:
+		return nil, errMalformed
+	case flags&flagS2 == 0:
+		return rest, nil
+	}
+	n, err := s2.DecodedLen(rest)
+	if err != nil || n > maxDecoded {
+		return nil, errMalformed
+	}
+	rest, err = s2.Decode(nil, rest)
+	if err != nil {
+		return nil, errMalformed
+	}
+	return rest, nil
 }
 
 func appendText(b []byte, s string) []byte {
@@ -151,6 +205,48 @@ func deltaSize(d delta) int {
 	return size
 }
 
+// appendPart writes one topic of a reply.
+func appendPart(b []byte, p topicPart) []byte {
+	b = appendText(b, p.topic)
+	b = binary.AppendUvarint(b, p.nonce)
+	b = binary.BigEndian.AppendUint64(b, p.hash)
+	b = binary.AppendUvarint(b, p.chunk)
+	b = binary.AppendUvarint(b, p.chunks)
+	return appendDelta(b, p.delta)
+}
+
+// split cuts a delta into pieces of about size bytes on the wire, at least one.
+// All have its numbers.
+func split(d delta, size int) []delta {
+	if deltaSize(d) <= size {
+		return []delta{d}
+	}
+	var pieces []delta
+	piece := delta{From: d.From, Base: d.Base, To: d.To}
+	room := size - deltaSize(piece)
+	take := func(cost int) *delta {
+		if room -= cost; room < 0 {
+			pieces = append(pieces, piece)
+			piece = delta{From: d.From, Base: d.Base, To: d.To}
+			room = size - deltaSize(piece) - cost
+		}
+		return &piece
+	}
+	for _, e := range d.Adds {
+		p := take(18 + entrySize(e))
+		p.Adds = append(p.Adds, e)
+	}
+	for _, dot := range d.Rems {
+		p := take(10)
+		p.Rems = append(p.Rems, dot)
+	}
+	for _, dot := range d.Keep {
+		p := take(10)
+		p.Keep = append(p.Keep, dot)
+	}
+	return append(pieces, piece)
+}
+
 // errMalformed is what decode answers for anything that no version of this
 // package sent.
 var errMalformed = errors.New("presence: malformed message")
@@ -158,19 +254,20 @@ var errMalformed = errors.New("presence: malformed message")
 // decode reads a message. It never panics, allocates no more than the input
 // can justify, and keeps no reference to it.
 func decode(data []byte) (message, error) {
-	if len(data) < 4 || data[0] != wireMagic {
+	if len(data) < wirePrefix || data[0] != wireMagic {
 		return message{}, errMalformed
 	}
 	if data[2] > wireVersion {
 		return message{}, fmt.Errorf("presence: message needs version %d of the wire format, this replica reads %d: upgrade it", data[2], wireVersion)
 	}
-	r := reader{rest: data[4:]}
+	rest, err := unpack(data)
+	if err != nil {
+		return message{}, err
+	}
+	r := reader{rest: rest}
 	m := message{kind: kind(data[3])}
 	m.name = r.name()
-	if r.need(8) {
-		m.epoch = binary.BigEndian.Uint64(r.rest)
-		r.rest = r.rest[8:]
-	}
+	m.epoch = r.fixed()
 	above := r.uvarint()
 	if above > m.epoch {
 		return message{}, errMalformed
@@ -185,14 +282,18 @@ func decode(data []byte) (message, error) {
 	case kindDelta:
 		m.parts = []topicPart{{topic: r.name(), delta: r.delta()}}
 	case kindTip:
-		m.parts = []topicPart{{topic: r.name(), seq: r.uvarint(), at: r.uvarint(), count: r.uvarint()}}
+		m.parts = []topicPart{{topic: r.name(), seq: r.uvarint(), at: r.uvarint(), count: r.uvarint(), hash: r.fixed()}}
 	case kindSync:
 		for n := r.count(4); n > 0 && !r.bad; n-- {
 			m.parts = append(m.parts, topicPart{topic: r.name(), seq: r.uvarint(), nonce: r.uvarint()})
 		}
 	case kindReply:
-		for n := r.count(9); n > 0 && !r.bad; n-- {
-			m.parts = append(m.parts, topicPart{topic: r.name(), nonce: r.uvarint(), delta: r.delta()})
+		for n := r.count(19); n > 0 && !r.bad; n-- {
+			p := topicPart{topic: r.name(), nonce: r.uvarint(), hash: r.fixed(), chunk: r.uvarint(), chunks: r.uvarint(), delta: r.delta()}
+			if p.chunk >= p.chunks || p.chunks > maxChunks {
+				r.bad = true
+			}
+			m.parts = append(m.parts, p)
 		}
 	default:
 		return message{}, errMalformed
@@ -227,6 +328,16 @@ func (r *reader) uvarint() uint64 {
 		return 0
 	}
 	r.rest = r.rest[n:]
+	return v
+}
+
+// fixed reads eight bytes.
+func (r *reader) fixed() uint64 {
+	if !r.need(8) {
+		return 0
+	}
+	v := binary.BigEndian.Uint64(r.rest)
+	r.rest = r.rest[8:]
 	return v
 }
 

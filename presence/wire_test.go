@@ -22,10 +22,10 @@ func frames() [][]byte {
 	for _, n := range []uint64{300, 310, 2} {
 		tip = binary.AppendUvarint(tip, n)
 	}
+	tip = binary.BigEndian.AppendUint64(tip, 99)
 	sync := appendText(binary.AppendUvarint(h(kindSync), 1), "room")
 	sync = binary.AppendUvarint(binary.AppendUvarint(sync, 12), 77)
-	reply := appendText(binary.AppendUvarint(h(kindReply), 1), "room")
-	reply = appendDelta(binary.AppendUvarint(reply, 77), d)
+	reply := appendPart(binary.AppendUvarint(h(kindReply), 1), topicPart{topic: "room", nonce: 77, hash: 99, chunks: 1, delta: d})
 	nack := binary.AppendUvarint(binary.AppendUvarint(h(kindNack), 6<<epochRandomBits), 1500)
 	return [][]byte{
 		appendDelta(appendText(h(kindDelta), "room"), d), tip, beat, sync, reply,
@@ -99,8 +99,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		if msg.kind == kindReply && len(msg.parts) == 1 {
 			b := appendHeader(nil, kindReply, msg.name, msg.epoch, msg.birth)
-			b = appendText(binary.AppendUvarint(b, 1), msg.parts[0].topic)
-			b = appendDelta(binary.AppendUvarint(b, msg.parts[0].nonce), msg.parts[0].delta)
+			b = appendPart(binary.AppendUvarint(b, 1), msg.parts[0])
 			again, err := decode(b)
 			require.NoError(t, err)
 			require.Equal(t, msg, again)

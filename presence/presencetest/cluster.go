@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
@@ -21,6 +22,9 @@ type Faults struct {
 
 // Cluster is a number of replicas, their network and their clock.
 type Cluster struct {
+	// MaxPayload is the most bytes of a message, 1 MiB at first.
+	MaxPayload int
+
 	random *rand.Rand
 	now    time.Time
 	hosts  []*host
@@ -40,6 +44,7 @@ type Cluster struct {
 // host is a place where one replica after another runs.
 type host struct {
 	name     string
+	as       string // the replica's name
 	replica  *presence.Replica
 	subs     map[string]bool
 	deadline time.Time
@@ -86,14 +91,20 @@ func (m *mailbox) Pop() any {
 
 // noBus stands for the bus in a replica's config: the cluster carries its
 // messages.
-type noBus struct{ presence.Bus }
+type noBus struct {
+	presence.Bus
+	c *Cluster
+}
 
-func (noBus) MaxPayload() int { return 1 << 20 }
+func (b noBus) MaxPayload() int { return b.c.MaxPayload }
 
-// New starts replicas of these names. Everything that happens by chance depends
+// New starts replicas of these names; "twin=eu" is one that runs under the name
+// eu and is called twin here. Everything that happens by chance depends
 // on seed alone.
 func New(seed uint64, names ...string) *Cluster {
 	c := &Cluster{
+		MaxPayload: 1 << 20,
+
 		random:    rand.New(rand.NewPCG(seed, 0)),
 		now:       time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		cut:       map[[2]string]bool{},
@@ -101,7 +112,10 @@ func New(seed uint64, names ...string) *Cluster {
 		report:    func(string, ...any) {},
 	}
 	for _, name := range names {
-		h := &host{name: name}
+		h := &host{name: name, as: name}
+		if label, as, twin := strings.Cut(name, "="); twin {
+			h.name, h.as = label, as
+		}
 		c.hosts = append(c.hosts, h)
 		c.boot(h)
 	}
@@ -123,7 +137,7 @@ func (c *Cluster) boot(h *host) {
 	h.running, h.paused, h.outage, h.hidden = true, false, false, false
 	h.subs, h.entries, h.watches, h.reached = map[string]bool{}, nil, map[string]*folded{}, map[reachedKey]uint64{}
 	wall := func() time.Time { return c.now.Add(h.clock) }
-	h.replica = presence.NewReplica(presence.Config{Name: h.name, Bus: noBus{}}, c.now, wall, c.random.Uint64)
+	h.replica = presence.NewReplica(presence.Config{Name: h.as, Bus: noBus{c: c}}, c.now, wall, c.random.Uint64)
 	c.collect(h)
 }
 

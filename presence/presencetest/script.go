@@ -2,6 +2,7 @@ package presencetest
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +17,14 @@ import (
 //
 //	start eu us ...               begins a cluster of these replicas
 //	eu watch room                 eu watches a topic; unwatch ends it
-//	eu track room alice           also untrack, update
+//	eu track room alice           also untrack, update; alice*50 is fifty of them
 //	list eu room                  who is there as eu sees it
 //	wait 2s                       time passes
 //	hold eu us [kind]             messages from eu to us wait; of a kind: delta,
 //	                              tip, heartbeat, sync, reply, probe, alive, nack, leave
 //	copy eu us [kind]             they are delivered, and a copy of each waits
+//	lose eu us kind 2             the second message of this kind from now on is lost
+//	payload 2000                  the most bytes of a message; before anything large
 //	stop eu us                    no more are kept from now on
 //	release eu us                 what was kept arrives now; discard eu us: never
 //	cut eu us                     everything from eu to us is lost; uncut ends it
@@ -109,6 +112,18 @@ func (s *script) command(f []string) error {
 		c.Hold(arg(1), arg(2), arg(3))
 	case "copy":
 		c.Copy(arg(1), arg(2), arg(3))
+	case "lose":
+		nth, err := strconv.Atoi(arg(4))
+		if err != nil || nth < 1 {
+			return fmt.Errorf("which one: 1, 2 and so on")
+		}
+		c.Lose(arg(1), arg(2), arg(3), nth)
+	case "payload":
+		n, err := strconv.Atoi(arg(1))
+		if err != nil || n < 1000 {
+			return fmt.Errorf("at least 1000 bytes")
+		}
+		c.MaxPayload = n
 	case "stop":
 		c.Stop(arg(1), arg(2))
 	case "release":
@@ -169,7 +184,18 @@ func (s *script) user(name, what, topic, key string) error {
 	case "unwatch":
 		c.Unwatch(name, topic)
 	case "track":
-		c.Track(name, topic, key)
+		base, times, many := strings.Cut(key, "*")
+		if !many {
+			c.Track(name, topic, key)
+			return nil
+		}
+		n, err := strconv.Atoi(times)
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			c.Track(name, topic, fmt.Sprintf("%s%d", base, i))
+		}
 	case "untrack", "update":
 		for i, e := range c.host(name).entries {
 			if e.topic == topic && e.key == key {

@@ -13,6 +13,7 @@ type trap struct {
 	from, to string
 	kind     string // as presence.DescribeMessage says it; empty: every kind
 	copies   bool
+	nth      int  // above 0: only the nth of them, which is lost
 	off      bool // takes no more
 	letters  []letter
 }
@@ -27,6 +28,11 @@ func (c *Cluster) Hold(from, to, kind string) {
 // arrival with Release.
 func (c *Cluster) Copy(from, to, kind string) {
 	c.traps = append(c.traps, &trap{from: from, to: to, kind: kind, copies: true})
+}
+
+// Lose loses the nth message of a kind from now on, counted from 1.
+func (c *Cluster) Lose(from, to, kind string, nth int) {
+	c.traps = append(c.traps, &trap{from: from, to: to, kind: kind, nth: nth})
 }
 
 // Stop makes the traps between two replicas take no more; what they hold waits.
@@ -80,6 +86,12 @@ func (c *Cluster) trapped(from, to *host, data []byte) bool {
 		if t.off || t.from != from.name || t.to != to.name || t.kind != "" && t.kind != presence.DescribeMessage(data) {
 			continue
 		}
+		if t.nth > 0 {
+			t.nth--
+			t.off = t.nth == 0
+			held = held || t.off
+			continue
+		}
 		t.letters = append(t.letters, letter{to: to, run: to.replica, data: data})
 		held = held || !t.copies
 	}
@@ -98,6 +110,9 @@ func describe(e presence.Event) string {
 	}
 	one("-", e.Diff.Leaves)
 	one("+", e.Diff.Joins)
+	if len(parts) > 20 {
+		parts = []string{fmt.Sprintf("%d joins, %d leaves", len(e.Diff.Joins), len(e.Diff.Leaves))}
+	}
 	if !e.Complete {
 		parts = append(parts, "(incomplete)")
 	} else if e.Diff.Empty() {
@@ -109,6 +124,9 @@ func describe(e presence.Event) string {
 // Describe says who is in topic as name sees it, and whether that is complete.
 func (c *Cluster) Describe(name, topic string) string {
 	l := c.List(name, topic)
+	if len(l.Presences) > 20 {
+		return fmt.Sprintf("%s: %s %d keys, complete: %v", name, topic, len(l.Presences), l.Complete)
+	}
 	var parts []string
 	for _, p := range l.Presences {
 		for _, m := range p.Metas {

@@ -1,0 +1,57 @@
+package presence
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+)
+
+// Equal (replica, epoch, topic, number) must mean equal content. Owners send a
+// hash of theirs along with tips and replies, and whoever stands at that number
+// compares: a difference is a fault in a program or in a memory chip, which
+// nothing else would notice.
+
+// hashEntry is an entry's part of its topic's hash, which is the exclusive or of
+// all parts: it can be kept up to date entry by entry.
+func hashEntry(e entry) uint64 {
+	h := fnv.New64a()
+	var numbers [24]byte
+	binary.BigEndian.PutUint64(numbers[0:], e.Dot)
+	binary.BigEndian.PutUint64(numbers[8:], e.Origin)
+	binary.BigEndian.PutUint64(numbers[16:], e.Value.prev)
+	_, _ = h.Write(numbers[:])
+	_, _ = h.Write([]byte(e.Key))
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write(e.Value.meta)
+	return h.Sum64()
+}
+
+// hashChanges is what changes do to a hash.
+func hashChanges(ch changes) uint64 {
+	var sum uint64
+	for _, e := range ch.Added {
+		sum ^= hashEntry(e)
+	}
+	for _, e := range ch.Removed {
+		sum ^= hashEntry(e)
+	}
+	return sum
+}
+
+// audit compares a view with the hash that its owner has at every number from
+// seq to at. On a difference the view starts anew; what it held stays visible
+// until the owner's answer replaces it.
+func (r *Replica) audit(v *view, seq, at, hash uint64) {
+	if now := v.state.Seq(); !v.synced || now < seq || now > at || v.hash == hash {
+		return
+	}
+	r.stats.AuditMismatches++
+	r.notice(v.m.name, v.m.epoch, "audit: topic "+v.t.name+" differs from its owner's, and is fetched anew")
+	v.shown = v.shown[:0]
+	for e := range v.state.All() {
+		v.shown = append(v.shown, e)
+	}
+	v.restart(r.freshNonce())
+	v.askAt = 0
+	r.ask(v)
+	r.touch(v.t)
+}
