@@ -32,6 +32,10 @@ async function freePorts(n) {
   return ports;
 }
 
+// Replicas that run. None outlives this process.
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 /** One replica, which can be killed and started again at the same ports. */
 class Replica {
   constructor(binary, args, port) {
@@ -44,7 +48,9 @@ class Replica {
   /** Starts the process, and returns when it serves. */
   async start() {
     this.process = spawn(this.binary, this.args, { stdio: ["ignore", "pipe", "pipe"] });
-    this.exited = once(this.process, "exit");
+    const child = this.process;
+    running.add(child);
+    this.exited = once(child, "exit").then(() => running.delete(child));
     this.process.stderr.on("data", (data) => (this.log += data));
     const lines = createInterface({ input: this.process.stdout });
     const served = new Promise((resolve) => lines.on("line", (line) => line.includes(this.url) && resolve(true)));

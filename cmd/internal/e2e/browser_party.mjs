@@ -233,8 +233,10 @@ export class Tab {
 
   /** Waits for the first event of that name, and returns its payload. */
   async hears(name) {
-    const deadline = AbortSignal.timeout(patience);
-    while (this.told(name).length === 0) await once(this.frames, "frame", { signal: deadline });
+    const signal = AbortSignal.timeout(patience);
+    while (this.told(name).length === 0) {
+      await once(this.frames, "frame", { signal }).catch(() => assert.fail(`${this.name} was never sent ${name}`));
+    }
     return this.told(name)[0];
   }
 

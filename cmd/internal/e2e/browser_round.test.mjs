@@ -193,7 +193,7 @@ test("when the driver reloads the page, whoever is here longest takes over", asy
     await tab.seesDriver("bob");
     await tab.seesCard(cards[0]);
     await tab.seesVoted("alice", "bob");
-    assert.equal(tab.results(), 0, "the reload reveals nothing");
+    assert.equal(tab.results(), 0, "carol has not voted");
     tab.assertNothingLeaked();
   });
   assert.ok((await carol.shown()).gone.some(({ name }) => name === "alice"), "the reload was a leave");

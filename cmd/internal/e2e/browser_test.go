@@ -22,7 +22,7 @@ func TestBrowser(t *testing.T) {
 	files, err := filepath.Glob("browser_*.test.mjs")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	runNode(t, append([]string{"--test", "--test-reporter=spec", "--test-concurrency=1"}, files...),
+	runNode(t, append([]string{"--test", "--test-reporter=spec", "--test-concurrency=2"}, files...),
 		"ROLLCALL_CHROMIUM="+browser, "ROLLCALL_POINTINGPARTY="+pointingParty(t))
 }
 
