@@ -247,7 +247,7 @@ func TestOverlapLeavesNoGhost(t *testing.T) {
 	o.Add(3, "ghost", 3)
 	// A copy of the owner flushes and answers here; this view gets only the answer.
 	o2 := *o
-	o2.live.chunks, o2.live.firsts = slices.Clone(o.live.chunks), slices.Clone(o.live.firsts)
+	o2.live.one = slices.Clone(o.live.one)
 	o2.Flush()
 	v.Apply(o2.Since(2, 3))
 	require.Contains(t, contents(&v), uint64(3))

@@ -41,12 +41,17 @@ func TestStoreIsASortedList(t *testing.T) {
 		}
 		i := sort.Search(len(want), func(i int) bool { return want[i] > low })
 		require.Equal(t, append([]uint64(nil), want[i:]...), above)
-		for c, chunk := range s.chunks {
+		for c := range s.count() {
+			chunk := s.chunk(c)
 			require.NotEmpty(t, chunk)
 			require.LessOrEqual(t, len(chunk), chunkSize)
-			require.Equal(t, chunk[0].Dot, s.firsts[c])
+			if s.dir != nil {
+				require.Greater(t, s.count(), 1)
+				require.Equal(t, chunk[0].Dot, s.dir.firsts[c])
+			}
 			if c > 0 {
-				require.Greater(t, chunk[0].Dot, s.chunks[c-1][len(s.chunks[c-1])-1].Dot)
+				before := s.chunk(c - 1)
+				require.Greater(t, chunk[0].Dot, before[len(before)-1].Dot)
 			}
 		}
 	})

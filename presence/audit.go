@@ -3,6 +3,7 @@ package presence
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"slices"
 )
 
 // Equal (replica, epoch, topic, number) must mean equal content. Owners send a
@@ -46,10 +47,8 @@ func (r *Replica) audit(v *view, seq, at, hash uint64) {
 	}
 	r.stats.AuditMismatches++
 	r.notice(v.m.name, v.m.epoch, "audit: topic "+v.t.name+" differs from its owner's, and is fetched anew")
-	v.shown = v.shown[:0]
-	for e := range v.state.All() {
-		v.shown = append(v.shown, e)
-	}
+	v.unsettle().parts = nil
+	v.extra.shown = slices.Collect(v.state.All())
 	v.restart(r.freshNonce())
 	v.askAt = 0
 	r.ask(v)

@@ -55,7 +55,7 @@ func (r *Replica) Dump(name string) Dump {
 	for _, v := range t.views {
 		d.Views = append(d.Views, part(Part{
 			Replica: v.m.name, Epoch: v.m.epoch, Birth: v.m.birth, Seq: v.state.Seq(),
-			Up: v.m.up, Synced: v.synced, Need: v.need, Held: len(v.held),
+			Up: v.m.up, Synced: v.synced, Need: v.need, Held: len(v.rarely().held),
 		}, v.state.All()))
 	}
 	return d

@@ -44,19 +44,19 @@ func (r *Replica) Release(now time.Time, name string, watch bool) {
 	t.users--
 	if watch {
 		if t.watchers--; t.watchers == 0 {
-			t.joined, t.left = nil, nil
+			t.outlook().joined, t.outlook().left = nil, nil
 		}
 	}
 	if t.users == 0 {
 		t.lingerAt = r.after(r.cfg.Linger)
-		r.timers.push(timer{at: t.lingerAt, kind: timerLinger, t: t})
+		r.timers.push(timer{at: t.lingerAt, kind: timerLinger, of: t})
 	}
 }
 
 func (r *Replica) startInterest(t *topic) {
 	t.interested = true
 	r.interests++
-	t.part = int(r.random() % backgroundParts)
+	t.part = uint8(r.random() % backgroundParts)
 	r.background[t.part] = append(r.background[t.part], t)
 	r.op(OpSubscribe, TopicDest(t.name), nil)
 	// One question to everybody. The nonce is the same for all, and fresh for
@@ -85,7 +85,7 @@ func (r *Replica) endInterest(t *topic) {
 		v.void()
 		delete(v.m.views, t)
 	}
-	t.views, t.list, t.keys = nil, nil, nil
+	t.views, t.seen = nil, nil
 	r.op(OpUnsubscribe, TopicDest(t.name), nil)
 	r.release(t)
 }
@@ -146,7 +146,7 @@ func (r *Replica) queueSync(m *member, item syncItem) {
 	m.syncs = append(m.syncs, item)
 	if m.syncAt == 0 {
 		m.syncAt = max(r.now, m.lastSync+instant(syncBatch))
-		r.timers.push(timer{at: m.syncAt, kind: timerSync, m: m})
+		r.timers.push(timer{at: m.syncAt, kind: timerSync, of: m})
 	}
 }
 

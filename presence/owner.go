@@ -18,7 +18,7 @@ func (r *Replica) Track(now time.Time, topic, key string, meta []byte) (dot uint
 	r.step(now)
 	t := r.topic(topic)
 	if t.own == nil {
-		t.own = crdt.NewOwner[string, value](r.counter, removalLog)
+		t.own = &ownPart{Owner: *crdt.NewOwner[string, value](r.counter, removalLog)}
 	}
 	if t.own.Len() >= r.cfg.MaxTopicPresences {
 		return 0, fmt.Errorf("%w: topic %q has %d from this replica, the limit", ErrTooManyPresences, topic, t.own.Len())
@@ -75,63 +75,61 @@ func (r *Replica) Ref(dot uint64) string { return makeRef(r.birth, dot) }
 // changed makes our own change visible here and schedules its delta.
 func (r *Replica) changed(t *topic, ch changes) {
 	r.change(t, r.birth, ch)
-	t.ownHash ^= hashChanges(ch)
-	t.pending += 16
+	own := t.own
+	own.hash ^= hashChanges(ch)
+	own.pending += 16
 	for _, e := range ch.Added {
-		t.pending += entrySize(e)
+		own.pending += entrySize(e)
 	}
 	// A quiet topic's change goes at once; in a busy one it waits for others.
 	due := r.now
-	if t.flushedAt != 0 && t.pending < flushBytes {
-		due = max(due, t.flushedAt+instant(r.cfg.FlushInterval))
+	if own.flushedAt != 0 && own.pending < flushBytes {
+		due = max(due, own.flushedAt+instant(r.cfg.FlushInterval))
 	}
-	if t.flushAt == 0 || due < t.flushAt {
-		t.flushAt = due
-		r.timers.push(timer{at: due, kind: timerFlush, t: t})
+	if own.flushAt == 0 || due < own.flushAt {
+		own.flushAt = due
+		r.timers.push(timer{at: due, kind: timerFlush, of: t})
 	}
 }
 
 // flush tells everybody who is interested in t what changed since the last time.
 func (r *Replica) flush(t *topic) {
-	t.flushAt, t.pending = 0, 0
 	if t.own == nil {
 		return
 	}
+	t.own.flushAt, t.own.pending = 0, 0
 	d, ok := t.own.Flush()
 	if !ok {
 		return
 	}
-	t.flushedAt = r.now
+	t.own.flushedAt = r.now
 	b := appendText(r.header(kindDelta), t.name)
 	r.op(OpPublish, TopicDest(t.name), pack(appendDelta(b, d)))
-	t.tips = 0
+	t.own.tips = 0
 	r.setTip(t, tipFirst)
 }
 
 func (r *Replica) setTip(t *topic, d time.Duration) {
-	t.tipAt = r.after(d)
-	r.timers.push(timer{at: t.tipAt, kind: timerTip, t: t})
+	t.own.tipAt = r.after(d)
+	r.timers.push(timer{at: t.own.tipAt, kind: timerTip, of: t})
 }
 
 // tip repeats where the topic stands, so that a lost last delta is noticed.
 // After the second one an empty topic is forgotten: receivers drop an empty
 // view later than that.
 func (r *Replica) tip(t *topic) {
-	t.tipAt = 0
-	if t.own == nil {
-		return
-	}
+	t.own.tipAt = 0
 	r.flush(t)
-	if t.tipAt != 0 { // there was something after it
+	if t.own.tipAt != 0 { // there was something after it
 		return
 	}
 	b := appendText(r.header(kindTip), t.name)
 	b = binary.AppendUvarint(b, t.own.Seq())
 	b = binary.AppendUvarint(b, r.counter)
 	b = binary.AppendUvarint(b, uint64(t.own.Len()))
-	b = binary.BigEndian.AppendUint64(b, t.ownHash)
+	b = binary.BigEndian.AppendUint64(b, t.own.hash)
 	r.op(OpPublish, TopicDest(t.name), b)
-	if t.tips++; t.tips < 2 {
+	if t.own.tips++; t.own.tips < 2 {
 		r.setTip(t, tipSecond-tipFirst)
 		return
 	}
@@ -160,7 +158,7 @@ func (r *Replica) answer(m message) {
 		d := delta{To: r.counter}
 		if t := r.topics[part.topic]; t != nil && t.own != nil {
 			r.flush(t)
-			d, p.hash = t.own.Since(part.seq, r.counter), t.ownHash
+			d, p.hash = t.own.Since(part.seq, r.counter), t.own.hash
 		}
 		pieces := split(d, limit-64-len(part.topic))
 		p.chunks = uint64(len(pieces))

@@ -251,36 +251,36 @@ func (r *Replica) runTimers() {
 				r.sendSyncAll()
 			}
 		case timerSync:
-			if t.m.syncAt == t.at {
-				r.sendSync(t.m)
+			if t.member().syncAt == t.at {
+				r.sendSync(t.member())
 			}
 		case timerCheck:
-			if t.m.checkAt == t.at {
-				r.check(t.m)
+			if t.member().checkAt == t.at {
+				r.check(t.member())
 			}
 		case timerFlush:
-			if t.t.flushAt == t.at {
-				r.flush(t.t)
+			if own := t.topic().own; own != nil && own.flushAt == t.at {
+				r.flush(t.topic())
 			}
 		case timerTip:
-			if t.t.tipAt == t.at {
-				r.tip(t.t)
+			if own := t.topic().own; own != nil && own.tipAt == t.at {
+				r.tip(t.topic())
 			}
 		case timerLinger:
-			if t.t.lingerAt == t.at {
-				r.endInterest(t.t)
+			if t.topic().lingerAt == t.at {
+				r.endInterest(t.topic())
 			}
 		case timerAsk:
-			if t.v.askAt == t.at {
-				r.ask(t.v)
+			if t.view().askAt == t.at {
+				r.ask(t.view())
 			}
 		case timerAgain:
-			if t.v.againAt == t.at {
-				r.again(t.v)
+			if t.view().againAt == t.at {
+				r.again(t.view())
 			}
 		case timerPrune:
-			if t.v.pruneAt == t.at {
-				r.prune(t.v)
+			if t.view().pruneAt == t.at {
+				r.prune(t.view())
 			}
 		}
 	}

@@ -1,5 +1,7 @@
 package presence
 
+import "slices"
+
 // instant is a moment on a replica's monotonic clock: nanoseconds since it was
 // made, plus one, so that zero means never.
 type instant int64
@@ -27,10 +29,12 @@ type timer struct {
 	at   instant
 	n    uint64 // ties are broken by age, so that runs repeat
 	kind timerKind
-	t    *topic
-	m    *member
-	v    *view
+	of   any // the *topic, *member or *view
 }
+
+func (t timer) topic() *topic   { return t.of.(*topic) }
+func (t timer) member() *member { return t.of.(*member) }
+func (t timer) view() *view     { return t.of.(*view) }
 
 // timers is a binary heap by (at, n).
 type timers struct {
@@ -72,6 +76,9 @@ func (q *timers) pop() timer {
 	q.heap[0] = q.heap[last]
 	q.heap[last] = timer{}
 	q.heap = q.heap[:last]
+	if cap(q.heap) > 1024 && last < cap(q.heap)/4 {
+		q.heap = slices.Clip(slices.Clone(q.heap))
+	}
 	for i := 0; ; {
 		child := 2*i + 1
 		if child >= last {

@@ -9,34 +9,50 @@ import (
 )
 
 // topic is what a replica knows of one topic: its own part, and a view of each
-// other replica's part while it is interested.
+// other replica's part while it is interested. There may be a million of them,
+// so what few have is behind a pointer.
 type topic struct {
 	name string
+	own  *ownPart // nil when there is none, or it was forgotten
+	seen *outlook // nil until somebody reads or watches
 
-	// our own part; nil when there is none, or it was forgotten
-	own       *crdt.Owner[string, value]
-	ownHash   uint64
+	// interest
+	views      []*view // sorted by the member's name; a member without one is synced and empty
+	lingerAt   instant
+	users      int32 // presences, watchers and readers that hold it
+	watchers   int32 // of these, who wants events
+	part       uint8 // where in Replica.background
+	interested bool
+
+	dirty    bool
+	complete bool // as last told to watchers
+}
+
+// ownPart is what this replica's own sessions have in a topic.
+type ownPart struct {
+	crdt.Owner[string, value]
+
+	hash      uint64
 	pending   int // bytes that wait for the flush, roughly
 	flushAt   instant
 	flushedAt instant
 	tipAt     instant
 	tips      int // tips sent since the last flush
+}
 
-	// interest
-	users      int // presences, watchers and readers that hold it
-	watchers   int // of these, who wants events
-	interested bool
-	lingerAt   instant
-	part       int     // where in Replica.background
-	views      []*view // sorted by the member's name; a member without one is synced and empty
+// outlook is what readers and watchers of a topic get.
+type outlook struct {
+	list   *List          // current, or nil after a change
+	keys   map[string]int // metas under each key; nil until somebody counts
+	joined []visible      // since the last event
+	left   []visible
+}
 
-	// what readers and watchers see
-	dirty    bool
-	complete bool           // as last told to watchers
-	list     *List          // current, or nil after a change
-	keys     map[string]int // metas under each key; nil until somebody counts
-	joined   []visible      // since the last event
-	left     []visible
+func (t *topic) outlook() *outlook {
+	if t.seen == nil {
+		t.seen = new(outlook)
+	}
+	return t.seen
 }
 
 // visible is an entry and the birth of the process that made it: what a ref is
@@ -79,38 +95,39 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 	if ch.Empty() {
 		return
 	}
-	t.list = nil
-	if t.keys != nil {
+	r.touch(t)
+	o := t.seen
+	if o == nil {
+		return
+	}
+	o.list = nil
+	if o.keys != nil {
 		for _, e := range ch.Removed {
-			if t.keys[e.Key]--; t.keys[e.Key] <= 0 {
-				delete(t.keys, e.Key)
+			if o.keys[e.Key]--; o.keys[e.Key] <= 0 {
+				delete(o.keys, e.Key)
 			}
 		}
 		for _, e := range ch.Added {
-			t.keys[e.Key]++
+			o.keys[e.Key]++
 		}
 	}
 	if t.watchers > 0 {
 		for _, e := range ch.Removed {
-			t.left = append(t.left, visible{birth, e})
+			o.left = append(o.left, visible{birth, e})
 		}
 		for _, e := range ch.Added {
-			t.joined = append(t.joined, visible{birth, e})
+			o.joined = append(o.joined, visible{birth, e})
 		}
 	}
-	r.touch(t)
 }
 
 // emit tells watchers what changed in t during this step.
 func (r *Replica) emit(t *topic) {
 	complete := r.isComplete(t)
-	if t.list != nil && t.list.Complete != complete {
-		t.list = nil
-	}
 	diff := Diff{}
-	if len(t.joined)+len(t.left) > 0 {
-		diff = makeDiff(t.joined, t.left)
-		t.joined, t.left = nil, nil
+	if o := t.seen; o != nil && len(o.joined)+len(o.left) > 0 {
+		diff = makeDiff(o.joined, o.left)
+		o.joined, o.left = nil, nil
 	}
 	if complete == t.complete && diff.Empty() {
 		return
@@ -173,11 +190,11 @@ func (r *Replica) List(name string) *List {
 	if t == nil {
 		return &List{Topic: name}
 	}
-	complete := r.isComplete(t)
-	if t.list == nil || t.list.Complete != complete {
-		t.list = &List{Topic: name, Presences: group(r.entries(t)), Complete: complete}
+	complete, o := r.isComplete(t), t.outlook()
+	if o.list == nil || o.list.Complete != complete {
+		o.list = &List{Topic: name, Presences: group(r.entries(t)), Complete: complete}
 	}
-	return t.list
+	return o.list
 }
 
 // entries returns all that is visible in t, in no particular order.
@@ -214,13 +231,14 @@ func (r *Replica) Count(name string) Count {
 	if t == nil {
 		return Count{}
 	}
-	if t.keys == nil {
-		t.keys = map[string]int{}
+	o := t.outlook()
+	if o.keys == nil {
+		o.keys = map[string]int{}
 		for _, v := range r.entries(t) {
-			t.keys[v.Key]++
+			o.keys[v.Key]++
 		}
 	}
-	c := Count{Keys: len(t.keys), Complete: r.isComplete(t)}
+	c := Count{Keys: len(o.keys), Complete: r.isComplete(t)}
 	if t.own != nil {
 		c.Sessions = t.own.Len()
 	}

@@ -23,20 +23,43 @@ type view struct {
 	// unsynced view is empty, and counts against the topic's completeness
 	// unless it was remade after pruning.
 	synced, remade bool
+	again          bool   // ask once more after the first answer
+	asked          uint8  // questions since the last answer that mattered
+	nonce          uint64 // names this view in its first question
+	recon          uint64 // a reconciliation is due: names its question; 0 if not
+	need           uint64 // the owner is known to be at least here
+	extra          *unsettled
+
+	askAt   instant
+	againAt instant
+	pruneAt instant
+}
+
+// unsettled is what few views have, and only for a while.
+type unsettled struct {
+	held  []delta   // live deltas that came too early
+	parts *assembly // an answer that comes in chunks
 	// shown is what an unsynced view shows until it is synced: what it held when
 	// an audit failed.
 	shown []entry
-	nonce uint64 // names this view in its first question
-	recon uint64 // a reconciliation is due: names its question; 0 if not
-	need  uint64 // the owner is known to be at least here
-	held  []delta
-	parts *assembly // an answer that comes in chunks
+}
 
-	askAt   instant
-	asked   int  // questions since the last answer that mattered
-	again   bool // ask once more after the first answer
-	againAt instant
-	pruneAt instant
+var settled unsettled // read only
+
+// rarely is v.extra for reading.
+func (v *view) rarely() *unsettled {
+	if v.extra == nil {
+		return &settled
+	}
+	return v.extra
+}
+
+// unsettle is v.extra for writing.
+func (v *view) unsettle() *unsettled {
+	if v.extra == nil {
+		v.extra = new(unsettled)
+	}
+	return v.extra
 }
 
 // void makes all timers of a dropped view void.
@@ -48,21 +71,21 @@ func (v *view) wants() bool { return !v.synced || v.recon != 0 || v.need > v.sta
 // restart makes a view know nothing again.
 func (v *view) restart(nonce uint64) {
 	v.state, v.hash = crdt.View[string, value]{}, 0
-	v.synced, v.nonce, v.recon, v.asked, v.parts = false, nonce, 0, 0, nil
+	v.synced, v.nonce, v.recon, v.asked = false, nonce, 0, 0
 }
 
 // visible returns what the view shows.
 func (v *view) visible() iter.Seq[entry] {
-	if len(v.shown) > 0 {
-		return slices.Values(v.shown)
+	if shown := v.rarely().shown; len(shown) > 0 {
+		return slices.Values(shown)
 	}
 	return v.state.All()
 }
 
 // size is how many entries the view shows.
 func (v *view) size() int {
-	if len(v.shown) > 0 {
-		return len(v.shown)
+	if shown := v.rarely().shown; len(shown) > 0 {
+		return len(shown)
 	}
 	return v.state.Len()
 }
@@ -81,10 +104,11 @@ func (v *view) assemble(p topicPart) (delta, bool) {
 	if p.chunks == 1 {
 		return p.delta, true
 	}
-	a := v.parts
+	x := v.unsettle()
+	a := x.parts
 	if a == nil || a.nonce != p.nonce || a.to != p.delta.To || uint64(len(a.chunks)) != p.chunks {
 		a = &assembly{nonce: p.nonce, to: p.delta.To, chunks: make([]*delta, p.chunks), missing: int(p.chunks)}
-		v.parts = a
+		x.parts = a
 	}
 	if a.chunks[p.chunk] == nil {
 		a.chunks[p.chunk] = &p.delta
@@ -93,7 +117,7 @@ func (v *view) assemble(p topicPart) (delta, bool) {
 	if a.missing > 0 {
 		return delta{}, false
 	}
-	v.parts = nil
+	x.parts = nil
 	whole := delta{From: p.delta.From, Base: p.delta.Base, To: p.delta.To}
 	for _, d := range a.chunks {
 		whole.Adds = append(whole.Adds, d.Adds...)
@@ -116,7 +140,7 @@ func (r *Replica) newView(t *topic, m *member, remade bool) *view {
 
 func (r *Replica) setAsk(v *view, in time.Duration) {
 	v.askAt = r.after(in)
-	r.timers.push(timer{at: v.askAt, kind: timerAsk, v: v})
+	r.timers.push(timer{at: v.askAt, kind: timerAsk, of: v})
 }
 
 // askSoon asks after a short random time, unless a question is on its way.
@@ -138,7 +162,7 @@ func (r *Replica) ask(v *view) {
 	}
 	r.queueSync(v.m, item)
 	backoff := min(askMax<<min(v.asked, 8), askRetryMax)
-	v.asked++
+	v.asked = min(v.asked+1, 100)
 	r.setAsk(v, r.jitter(backoff, backoff+backoff/2))
 }
 
@@ -181,18 +205,18 @@ func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce ui
 		if nonce != v.nonce || d.From != 0 || d.Base != 0 {
 			return
 		}
-		if len(v.shown) > 0 {
+		if shown := v.rarely().shown; len(shown) > 0 {
 			if m.up {
-				r.change(t, m.birth, changes{Removed: v.shown})
+				r.change(t, m.birth, changes{Removed: shown})
 			}
-			v.shown = nil
+			v.extra.shown = nil
 		}
 		r.apply(v, d)
 		v.synced, v.asked = true, 0
 		if v.again {
 			v.again = false
 			v.againAt = r.after(askAgain)
-			r.timers.push(timer{at: v.againAt, kind: timerAgain, v: v})
+			r.timers.push(timer{at: v.againAt, kind: timerAgain, of: v})
 		}
 		r.touch(t)
 		r.drain(v)
@@ -223,24 +247,28 @@ func (r *Replica) rest(v *view) {
 		v.pruneAt = 0
 	} else if v.synced && v.pruneAt == 0 {
 		v.pruneAt = r.after(pruneAfter)
-		r.timers.push(timer{at: v.pruneAt, kind: timerPrune, v: v})
+		r.timers.push(timer{at: v.pruneAt, kind: timerPrune, of: v})
 	}
 }
 
 // hold keeps a delta that came too early, and remembers what it tells of.
 func (v *view) hold(d delta) {
 	v.need = max(v.need, d.To)
-	if len(v.held) < holdBack {
-		v.held = append(v.held, d)
+	if x := v.unsettle(); len(x.held) < holdBack {
+		x.held = append(x.held, d)
 	}
 }
 
 // drain applies what was held back, as far as it goes.
 func (r *Replica) drain(v *view) {
+	x := v.extra
+	if x == nil {
+		return
+	}
 	for progress := true; progress; {
 		progress = false
-		kept := v.held[:0]
-		for _, d := range v.held {
+		kept := x.held[:0]
+		for _, d := range x.held {
 			switch {
 			case d.To <= v.state.Seq():
 			case d.From <= v.state.Seq():
@@ -250,14 +278,14 @@ func (r *Replica) drain(v *view) {
 				kept = append(kept, d)
 			}
 		}
-		clear(v.held[len(kept):])
-		v.held = kept
+		clear(x.held[len(kept):])
+		x.held = kept
 	}
-	for _, d := range v.held {
+	for _, d := range x.held {
 		v.need = max(v.need, d.To)
 	}
-	if len(v.held) == 0 {
-		v.held = nil
+	if len(x.held) == 0 && x.parts == nil && len(x.shown) == 0 {
+		v.extra = nil
 	}
 }
 
@@ -344,7 +372,7 @@ func (r *Replica) prune(v *view) {
 	if !v.synced || v.state.Len() > 0 {
 		return
 	}
-	if v.wants() || len(v.held) > 0 || v.againAt != 0 {
+	if v.wants() || len(v.rarely().held) > 0 || v.againAt != 0 {
 		r.rest(v)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/klauspost/compress/s2"
 
@@ -375,6 +376,22 @@ func (r *reader) name() string {
 	return string(b)
 }
 
+// keyAndMeta reads a key and a meta into memory of their own: the rest of the
+// message must not live as long as they do. They share one allocation, which
+// nothing ever changes; that saves a tenth of what a presence costs.
+func (r *reader) keyAndMeta() (string, []byte) {
+	key, meta := r.bytes(), r.bytes()
+	if len(key) == 0 || len(key) > maxName || !utf8.Valid(key) {
+		r.bad = true
+	}
+	if r.bad {
+		return "", nil
+	}
+	both := make([]byte, 0, len(key)+len(meta))
+	both = append(append(both, key...), meta...)
+	return unsafe.String(&both[0], len(key)), both[len(key):]
+}
+
 func (r *reader) delta() delta {
 	d := delta{From: r.uvarint(), Base: r.uvarint(), To: r.uvarint()}
 	if d.Base > d.From || d.From > d.To {
@@ -397,9 +414,7 @@ func (r *reader) delta() delta {
 			r.bad = true
 		}
 		last = e.Dot
-		e.Key = r.name()
-		// A copy: the rest of the message must not live as long as the entry.
-		e.Value.meta = append([]byte(nil), r.bytes()...)
+		e.Key, e.Value.meta = r.keyAndMeta()
 		if m := e.Value.meta; len(m) < 2 || m[0] != '{' || m[len(m)-1] != '}' {
 			r.bad = true
 		}
