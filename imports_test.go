@@ -22,6 +22,7 @@ const module = "github.com/rollcall-go/rollcall"
 const forbiddenDependencies = `
 crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
 presence               channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+presence/metrics       channel transport cmd github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io

@@ -1,10 +1,5 @@
 package presence
 
-import (
-	"cmp"
-	"slices"
-)
-
 // Dump is what a replica holds of one topic, for debugging and for tests: every
 // part with its numbers. It is a copy.
 type Dump struct {
@@ -59,22 +54,4 @@ func (r *Replica) Dump(name string) Dump {
 		}, v.state.All()))
 	}
 	return d
-}
-
-// Member is another replica as one replica sees it.
-type Member struct {
-	Name  string
-	Epoch uint64
-	Beat  uint64
-	Up    bool
-}
-
-// Members returns the other replicas that are up or may come back, by name.
-func (r *Replica) Members() []Member {
-	list := make([]Member, 0, len(r.byName))
-	for _, m := range r.byName {
-		list = append(list, Member{m.name, m.epoch, m.beat, m.up})
-	}
-	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
-	return list
 }

@@ -83,6 +83,7 @@ func (r *Replica) endInterest(t *topic) {
 	r.background[t.part] = slices.Delete(part, i, i+1)
 	for _, v := range t.views {
 		v.void()
+		v.m.entries -= v.state.Len()
 		delete(v.m.views, t)
 	}
 	t.views, t.seen = nil, nil

@@ -18,6 +18,8 @@ type member struct {
 	up    bool
 	water uint64 // see view
 	views map[*topic]*view
+	// entries is how many entries the views hold.
+	entries int
 
 	// questions that wait to be sent
 	syncs    []syncItem
@@ -134,7 +136,7 @@ func (r *Replica) alive(m *member) {
 		r.show(m, true, "up")
 	}
 	m.checkAt = r.after(r.suspectAfter())
-	r.timers.push(timer{at: m.checkAt, kind: timerCheck, m: m})
+	r.timers.push(timer{at: m.checkAt, kind: timerCheck, of: m})
 }
 
 func (r *Replica) suspectAfter() time.Duration { return r.cfg.BeatPeriod * 3 / 2 }
@@ -213,7 +215,7 @@ func (r *Replica) check(m *member) {
 		next = probePeriod
 	}
 	m.checkAt = r.after(next)
-	r.timers.push(timer{at: m.checkAt, kind: timerCheck, m: m})
+	r.timers.push(timer{at: m.checkAt, kind: timerCheck, of: m})
 }
 
 // probe asks a silent member directly. The network may know that nobody is
@@ -394,10 +396,6 @@ func (r *Replica) heardRival(msg message) {
 		}
 	}
 }
-
-// Fenced tells whether another process of this replica's name is alive: this
-// one is then not heard by others until that one is gone.
-func (r *Replica) Fenced() bool { return r.fenced }
 
 // forgetGraves drops what is so old that none of its messages can still come.
 func (r *Replica) forgetGraves() {

@@ -77,6 +77,7 @@ func (r *Replica) changed(t *topic, ch changes) {
 	r.change(t, r.birth, ch)
 	own := t.own
 	own.hash ^= hashChanges(ch)
+	r.ownEntries += len(ch.Added) - len(ch.Removed)
 	own.pending += 16
 	for _, e := range ch.Added {
 		own.pending += entrySize(e)
@@ -103,6 +104,7 @@ func (r *Replica) flush(t *topic) {
 		return
 	}
 	t.own.flushedAt = r.now
+	r.stats.Flushed++
 	b := appendText(r.header(kindDelta), t.name)
 	r.op(OpPublish, TopicDest(t.name), pack(appendDelta(b, d)))
 	t.own.tips = 0
@@ -160,6 +162,7 @@ func (r *Replica) answer(m message) {
 			r.flush(t)
 			d, p.hash = t.own.Since(part.seq, r.counter), t.own.hash
 		}
+		r.stats.count(d)
 		pieces := split(d, limit-64-len(part.topic))
 		p.chunks = uint64(len(pieces))
 		for i, piece := range pieces {
@@ -170,7 +173,6 @@ func (r *Replica) answer(m message) {
 			body = appendPart(body, p)
 			n++
 		}
-		r.stats.Answered++
 	}
 	send()
 }

@@ -77,12 +77,13 @@ type Replica struct {
 	wall   func() time.Time
 
 	// identity
-	epoch   uint64
-	counter uint64 // numbers every change of every topic
-	beat    uint64
-	nonce   uint64
-	rival   rival // a later process of our name
-	fenced  bool  // the rival lives: we say nothing but heartbeats, which are refused
+	epoch      uint64
+	counter    uint64 // numbers every change of every topic
+	ownEntries int    // in all topics
+	beat       uint64
+	nonce      uint64
+	rival      rival // a later process of our name
+	fenced     bool  // the rival lives: we say nothing but heartbeats, which are refused
 
 	// time
 	now      instant
@@ -121,20 +122,6 @@ type Replica struct {
 	stats Stats
 }
 
-// Stats counts what a replica did since it was made.
-type Stats struct {
-	Received  uint64 // messages from other replicas
-	Malformed uint64 // messages that could not be decoded
-	Applied   uint64 // deltas and replies that changed a view
-	Gaps      uint64 // deltas that came too early
-	Asked     uint64 // topics asked for in syncs
-	Answered  uint64 // topics answered in replies
-	Lost      uint64 // times that the bus said it may have dropped messages
-	// AuditMismatches counts views that differed from their owner's content: it
-	// should stay 0 for ever.
-	AuditMismatches uint64
-}
-
 // NewReplica makes a replica of cfg, which must be valid. wall gives the
 // wall-clock time, for epochs; random must be uniformly distributed.
 func NewReplica(cfg Config, now time.Time, wall func() time.Time, random func() uint64) *Replica {
@@ -156,9 +143,6 @@ func NewReplica(cfg Config, now time.Time, wall func() time.Time, random func() 
 
 // Epoch is the replica's current epoch.
 func (r *Replica) Epoch() uint64 { return r.epoch }
-
-// Stats returns the counters.
-func (r *Replica) Stats() Stats { return r.stats }
 
 // Tick lets the time pass: whatever fell due is done.
 func (r *Replica) Tick(now time.Time) {

@@ -305,11 +305,21 @@ func (t *Tracker) follow(ctx context.Context, topic string) (release func(), err
 	return func() { t.do(func(r *Replica, now time.Time) { r.Release(now, topic, false) }) }, nil
 }
 
-// Stats returns what this replica did so far.
-func (t *Tracker) Stats() Stats {
+// Status returns how this replica does. It costs a look at every view of every
+// topic: call it for a scrape, not for a request.
+func (t *Tracker) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.replica.Stats()
+	s := t.replica.Status()
+	s.Queued, s.Dropped = t.opBytes, t.dropped
+	return s
+}
+
+// Dump returns all that is held of one topic, with its numbers, for debugging.
+func (t *Tracker) Dump(topic string) Dump {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.replica.Dump(topic)
 }
 
 // Close leaves: all sessions end, the other replicas are told and show our

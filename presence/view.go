@@ -70,6 +70,7 @@ func (v *view) wants() bool { return !v.synced || v.recon != 0 || v.need > v.sta
 
 // restart makes a view know nothing again.
 func (v *view) restart(nonce uint64) {
+	v.m.entries -= v.state.Len()
 	v.state, v.hash = crdt.View[string, value]{}, 0
 	v.synced, v.nonce, v.recon, v.asked = false, nonce, 0, 0
 }
@@ -296,6 +297,7 @@ func (r *Replica) apply(v *view, d delta) {
 	}
 	r.stats.Applied++
 	v.hash ^= hashChanges(ch)
+	v.m.entries += len(ch.Added) - len(ch.Removed)
 	if v.m.up {
 		r.change(v.t, v.m.birth, ch)
 	}
