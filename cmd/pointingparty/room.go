@@ -34,7 +34,7 @@ type rooms struct {
 	tracker  *presence.Tracker
 	logger   *slog.Logger
 
-	timers sync.WaitGroup // of armed timers and their running functions
+	alarms alarms // of all rooms
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -53,7 +53,7 @@ type room struct {
 	// Guarded by rooms.mu.
 	users  int // channels between acquire and release
 	watch  *presence.Watch
-	linger *time.Timer
+	linger *alarm
 
 	mu sync.Mutex
 	// Guarded by mu. What goes to the clients is sent under it, so that it goes
@@ -66,8 +66,8 @@ type room struct {
 	announced *Round              // whose result was announced last
 	members   map[string]*member  // seated channels, by tab
 	away      map[string]struct{} // users who left without a vote, for settlePeriod
-	settle    *time.Timer
-	heir      *time.Timer
+	settle    *alarm
+	heir      *alarm
 	closed    bool
 }
 
@@ -89,7 +89,7 @@ func (rs *rooms) acquire(topic string) (*room, error) {
 		r.watch = watch
 		rs.byTopic[topic] = r
 	}
-	rs.disarm(&r.linger)
+	rs.alarms.disarm(&r.linger)
 	r.users++
 	return r, nil
 }
@@ -102,44 +102,24 @@ func (rs *rooms) release(r *room) {
 	if r.users > 0 || rs.closed {
 		return
 	}
-	r.linger = rs.arm(lingerPeriod, func() {
-		rs.mu.Lock()
-		defer rs.mu.Unlock()
-		if r.users == 0 && rs.byTopic[r.topic] == r {
-			delete(rs.byTopic, r.topic)
-			r.close()
-		}
+	rs.alarms.arm(&rs.mu, &r.linger, lingerPeriod, func() {
+		delete(rs.byTopic, r.topic)
+		r.close()
 	})
 }
 
-// close ends all rooms and waits for their timers. Channels that are still
+// close ends all rooms and waits for their alarms. Channels that are still
 // joined get no more news.
 func (rs *rooms) close() {
 	rs.mu.Lock()
 	rs.closed = true
 	for topic, r := range rs.byTopic {
 		delete(rs.byTopic, topic)
-		rs.disarm(&r.linger)
+		rs.alarms.disarm(&r.linger)
 		r.close()
 	}
 	rs.mu.Unlock()
-	rs.timers.Wait()
-}
-
-// arm runs f after d unless disarm is called in time.
-func (rs *rooms) arm(d time.Duration, f func()) *time.Timer {
-	rs.timers.Add(1)
-	return time.AfterFunc(d, func() {
-		defer rs.timers.Done()
-		f()
-	})
-}
-
-func (rs *rooms) disarm(t **time.Timer) {
-	if *t != nil && (*t).Stop() {
-		rs.timers.Done()
-	}
-	*t = nil
+	rs.alarms.wait()
 }
 
 // close stops watching. It is called with rooms.mu held, once.
@@ -148,8 +128,8 @@ func (r *room) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.rooms.disarm(&r.settle)
-	r.rooms.disarm(&r.heir)
+	r.rooms.alarms.disarm(&r.settle)
+	r.rooms.alarms.disarm(&r.heir)
 }
 
 // handle takes the next event of the watch. The tracker calls it, one call at a
@@ -197,10 +177,7 @@ func (r *room) await(users []string) {
 	if !gone {
 		return
 	}
-	r.rooms.disarm(&r.settle)
-	r.settle = r.rooms.arm(settlePeriod, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+	r.rooms.alarms.arm(&r.mu, &r.settle, settlePeriod, func() {
 		clear(r.away)
 		r.evaluate()
 	})
@@ -292,21 +269,18 @@ func (r *room) delegate(people []person, d Duty) {
 		r.send(d.Record, hold{r.state.Round})
 	}
 	if d.TakeOver == "" {
-		r.rooms.disarm(&r.heir)
+		r.rooms.alarms.disarm(&r.heir)
 		return
 	}
 	r.send(d.TakeOver, hold{r.state.Round})
 	if r.heir == nil {
-		r.heir = r.rooms.arm(heirPeriod, r.adopt)
+		r.rooms.alarms.arm(&r.mu, &r.heir, heirPeriod, r.adopt)
 	}
 }
 
 // adopt has the most senior of this replica's own users take over a round that
-// is still orphaned.
+// is still orphaned. It is called with mu held.
 func (r *room) adopt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.heir = nil
 	if r.closed || !r.complete || !r.state.orphaned() {
 		return
 	}

@@ -195,7 +195,7 @@ export class Table {
     section.classList.remove("shown");
     void section.offsetWidth;
     section.classList.add("shown");
-    section.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    requestAnimationFrame(() => uncover(section));
 
     $("result-points").replaceChildren(...result.points.map((p) => make("span", "stamp", String(p))));
     if (result.outcome === "tie") {
@@ -243,6 +243,13 @@ export class Table {
 
     say($("prompt"), promptFor({ me, people, round, myVote, drives }, phase));
   }
+}
+
+/** Scrolls until the tray, which lies over the page, does not hide the element. */
+function uncover(element) {
+  const hidden = element.getBoundingClientRect().bottom + 12 - document.querySelector(".tray").getBoundingClientRect().top;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (hidden > 0) window.scrollBy({ top: hidden, behavior: calm ? "auto" : "smooth" });
 }
 
 /** What the table asks of me now. */
