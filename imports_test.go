@@ -27,6 +27,7 @@ presence/presencetest  channel transport cmd net/http github.com/gorilla/websock
 channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
 transport/natsbus      presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
+transport/origin       presence channel cmd transport/natsbus transport/membus github.com/gorilla/websocket github.com/nats-io
 transport/websocket    cmd transport/natsbus transport/membus github.com/nats-io
 `
 

@@ -293,11 +293,6 @@ func TestConnectInfo(t *testing.T) {
 	closeTransport(t, transport)
 }
 
-func TestRemoteAddrThatIsNotTCP(t *testing.T) {
-	require.Equal(t, "@", remoteAddr("@").String())
-	require.Equal(t, "[::1]:80", remoteAddr("[::1]:80").String())
-}
-
 func TestConnectionsAboveTheLimitAreRefused503(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
 	transport, server := serveLoopback(t, Options{MaxConnections: 2}, func(context.Context, channel.ConnectInfo) (session, error) {

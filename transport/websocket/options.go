@@ -75,7 +75,7 @@ const (
 // prepare returns the options with their defaults, or all their faults at once.
 func (o Options) prepare() (Options, error) {
 	var faults []error
-	if err := o.CheckOrigin.faults; err != nil {
+	if err := o.CheckOrigin.Err(); err != nil {
 		faults = append(faults, fmt.Errorf("CheckOrigin: %w", err))
 	}
 	if o.Subprotocols != nil && len(o.Subprotocols) == 0 {

@@ -16,6 +16,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/internal/httpinfo"
 )
 
 // A Transport serves one handler's connections over WebSocket. It is an
@@ -168,7 +169,7 @@ func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) b
 		t.refuse(w, http.StatusForbidden, "")
 		return false
 	}
-	session, err := t.callConnect(r, connectInfo(r, token))
+	session, err := t.callConnect(r, httpinfo.ConnectInfo("websocket", r, token))
 	if err != nil {
 		status, body := refusal(err)
 		t.refuse(w, status, body)

@@ -1,4 +1,4 @@
-package websocket
+package httpinfo
 
 import (
 	"net"
@@ -11,11 +11,12 @@ import (
 	"github.com/rollcall-go/rollcall/channel"
 )
 
-// connectInfo is what the session may know of the request (B013). Cookies and
-// headers other than those listed are not passed on.
-func connectInfo(r *http.Request, token string) channel.ConnectInfo {
+// ConnectInfo is what the session may know of the request (B013), which came by
+// the transport of that name with an auth token, or none. Cookies and headers
+// other than those listed are not passed on. It may be called concurrently.
+func ConnectInfo(transport string, r *http.Request, token string) channel.ConnectInfo {
 	return channel.ConnectInfo{
-		Transport:  "websocket",
+		Transport:  transport,
 		Params:     connectParams(r),
 		RemoteAddr: remoteAddr(r.RemoteAddr),
 		Host:       r.Host,
@@ -62,7 +63,10 @@ func (a otherAddr) String() string { return string(a) }
 // shows it.
 func requestURI(r *http.Request) *url.URL {
 	u := *r.URL
-	u.Scheme = requestScheme(r)
+	u.Scheme = "http"
+	if r.TLS != nil {
+		u.Scheme = "https"
+	}
 	u.Host = r.Host
 	u.User = nil
 	return &u

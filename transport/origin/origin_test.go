@@ -1,4 +1,4 @@
-package websocket
+package origin
 
 import (
 	"crypto/tls"
@@ -9,9 +9,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
-// originRequest is a handshake for host; origin "-" means no Origin header.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// originRequest is a request to host; origin "-" means no Origin header.
 func originRequest(host, origin string, secure bool) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/socket/websocket", nil)
 	r.Host = host
@@ -24,40 +27,40 @@ func originRequest(host, origin string, secure bool) *http.Request {
 	return r
 }
 
-func TestOriginCheck(t *testing.T) {
-	list := Origins("https://example.com", "http://scheme.com", "//plain.com", "//another.com:888", "//*.other.com", "https://*.tls.com", "//LOUD.com", "app://local")
+func TestCheck(t *testing.T) {
+	list := List("https://example.com", "http://scheme.com", "//plain.com", "//another.com:888", "//*.other.com", "https://*.tls.com", "//LOUD.com", "app://local")
 	tests := []struct {
 		name   string
-		check  OriginCheck
+		check  Check
 		host   string
 		origin string
 		secure bool
 		want   bool
 	}{
 		// B021
-		{"no origin, zero value", OriginCheck{}, "example.com", "-", false, true},
+		{"no origin, zero value", Check{}, "example.com", "-", false, true},
 		{"no origin, same origin", SameOrigin(), "example.com", "-", false, true},
 		{"no origin, list", list, "example.com", "-", false, true},
-		{"no origin, function", OriginFunc(func(*http.Request, *url.URL) bool { return false }), "example.com", "-", false, true},
+		{"no origin, function", Func(func(*http.Request, *url.URL) bool { return false }), "example.com", "-", false, true},
 		// B022
-		{"any: other host", AnyOrigin(), "example.com", "https://evil.com", false, true},
-		{"any: null", AnyOrigin(), "example.com", "null", false, true},
-		{"any: file", AnyOrigin(), "example.com", "file://", false, true},
-		{"any: empty", AnyOrigin(), "example.com", "", false, true},
-		{"any: garbage", AnyOrigin(), "example.com", "http://[::1", false, true},
+		{"any: other host", Any(), "example.com", "https://evil.com", false, true},
+		{"any: null", Any(), "example.com", "null", false, true},
+		{"any: file", Any(), "example.com", "file://", false, true},
+		{"any: empty", Any(), "example.com", "", false, true},
+		{"any: garbage", Any(), "example.com", "http://[::1", false, true},
 		// B023 as in DESIGN 5.1
-		{"default: same host", OriginCheck{}, "example.com", "http://example.com", false, true},
-		{"default: scheme and port ignored", OriginCheck{}, "example.com:4000", "https://example.com:3000", false, true},
-		{"default: case ignored", OriginCheck{}, "Example.com", "http://eXample.com", false, true},
-		{"default: a letter that Unicode folds", OriginCheck{}, "kelvin.com", "http://\u212aelvin.com", false, false},
-		{"default: other host", OriginCheck{}, "example.com", "http://evil.com", false, false},
-		{"default: sub-domain", OriginCheck{}, "example.com", "http://a.example.com", false, false},
-		{"default: suffix", OriginCheck{}, "example.com", "http://evil-example.com", false, false},
-		{"default: the host as user name", OriginCheck{}, "example.com", "http://example.com@evil.com", false, false},
-		{"default: IPv6", OriginCheck{}, "[::1]:4000", "http://[::1]:3000", false, true},
-		{"default: other IPv6", OriginCheck{}, "[::1]:4000", "http://[::2]:4000", false, false},
-		{"default: no host in request", OriginCheck{}, "", "http://example.com", false, false},
-		{"default: user name in request's host", OriginCheck{}, "x@evil.com", "http://evil.com", false, false},
+		{"default: same host", Check{}, "example.com", "http://example.com", false, true},
+		{"default: scheme and port ignored", Check{}, "example.com:4000", "https://example.com:3000", false, true},
+		{"default: case ignored", Check{}, "Example.com", "http://eXample.com", false, true},
+		{"default: a letter that Unicode folds", Check{}, "kelvin.com", "http://\u212aelvin.com", false, false},
+		{"default: other host", Check{}, "example.com", "http://evil.com", false, false},
+		{"default: sub-domain", Check{}, "example.com", "http://a.example.com", false, false},
+		{"default: suffix", Check{}, "example.com", "http://evil-example.com", false, false},
+		{"default: the host as user name", Check{}, "example.com", "http://example.com@evil.com", false, false},
+		{"default: IPv6", Check{}, "[::1]:4000", "http://[::1]:3000", false, true},
+		{"default: other IPv6", Check{}, "[::1]:4000", "http://[::2]:4000", false, false},
+		{"default: no host in request", Check{}, "", "http://example.com", false, false},
+		{"default: user name in request's host", Check{}, "x@evil.com", "http://evil.com", false, false},
 		{"SameHost is the default", SameHost(), "example.com", "http://evil.com", false, false},
 		// B026
 		{"same origin", SameOrigin(), "example.com", "http://example.com", false, true},
@@ -90,30 +93,30 @@ func TestOriginCheck(t *testing.T) {
 		{"list: scheme without port", list, "x", "app://local", false, true},
 		{"list: a literal star", list, "x", "http://*.other.com", false, true},
 		// B028
-		{"default: null", OriginCheck{}, "example.com", "null", false, false},
-		{"default: file", OriginCheck{}, "example.com", "file://", false, false},
-		{"default: empty", OriginCheck{}, "example.com", "", false, false},
-		{"default: garbage", OriginCheck{}, "example.com", "http://[::1", false, false},
+		{"default: null", Check{}, "example.com", "null", false, false},
+		{"default: file", Check{}, "example.com", "file://", false, false},
+		{"default: empty", Check{}, "example.com", "", false, false},
+		{"default: garbage", Check{}, "example.com", "http://[::1", false, false},
 		{"list: null", list, "x", "null", false, false},
 		{"list: file", list, "x", "file://", false, false},
 		{"list: empty", list, "x", "", false, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			require.NoError(t, test.check.faults)
+			require.NoError(t, test.check.Err())
 			require.Equal(t, test.want, test.check.Allows(originRequest(test.host, test.origin, test.secure)))
 		})
 	}
 }
 
-func TestOriginCheckOfTwoHeadersNeedsBothAllowed(t *testing.T) {
+func TestCheckOfTwoHeadersNeedsBothAllowed(t *testing.T) {
 	r := originRequest("example.com", "http://example.com", false)
 	require.True(t, SameHost().Allows(r))
 	r.Header["Origin"] = append(r.Header["Origin"], "http://evil.com")
 	require.False(t, SameHost().Allows(r))
 }
 
-func TestOriginFuncGetsTheParsedOrigin(t *testing.T) {
+func TestFuncGetsTheParsedOrigin(t *testing.T) {
 	tests := []struct{ origin, host, opaque string }{
 		{"https://a.example.com:99", "a.example.com:99", ""},
 		{"null", "", ""},
@@ -125,7 +128,7 @@ func TestOriginFuncGetsTheParsedOrigin(t *testing.T) {
 		t.Run(test.origin, func(t *testing.T) {
 			for _, verdict := range []bool{true, false} {
 				var got *url.URL
-				check := OriginFunc(func(r *http.Request, origin *url.URL) bool {
+				check := Func(func(r *http.Request, origin *url.URL) bool {
 					require.Equal(t, "example.com", r.Host)
 					got = origin
 					return verdict
@@ -140,9 +143,9 @@ func TestOriginFuncGetsTheParsedOrigin(t *testing.T) {
 }
 
 func TestOriginEntryFaultsAreReportedAtOnce(t *testing.T) {
-	check := Origins("example.com", "//ok.com", "https://", "//a.*.com", "//*", "https://x.com/path", "http://u@x.com", "http://[::1")
-	require.Error(t, check.faults)
-	lines := strings.Split(check.faults.Error(), "\n")
+	check := List("example.com", "//ok.com", "https://", "//a.*.com", "//*", "https://x.com/path", "http://u@x.com", "http://[::1")
+	require.Error(t, check.Err())
+	lines := strings.Split(check.Err().Error(), "\n")
 	require.Len(t, lines, 7)
 	for i, part := range []string{
 		`"example.com" has no host`,
@@ -155,8 +158,8 @@ func TestOriginEntryFaultsAreReportedAtOnce(t *testing.T) {
 	} {
 		require.Contains(t, lines[i], part)
 	}
-	require.Error(t, Origins().faults)
-	require.Error(t, OriginFunc(nil).faults)
+	require.Error(t, List().Err())
+	require.Error(t, Func(nil).Err())
 }
 
 // FuzzOrigin: no Origin header panics, and none that names another host gets
@@ -171,14 +174,14 @@ func FuzzOrigin(f *testing.F) {
 		r.Header["Origin"] = []string{origin}
 		parsed, err := url.Parse(origin)
 		noHost := err != nil || parsed.Hostname() == ""
-		for _, check := range []OriginCheck{SameHost(), SameOrigin()} {
+		for _, check := range []Check{SameHost(), SameOrigin()} {
 			if check.Allows(r) {
 				require.False(t, noHost)
 				require.Contains(t, lowerASCII(host), lowerASCII(parsed.Hostname()))
 			}
 		}
-		list := Origins(entry)
-		if list.faults == nil && list.Allows(r) {
+		list := List(entry)
+		if list.Err() == nil && list.Allows(r) {
 			require.False(t, noHost)
 			require.True(t, strings.HasSuffix(lowerASCII(parsed.Hostname()), list.entries[0].host))
 		}
