@@ -70,5 +70,8 @@ func (f *secretFlags) load(lookupEnv func(string) (string, bool)) (*secret, erro
 	if text == "" {
 		return nil, fmt.Errorf("%s: the secret is empty", source)
 	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, fmt.Errorf("%s: the secret must be printable ASCII, because phoenix.js garbles anything else in an auth token", source)
+	}
 	return newSecret(text), nil
 }

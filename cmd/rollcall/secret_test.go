@@ -55,7 +55,7 @@ func TestSecretComesFromAFlagAFileOrTheVariable(t *testing.T) {
 	require.Nil(t, s)
 }
 
-func TestSecretThatIsEmptyOrMissingIsAnError(t *testing.T) {
+func TestSecretThatCannotBeIsAnError(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(file, []byte(" \n"), 0o600))
 	nothing, something := "", "x"
@@ -69,6 +69,8 @@ func TestSecretThatIsEmptyOrMissingIsAnError(t *testing.T) {
 		{"empty file", nil, []string{"--secret-file", file}, file + ": the secret is empty"},
 		{"empty variable", &nothing, nil, "ROLLCALL_SECRET: the secret is empty"},
 		{"no file", nil, []string{"--secret-file", file + "x"}, "--secret-file: open " + file + "x: no such file"},
+		{"not ASCII", nil, []string{"--secret", "sésame"}, "--secret: the secret must be printable ASCII"},
+		{"two lines", nil, []string{"--secret", "a\nb"}, "--secret: the secret must be printable ASCII"},
 		{"two", nil, []string{"--secret", "x", "--secret-file", file}, "give one of them"},
 	}
 	for _, test := range tests {
