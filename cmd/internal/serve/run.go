@@ -58,7 +58,8 @@ func Run(ctx context.Context, app App, args []string, stdout, stderr io.Writer) 
 		return exitOK
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(stderr, "%s: %s\n", app.Name, strings.TrimRight(line, "\n"))
+		// Errors of the app may begin with its name.
+		fmt.Fprintf(stderr, "%s: %s\n", app.Name, strings.TrimPrefix(strings.TrimRight(line, "\n"), app.Name+": "))
 	}
 	if usage := (*UsageError)(nil); errors.As(err, &usage) {
 		fmt.Fprintf(stderr, "%s: see --help for the flags\n", app.Name)

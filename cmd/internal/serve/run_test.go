@@ -146,6 +146,7 @@ func TestStartThatCannotBeSaysWhyInOneLine(t *testing.T) {
 		{"cluster port taken", hello(nil), []string{"--cluster-listen", taken.Addr().String()}, 1, []string{"--cluster-listen " + taken.Addr().String(), "address already in use"}},
 		{"route", hello(nil), []string{"--cluster-listen", "127.0.0.1:0", "--routes", "h"}, 2, []string{"--routes", `"h"`}},
 		{"the app", hello(func(*serve.Env) error { return errors.New("no deck") }), nil, 1, []string{"no deck"}},
+		{"the app, which names itself", hello(func(*serve.Env) error { return errors.New("hello: no deck") }), nil, 1, []string{"no deck"}},
 		{"the app's flags", hello(func(*serve.Env) error { return &serve.UsageError{Err: errors.New("--deck")} }), nil, 2, []string{"--deck"}},
 	}
 	for _, test := range tests {
@@ -162,6 +163,7 @@ func TestStartThatCannotBeSaysWhyInOneLine(t *testing.T) {
 			}
 			require.Len(t, said, test.code, "one line, and the hint at --help: %q", said)
 			require.Regexp(t, "^hello: ", said[0])
+			require.NotContains(t, said[0], "hello: hello: ")
 			for _, want := range test.want {
 				require.Contains(t, said[0], want)
 			}
