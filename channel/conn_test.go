@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestConnect(t *testing.T) { // B004 to B009
+func TestConnect(t *testing.T) {
+	proves(t, "B004", "B005", "B006", "B007", "B009")
 	e := startOne(t, Config{})
 	var id string
 	h := &Handler{
@@ -41,7 +42,9 @@ func TestConnect(t *testing.T) { // B004 to B009
 	}{
 		{"vsn=2.0.0", 0, ""},
 		{"vsn=2.0.0&as=id", 0, ""},
-		{"", 403, ""}, // 1.0.0 is not spoken yet
+		{"", 0, ""}, // 1.0.0
+		{"vsn=1.0.0", 0, ""},
+		{"vsn=1.1.0", 403, ""},
 		{"vsn=2", 403, ""},
 		{"vsn[]=2.0.0", 403, ""},
 		{"vsn=123.1.1", 403, ""},
@@ -55,7 +58,11 @@ func TestConnect(t *testing.T) { // B004 to B009
 		conn, err := e.Connect(context.Background(), h, ConnectInfo{Params: params})
 		if c.status == 0 {
 			require.NoError(t, err, c.query)
-			require.Equal(t, "2.0.0", conn.Info.Vsn)
+			want := params.Get("vsn")
+			if want == "" {
+				want = "1.0.0"
+			}
+			require.Equal(t, want, conn.Info.Vsn)
 			require.Equal(t, id, conn.ID())
 			continue
 		}
@@ -69,7 +76,8 @@ func TestConnect(t *testing.T) { // B004 to B009
 	require.Equal(t, int64(0), e.Stats().Connections, "nothing is registered before Start")
 }
 
-func TestMalformedFrameEndsItsOwnConnectionOnly(t *testing.T) { // B042, 5.1
+func TestMalformedFrameEndsItsOwnConnectionOnly(t *testing.T) {
+	proves(t, "B042")
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
 		a, b := connect(t, e, referenceHandler(t), "user=a"), connect(t, e, referenceHandler(t), "user=b")
@@ -85,7 +93,8 @@ func TestMalformedFrameEndsItsOwnConnectionOnly(t *testing.T) { // B042, 5.1
 	})
 }
 
-func TestDisconnectByID(t *testing.T) { // B010, B112
+func TestDisconnectByID(t *testing.T) {
+	proves(t, "B010", "B112")
 	bubble(t, func(t *testing.T) {
 		cl := startCluster(t, 2, nil)
 		h := referenceHandler(t)
@@ -112,7 +121,8 @@ func TestDisconnectByID(t *testing.T) { // B010, B112
 	})
 }
 
-func TestDrain(t *testing.T) { // B113 to B115
+func TestDrain(t *testing.T) {
+	proves(t, "B113", "B114", "B115")
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{DrainBatch: 10, DrainInterval: time.Second})
@@ -160,6 +170,7 @@ func TestDrain(t *testing.T) { // B113 to B115
 }
 
 func TestDrainEndsWithItsContext(t *testing.T) {
+	proves(t, "B084")
 	bubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		e := startOne(t, Config{DrainBatch: 1})

@@ -114,20 +114,44 @@
 //
 // Rows are those of the behaviour contract.
 //
+//	B011        A handshake that is no valid upgrade is answered 400 with a reason that
+//	            names the header, in words of our own.
+//	B023        By default an Origin is checked against the Host of the request, not
+//	            against a configured one: nothing to forget in a configuration.
+//	B038        Payloads are checked for all versions, before anybody gets them: whether
+//	            a broadcast works must not depend on who listens.
+//	B041        A broadcast of bytes skips the clients of version 1, which is logged;
+//	            there it crashes the sender.
 //	B045        A join blocks its connection there. Here joins run side by side, so
 //	            that one slow query does not stop a client's heartbeats; order per
 //	            topic is kept.
 //	B047, B050  Terminate runs exactly once after every accepted join, and only then:
 //	B082        also on a duplicate join, never after a refused one. Cleaning up must
 //	            not depend on how a channel ends.
+//	B049        The limit is the endpoint's ([Config.MaxChannels]), not a socket's.
 //	B050        A phx_leave is always answered, also when a phx_join of its topic
 //	            comes right behind it. The reference kills the channel, and which of
 //	            the two wins is a matter of luck.
+//	B084        How long channels may take to end on shutdown is the context of Drain.
+//	B092        Close codes are those of the row, also where another web server under
+//	            the reference closes with 1000 after silence, or cuts the connection
+//	            for bad UTF-8: a client that should come back is never sent 1000.
+//	B113        Drain closes connections; there is no broadcast of phx_drain.
+//	B114        Batches count connections, and are 1000 every 500 ms, with jitter.
 //	B115        Drain closes every connection, not only those with channels.
 //	B139        Local subscribers get a broadcast first; an error is about the remote
 //	            part only. A broken bus does not silence a replica.
+//	B141, B171  One dispatcher, the fastlane. What another one would do, a subscriber
+//	            or an intercepting channel does.
+//	B142, B143  A [Bus] needs no pools that have to agree, and subscribes per topic: a
+//	            replica gets the broadcasts that it has subscribers for.
+//	B146        A phx_ref has up to 20 characters, and tells nothing of its time.
+//	B154 to B161  Package presence replicates in another way: changes go out at once, a
+//	            replica that stops announces it, one that is killed is missed in 3 s,
+//	            no lost heartbeat makes anybody leave, and nothing has to be sharded.
 //	B166        Diffs may be merged. What phoenix.js holds after them is the same, and
 //	            200 clients in one room are not 80,400 frames.
+//	B167        A slow Fetch holds up its own topic only.
 //	B169        Where a topic is not yet complete the state waits up to StateTimeout,
 //	            and has in it what the channel tracked meanwhile; there it would come
 //	            by diff.
@@ -138,12 +162,16 @@
 //	            mailbox grows.
 //	JSON        What a client sent is passed on as it came: of two equal keys the last
 //	            counts, numbers keep their form. A payload null is {}.
-//	B085        Hibernation has no counterpart: an idle channel has no goroutine, and
-//	            its mailbox no memory.
 //
-// And in place of what Elixir's compiler checks:
+// And in place of what Elixir, its compiler or its processes bring along:
 //
-//	B079        HandleOut without Intercept: they are one interface.
+//	B008, B062  Other results than the allowed ones: Go's types have no others.
 //	B020        Patterns: [NewHandler], all faults at once.
-//	B062        Other results than the allowed ones: [Result] can be no other.
+//	B070        handle_call and handle_cast: [Socket.Send], with a Go channel in the
+//	            message where an answer is wanted.
+//	B079        HandleOut without Intercept: they are one interface.
+//	B085        Hibernation: an idle channel has no goroutine, and its mailbox no
+//	            memory.
+//	B116        Partitions of supervisors: there is nothing to supervise.
+//	B172        Settings of the application's environment: [Config].
 package channel

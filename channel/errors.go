@@ -15,6 +15,10 @@ var (
 	// ErrPayload: a payload is neither a JSON object nor [Binary], or cannot be
 	// marshalled.
 	ErrPayload = errors.New("channel: payload must be a JSON object or channel.Binary")
+	// ErrNoBinary: version 1 of the protocol carries no [Binary]. A push or reply
+	// of one fails with it; a broadcast skips the clients of that version, which
+	// is logged.
+	ErrNoBinary = errors.New("channel: version 1 of the protocol carries no binary payload")
 	// ErrTooLong: a topic is empty or over 255 bytes, or a name in a binary
 	// frame is over 255 bytes.
 	ErrTooLong = errors.New("channel: name too long")

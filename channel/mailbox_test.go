@@ -39,6 +39,7 @@ func TestMailboxHandlesOneAtATimeInOrder(t *testing.T) {
 }
 
 func TestMailboxWithoutMailHasNoGoroutine(t *testing.T) {
+	proves(t, "B085")
 	bubble(t, func(t *testing.T) {
 		var group sync.WaitGroup
 		boxes := make([]mailbox[int], 100)

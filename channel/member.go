@@ -135,7 +135,7 @@ func (m *member) deliver(d *dispatch) {
 		m.queue(mailOut{d})
 		return
 	}
-	if f := d.frame(m.conn.dialect); f != nil {
+	if f := d.frame(m.conn.dialect, m.conn.endpoint.logger); f != nil {
 		m.forward(f)
 	}
 }

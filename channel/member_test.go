@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestSlowJoinHoldsUpNobodyElse(t *testing.T) { // instead of B045
+func TestSlowJoinHoldsUpNobodyElse(t *testing.T) {
+	proves(t, "B045")
 	bubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		c := connect(t, startOne(t, Config{}), handlerOf(script{
@@ -40,7 +41,8 @@ func TestSlowJoinHoldsUpNobodyElse(t *testing.T) { // instead of B045
 	})
 }
 
-func TestDuplicateJoinOrderOnTheWire(t *testing.T) { // B050, B051
+func TestDuplicateJoinOrderOnTheWire(t *testing.T) {
+	proves(t, "B050", "B051")
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{})
@@ -82,7 +84,8 @@ func TestDuplicateJoinOrderOnTheWire(t *testing.T) { // B050, B051
 	})
 }
 
-func TestDuplicateJoinDoesNotWaitForeverForTheOldChannel(t *testing.T) { // B050
+func TestDuplicateJoinDoesNotWaitForeverForTheOldChannel(t *testing.T) {
+	proves(t, "B050")
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		release := make(chan struct{})
@@ -113,7 +116,8 @@ func TestDuplicateJoinDoesNotWaitForeverForTheOldChannel(t *testing.T) { // B050
 	})
 }
 
-func TestTerminateRunsOnceAfterEveryAcceptedJoin(t *testing.T) { // B047, B052, B067, B082, B083
+func TestTerminateRunsOnceAfterEveryAcceptedJoin(t *testing.T) {
+	proves(t, "B047", "B062", "B067", "B082", "B083")
 	in := func(s *Socket, event string, payload Payload) Result {
 		switch event {
 		case "stop":
@@ -224,7 +228,8 @@ func TestTerminateRunsOnceAfterEveryAcceptedJoin(t *testing.T) { // B047, B052, 
 	}
 }
 
-func TestLeaveOrderOnTheWire(t *testing.T) { // B052
+func TestLeaveOrderOnTheWire(t *testing.T) {
+	proves(t, "B052")
 	bubble(t, func(t *testing.T) {
 		c := connect(t, startOne(t, Config{}), handlerOf(script{
 			in: func(s *Socket, event string, payload Payload) Result { return OK(nil) },
@@ -242,7 +247,8 @@ func TestLeaveOrderOnTheWire(t *testing.T) { // B052
 	})
 }
 
-func TestNothingCanBeSentInJoin(t *testing.T) { // B060
+func TestNothingCanBeSentInJoin(t *testing.T) {
+	proves(t, "B060")
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		c := connect(t, startOne(t, Config{}), handlerOf(script{
@@ -262,7 +268,8 @@ func TestNothingCanBeSentInJoin(t *testing.T) { // B060
 	})
 }
 
-func TestSentInJoinIsHandledAfterTheReply(t *testing.T) { // B061
+func TestSentInJoinIsHandledAfterTheReply(t *testing.T) {
+	proves(t, "B061")
 	bubble(t, func(t *testing.T) {
 		c := connect(t, startOne(t, Config{}), handlerOf(script{
 			join: func(s *Socket, params Payload) (any, error) {
@@ -286,7 +293,8 @@ func TestSentInJoinIsHandledAfterTheReply(t *testing.T) { // B061
 	})
 }
 
-func TestMessagesBehindARefusedJoinAreUnmatched(t *testing.T) { // B056
+func TestMessagesBehindARefusedJoinAreUnmatched(t *testing.T) {
+	proves(t, "B056")
 	bubble(t, func(t *testing.T) {
 		c := connect(t, startOne(t, Config{}), handlerOf(script{
 			join: func(s *Socket, params Payload) (any, error) {
@@ -304,7 +312,8 @@ func TestMessagesBehindARefusedJoinAreUnmatched(t *testing.T) { // B056
 	})
 }
 
-func TestReplyLaterFromAnyGoroutine(t *testing.T) { // B065, B066
+func TestReplyLaterFromAnyGoroutine(t *testing.T) {
+	proves(t, "B065", "B066")
 	bubble(t, func(t *testing.T) {
 		var kept ReplyRef
 		var socket *Socket
@@ -336,7 +345,8 @@ func TestReplyLaterFromAnyGoroutine(t *testing.T) { // B065, B066
 	})
 }
 
-func TestExternalSubscriptions(t *testing.T) { // B071
+func TestExternalSubscriptions(t *testing.T) {
+	proves(t, "B071", "B138")
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
 		var tr trace
@@ -386,7 +396,8 @@ func (plain) Join(s *Socket, params Payload) (any, error) {
 
 func (plain) HandleIn(s *Socket, event string, payload Payload) Result { return OK(payload) }
 
-func TestChannelWithoutHandleInfoLogsAndContinues(t *testing.T) { // B069
+func TestChannelWithoutHandleInfoLogsAndContinues(t *testing.T) {
+	proves(t, "B069")
 	bubble(t, func(t *testing.T) {
 		logger, log := testLog()
 		c := connect(t, startOne(t, Config{Logger: logger}), &Handler{Routes: []Route{{Pattern: "t", New: func() Channel { return plain{} }}}}, "")
@@ -427,7 +438,8 @@ func TestChannelThatDoesNotKeepUpEndsAlone(t *testing.T) {
 	})
 }
 
-func TestRouteAssignsStandBeforeThoseOfTheConnection(t *testing.T) { // B018, B019
+func TestRouteAssignsStandBeforeThoseOfTheConnection(t *testing.T) {
+	proves(t, "B018", "B019")
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		h := handlerOf(script{join: func(s *Socket, params Payload) (any, error) {
@@ -445,7 +457,8 @@ func TestRouteAssignsStandBeforeThoseOfTheConnection(t *testing.T) { // B018, B0
 
 // Three joins of one topic, the first of which hangs in Join: the second gets
 // its turn after DuplicateTimeout, and the third after the second.
-func TestJoinThatHangsDoesNotHoldItsTopicForever(t *testing.T) { // B183
+func TestJoinThatHangsDoesNotHoldItsTopicForever(t *testing.T) {
+	proves(t, "B183")
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		release := make(chan struct{})

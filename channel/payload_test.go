@@ -58,14 +58,16 @@ func TestBinaryPayload(t *testing.T) {
 	require.ErrorIs(t, err, ErrPayload)
 }
 
-func TestPayloadMustBeAnObject(t *testing.T) { // B038
+func TestPayloadMustBeAnObject(t *testing.T) {
+	proves(t, "B038")
 	for _, v := range []any{1, "s", []int{1}, true, json.RawMessage("null"), json.RawMessage("{"), make(chan int), rawPayload([]byte("[1]"))} {
 		_, err := objectPayload(v)
 		require.ErrorIs(t, err, ErrPayload, "%v", v)
 	}
 }
 
-func TestParams(t *testing.T) { // B003
+func TestParams(t *testing.T) {
+	proves(t, "B003")
 	for query, want := range map[string]Params{
 		"":                   {},
 		"a=1&b=x%20y":        {"a": "1", "b": "x y"},

@@ -47,11 +47,15 @@ type dispatch struct {
 }
 
 // frame is the broadcast as a client of the dialect gets it, nil if it cannot
-// be said in it.
-func (d *dispatch) frame(dialect *dialect) *Frame {
+// be said in it, which is logged once.
+func (d *dispatch) frame(dialect *dialect, logger *slog.Logger) *Frame {
 	slot := &d.frames[dialect.index]
 	slot.once.Do(func() {
-		slot.frame, _ = dialect.Encode(Message{Kind: KindBroadcast, Topic: d.Topic, Event: d.Event, Payload: d.Payload})
+		var err error
+		if slot.frame, err = dialect.Encode(Message{Kind: KindBroadcast, Topic: d.Topic, Event: d.Event, Payload: d.Payload}); err != nil {
+			logger.Warn("channel: broadcast not sent to clients of one version of the protocol",
+				"version", dialect.String(), "topic", d.Topic, "event", d.Event, "error", err)
+		}
 	})
 	return slot.frame
 }

@@ -60,10 +60,12 @@ func startPair(t *testing.T) (a, b *Endpoint, busA *recordingBus) {
 	return startOne(t, Config{Name: "a", Bus: busA}), startOne(t, Config{Name: "b", Bus: network.Bus()}), busA
 }
 
-func TestBroadcastReachesAllSubscribersOnAllReplicas(t *testing.T) { // A001 to A003, A009, A014, B076, B080, B138
+func TestBroadcastReachesAllSubscribersOnAllReplicas(t *testing.T) {
+	proves(t, "B076", "B080", "B138", "B140", "B144")
 	bubble(t, func(t *testing.T) {
 		a, b, _ := startPair(t)
 		require.NoError(t, a.Broadcast("nobody", "e", nil), "nobody listens")
+		require.NoError(t, a.Broadcast("t", "early", nil))
 		var tr trace
 		listen := func(name string, e *Endpoint, topic string) *Subscription {
 			s, err := e.Subscribe(topic, func(b Broadcast) { tr.add("%s: %s %s %v", name, b.Topic, b.Event, b.Payload.Value()) })
@@ -72,6 +74,7 @@ func TestBroadcastReachesAllSubscribersOnAllReplicas(t *testing.T) { // A001 to 
 		}
 		a1, a2, b1 := listen("a1", a, "t"), listen("a2", a, "t"), listen("b1", b, "t")
 		listen("other", b, "other")
+		require.Empty(t, tr.take(), "nothing is stored")
 		require.Equal(t, "t", a1.Topic())
 
 		type note struct{ Text string }
@@ -86,7 +89,6 @@ func TestBroadcastReachesAllSubscribersOnAllReplicas(t *testing.T) { // A001 to 
 		require.NoError(t, a.LocalBroadcast("t", "new", nil))
 		require.ElementsMatch(t, []string{"a1: t new map[]", "a2: t new map[]"}, tr.take())
 
-		// B140
 		require.NoError(t, a.DirectBroadcast("b", "t", "direct", nil))
 		require.Equal(t, []string{"b1: t direct map[]"}, tr.take())
 		require.NoError(t, b.DirectBroadcast("b", "t", "direct", nil))
@@ -102,7 +104,8 @@ func TestBroadcastReachesAllSubscribersOnAllReplicas(t *testing.T) { // A001 to 
 	})
 }
 
-func TestBroadcastsOfOneSenderArriveInOrder(t *testing.T) { // A017, B072
+func TestBroadcastsOfOneSenderArriveInOrder(t *testing.T) {
+	proves(t, "B072")
 	bubble(t, func(t *testing.T) {
 		a, b, _ := startPair(t)
 		h := handlerOf(script{
@@ -134,7 +137,8 @@ func TestBroadcastsOfOneSenderArriveInOrder(t *testing.T) { // A017, B072
 	})
 }
 
-func TestBroadcastIsEncodedOnce(t *testing.T) { // B037, B081
+func TestBroadcastIsEncodedOnce(t *testing.T) {
+	proves(t, "B037", "B059", "B081")
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
 		var clients []*client
@@ -156,7 +160,8 @@ func TestBroadcastIsEncodedOnce(t *testing.T) { // B037, B081
 	})
 }
 
-func TestBroadcastFromLeavesOutOneChannelOnly(t *testing.T) { // B074, B075, A018
+func TestBroadcastFromLeavesOutOneChannelOnly(t *testing.T) {
+	proves(t, "B074", "B075")
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
 		h := referenceHandler(t)
@@ -170,6 +175,7 @@ func TestBroadcastFromLeavesOutOneChannelOnly(t *testing.T) { // B074, B075, A01
 }
 
 func TestBusIsSubscribedWhileSomebodyIs(t *testing.T) {
+	proves(t, "B142", "B143")
 	bubble(t, func(t *testing.T) {
 		a, _, bus := startPair(t)
 		require.Equal(t, []string{"sub c c:a"}, bus.take())
@@ -188,7 +194,8 @@ func TestBusIsSubscribedWhileSomebodyIs(t *testing.T) {
 	})
 }
 
-func TestErrorOfTheBusIsAboutTheOthersOnly(t *testing.T) { // instead of B139
+func TestErrorOfTheBusIsAboutTheOthersOnly(t *testing.T) {
+	proves(t, "B139")
 	bubble(t, func(t *testing.T) {
 		a, _, bus := startPair(t)
 		var tr trace

@@ -23,7 +23,8 @@ func TestMergeWindowGrowsWithTheRoom(t *testing.T) {
 	}
 }
 
-func TestPresenceFramesInOrder(t *testing.T) { // A034, A035, B061, B166, B168, transcript 17
+func TestPresenceFramesInOrder(t *testing.T) {
+	proves(t, "B168")
 	bubble(t, func(t *testing.T) {
 		cl := startCluster(t, 1, nil)
 		h := referenceHandler(t)
@@ -110,7 +111,8 @@ func TestManyJoinAtOnce(t *testing.T) { // "200 clients in and out of one room a
 	})
 }
 
-func TestDiffsOfABusyRoomAreMerged(t *testing.T) { // B166, 5.1
+func TestDiffsOfABusyRoomAreMerged(t *testing.T) {
+	proves(t, "B166")
 	bubble(t, func(t *testing.T) {
 		cl := startCluster(t, 1, nil)
 		clients := cl.fill(t, presenceHandler(nil), 20)
@@ -154,7 +156,8 @@ func TestDiffsAreSharedFrames(t *testing.T) {
 	})
 }
 
-func TestFetchMasksWhatClientsSee(t *testing.T) { // B165, PH #5129
+func TestFetchMasksWhatClientsSee(t *testing.T) {
+	proves(t, "B165")
 	for _, panics := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
 			cl := startCluster(t, 2, nil)
@@ -227,7 +230,8 @@ func TestStateOnAReplicaThatIsNewToTheTopic(t *testing.T) {
 	})
 }
 
-func TestPresenceOfAnEndedChannelEndsAfterTerminate(t *testing.T) { // A038, regressions: one presence is left
+func TestPresenceOfAnEndedChannelEndsAfterTerminate(t *testing.T) {
+	proves(t, "B150")
 	bubble(t, func(t *testing.T) {
 		cl := startCluster(t, 2, nil)
 		var tr trace
@@ -297,6 +301,7 @@ func entry1(key, ref string) []presence.Presence {
 }
 
 func TestStateWaitsForCompleteness(t *testing.T) {
+	proves(t, "B169")
 	for name, complete := range map[string]bool{"until it is there": true, "no longer than StateTimeout": false} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -397,7 +402,7 @@ func joinDiff(key string) string {
 // A client that had a diff before it asked for the state keeps it and applies it
 // after the state. Were the leave withheld, the one who joined and left would
 // stay with it for ever.
-func TestDiffsBeforeTheStateAreSentUpToIt(t *testing.T) { // B175, PH #2255
+func TestDiffsBeforeTheStateAreSentUpToIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
 		source := &fakeSource{}

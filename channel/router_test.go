@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestRouteMatching(t *testing.T) { // B020, A051, A056
+func TestRouteMatching(t *testing.T) {
+	proves(t, "B020")
 	newChannel := func() Channel { return script{} }
 	h, err := NewHandler(Handler{Routes: []Route{
 		{Pattern: "room:lobby", New: newChannel},
@@ -37,6 +38,7 @@ func TestRouteMatching(t *testing.T) { // B020, A051, A056
 }
 
 func TestNewHandlerNamesEveryFault(t *testing.T) {
+	proves(t, "B020")
 	newChannel := func() Channel { return script{} }
 	_, err := NewHandler(Handler{Routes: []Route{
 		{Pattern: "a:*:b", New: newChannel},

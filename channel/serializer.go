@@ -27,12 +27,15 @@ type dialect struct {
 	Serializer
 }
 
+func (d *dialect) String() string { return fmt.Sprintf("%d.%d", d.major, d.minor) }
+
 // maxDialects is the size of that table.
 const maxDialects = 2
 
 // dialects are the serializers that are spoken here.
 var dialects = []*dialect{
 	{major: 2, minor: 0, index: 0, Serializer: v2{}},
+	{major: 1, minor: 0, index: 1, Serializer: v1{}},
 }
 
 // defaultVsn is what a client without vsn speaks.

@@ -9,23 +9,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestNegotiation(t *testing.T) { // B004, B005
+func TestNegotiation(t *testing.T) {
+	proves(t, "B004", "B005")
 	for vsn, ok := range map[string]bool{
-		"2.0.0": true, "2.0.7": true, "2.0.70": true,
-		"2.1.0": false, "3.0.0": false, "123.1.1": false, "2": false, "2.0": false, "": false,
+		"2.0.0": true, "2.0.7": true, "2.0.70": true, "1.0.0": true, "1.0.12": true,
+		"2.1.0": false, "1.1.0": false, "0.0.0": false, "3.0.0": false, "123.1.1": false, "2": false, "2.0": false, "": false,
 		"2.0.0.0": false, "2.0.x": false, "02.0.0": false, "+2.0.0": false, "2.0.-1": false,
 		"2.0.0-dev": false, "99999999999999999999.0.0": false,
 	} {
-		_, err := negotiate(vsn)
+		d, err := negotiate(vsn)
 		if ok {
 			require.NoError(t, err, vsn)
+			require.Equal(t, map[byte]Serializer{'1': v1{}, '2': v2{}}[vsn[0]], d.Serializer, vsn)
 		} else {
 			require.ErrorIs(t, err, ErrVersion, vsn)
 		}
 	}
 }
 
-func TestV2DecodesWhatClientsSend(t *testing.T) { // B033, B034, frames captured from real clients
+func TestV2DecodesWhatClientsSend(t *testing.T) {
+	proves(t, "B033", "B034")
 	for _, c := range []struct {
 		frame string
 		want  Message
@@ -42,7 +45,8 @@ func TestV2DecodesWhatClientsSend(t *testing.T) { // B033, B034, frames captured
 	}
 }
 
-func TestV2RefusesMalformedFrames(t *testing.T) { // B040, B042
+func TestV2RefusesMalformedFrames(t *testing.T) {
+	proves(t, "B040", "B042")
 	for _, frame := range []string{
 		``, `x`, `null`, `1`, `"s"`, `{}`, `[]`, `["1","1","t","e"]`, `[{},"1","t","e",{}]`, `["1",[],"t","e",{}]`, `["1",true,"t","e",{}]`,
 		`["1","1",null,"e",{}]`, `["1","1","t",5,{}]`, `["1","1","t","e",{}`, `["1","1","t","e",{}]]`,
@@ -63,6 +67,7 @@ func TestV2RefusesMalformedFrames(t *testing.T) { // B040, B042
 }
 
 func TestV2BinaryVectors(t *testing.T) {
+	proves(t, "B039")
 	bin := Payload{data: []byte("efg"), binary: true}
 	m, err := v2{}.Decode(true, []byte("\x00\x02\x03\x05\x0512123topiceventefg"))
 	require.NoError(t, err)
@@ -80,12 +85,29 @@ func TestV2BinaryVectors(t *testing.T) {
 		require.True(t, f.Binary)
 		require.Equal(t, c.want, string(f.Data))
 	}
-	// B039
-	_, err = v2{}.Encode(Message{Kind: KindBroadcast, Topic: "topic", Event: strings.Repeat("e", 256), Payload: bin})
-	require.ErrorIs(t, err, ErrTooLong)
+	most, long := strings.Repeat("é", 127)+"e", strings.Repeat("é", 128)
+	for _, kind := range []Kind{KindPush, KindReply, KindBroadcast} {
+		m := Message{Kind: kind, Topic: most, Event: most, Status: most, JoinRef: StringRef(most), Ref: StringRef(most), Payload: bin}
+		_, err = v2{}.Encode(m)
+		require.NoError(t, err)
+		faults := 0
+		for _, change := range []func(*Message){
+			func(m *Message) { m.Topic = long }, func(m *Message) { m.Event = long }, func(m *Message) { m.Status = long },
+			func(m *Message) { m.JoinRef = StringRef(long) }, func(m *Message) { m.Ref = StringRef(long) },
+		} {
+			m := m
+			change(&m)
+			if _, err = (v2{}).Encode(m); err != nil {
+				require.ErrorIs(t, err, ErrTooLong)
+				faults++
+			}
+		}
+		require.Equal(t, map[Kind]int{KindPush: 3, KindReply: 4, KindBroadcast: 2}[kind], faults, "the names that its frame has")
+	}
 }
 
-func TestV2EncodesText(t *testing.T) { // B035 to B037
+func TestV2EncodesText(t *testing.T) {
+	proves(t, "B035", "B036", "B037")
 	for _, c := range []struct {
 		message Message
 		want    string

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,11 @@ import (
 // and the output is what the session wants done. Routes are room:* and exact.
 func TestSession(t *testing.T) {
 	handler := &Handler{Routes: []Route{{Pattern: "room:*"}, {Pattern: "exact"}}}
+	told := map[string]bool{}
 	datadriven.Walk(t, "testdata/session", func(t *testing.T, path string) {
+		story := strings.TrimSuffix(filepath.Base(path), ".txt")
+		proves(t, storyRows[story]...)
+		told[story] = true
 		var s *session
 		began := time.Unix(0, 0)
 		now := began
@@ -85,6 +90,20 @@ func TestSession(t *testing.T) {
 			return describe(t, acts)
 		})
 	})
+	for story := range storyRows {
+		require.True(t, told[story], story)
+	}
+}
+
+// storyRows are the rows that the stories prove: the actions that they list are
+// what the rows ask for.
+var storyRows = map[string][]string{
+	"join_push_leave":         {"B044", "B052", "B053"},
+	"duplicate_join":          {"B050", "B054", "B055"},
+	"unmatched_and_heartbeat": {"B034", "B048", "B053", "B056", "B089"},
+	"limits":                  {"B049"},
+	"ends":                    {"B067"},
+	"leave_of_a_running_join": {"B183"},
 }
 
 func describe(t *testing.T, acts []action) string {

@@ -1,0 +1,267 @@
+package channel
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// The rows of the behaviour contract, B001 to B187, are listed in
+// testdata/contract.txt with what becomes of each. A test says which rows it
+// proves by calling proves; TestMain fails the run of the whole package when a
+// row that is listed as proved was not proved by the test that is named.
+
+// contractRow is a line of testdata/contract.txt.
+type contractRow struct {
+	row    string
+	status string   // proved, differs, elsewhere or open
+	pkg    string   // of the tests, from the root of the module; empty is this package
+	tests  []string // names of tests; in quotes those of Node
+	text   string
+}
+
+const lastRow = 187
+
+func readContract() ([]contractRow, error) {
+	text, err := os.ReadFile("testdata/contract.txt")
+	if err != nil {
+		return nil, err
+	}
+	var list []contractRow
+	for n, line := range strings.Split(string(text), "\n") {
+		line, comment, _ := strings.Cut(line, " -- ")
+		fields := strings.Fields(line)
+		if len(fields) == 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if len(fields) < 2 {
+			return nil, fmt.Errorf("contract.txt:%d: no status", n+1)
+		}
+		r := contractRow{row: fields[0], status: fields[1], text: strings.TrimSpace(comment)}
+		for _, field := range fields[2:] {
+			if strings.HasPrefix(field, "Test") || strings.HasPrefix(field, "Fuzz") {
+				r.tests = append(r.tests, field)
+			} else if r.pkg == "" && len(r.tests) == 0 {
+				r.pkg = field
+			} else {
+				return nil, fmt.Errorf("contract.txt:%d: %q is no test", n+1, field)
+			}
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// contract collects what tests prove.
+var contract = struct {
+	once sync.Once
+	rows map[string]contractRow
+	err  error
+
+	mu     sync.Mutex
+	proved map[string]map[string]bool // row, test
+}{proved: map[string]map[string]bool{}}
+
+func contractRows() (map[string]contractRow, error) {
+	contract.once.Do(func() {
+		list, err := readContract()
+		contract.rows, contract.err = map[string]contractRow{}, err
+		for _, r := range list {
+			contract.rows[r.row] = r
+		}
+	})
+	return contract.rows, contract.err
+}
+
+// proves says that the test t fails when the behaviour of the rows is removed;
+// or, for a row where we differ on purpose, when what is done instead is.
+func proves(t testing.TB, rows ...string) {
+	t.Helper()
+	known, err := contractRows()
+	require.NoError(t, err)
+	test, _, _ := strings.Cut(t.Name(), "/")
+	for _, row := range rows {
+		r, ok := known[row]
+		if !ok {
+			t.Errorf("%s is no row of the contract", row)
+		} else if r.pkg != "" || !slices.Contains(r.tests, test) {
+			t.Errorf("%s proves %s, and testdata/contract.txt does not say so", test, row)
+		}
+		contract.mu.Lock()
+		if contract.proved[row] == nil {
+			contract.proved[row] = map[string]bool{}
+		}
+		contract.proved[row][test] = true
+		contract.mu.Unlock()
+	}
+}
+
+// unproved are the rows whose tests ran, or should have, and did not say that
+// they prove them.
+func unproved() []string {
+	rows, err := contractRows()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	contract.mu.Lock()
+	defer contract.mu.Unlock()
+	var faults []string
+	for row, r := range rows {
+		for _, test := range r.tests {
+			if r.pkg == "" && !contract.proved[row][test] {
+				faults = append(faults, fmt.Sprintf("%s is not proved by %s, as testdata/contract.txt says", row, test))
+			}
+		}
+	}
+	slices.Sort(faults)
+	return faults
+}
+
+// wholePackage tells whether all tests run.
+func wholePackage() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// checkedTests are the tests, and then the contract.
+type checkedTests struct{ m *testing.M }
+
+func (c checkedTests) Run() int {
+	code := c.m.Run()
+	if code != 0 || !wholePackage() {
+		return code
+	}
+	for _, fault := range unproved() {
+		fmt.Fprintln(os.Stderr, fault)
+		code = 1
+	}
+	return code
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(checkedTests{m}) }
+
+func TestContractListsEveryRowOnce(t *testing.T) {
+	list, err := readContract()
+	require.NoError(t, err)
+	var want, got []string
+	for n := range lastRow {
+		want = append(want, fmt.Sprintf("B%03d", n+1))
+	}
+	for _, r := range list {
+		got = append(got, r.row)
+		switch r.status {
+		case "proved":
+			require.Empty(t, r.pkg, "%s: elsewhere", r.row)
+			require.NotEmpty(t, r.tests, "%s: by which test?", r.row)
+		case "differs": // see the next test
+		case "elsewhere":
+			require.NotEmpty(t, r.pkg, "%s: in which package?", r.row)
+			require.True(t, len(r.tests) > 0 || r.text != "", "%s: by which test?", r.row)
+		case "open":
+			require.NotEmpty(t, r.text, "%s: what is missing?", r.row)
+			require.Empty(t, r.tests, "%s: open, and proved?", r.row)
+		default:
+			require.Fail(t, "unknown status", "%s: %s", r.row, r.status)
+		}
+	}
+	require.Equal(t, want, got)
+}
+
+// Where tests of other packages prove a row, these tests exist. What is said
+// of tests in Node stands in their files.
+func TestContractNamesTestsThatExist(t *testing.T) {
+	list, err := readContract()
+	require.NoError(t, err)
+	sources := map[string]string{}
+	for _, r := range list {
+		if r.pkg == "" {
+			continue
+		}
+		source, ok := sources[r.pkg]
+		if !ok {
+			for _, pattern := range []string{"*_test.go", "*.test.mjs"} {
+				files, err := filepath.Glob(filepath.Join("..", r.pkg, pattern))
+				require.NoError(t, err)
+				for _, file := range files {
+					text, err := os.ReadFile(file)
+					require.NoError(t, err)
+					source += string(text)
+				}
+			}
+			require.NotEmpty(t, source, "%s: %s has no tests", r.row, r.pkg)
+			sources[r.pkg] = source
+		}
+		for _, test := range r.tests {
+			require.True(t, strings.Contains(source, "func "+test+"(t *testing.T"), "%s: %s has no %s", r.row, r.pkg, test)
+		}
+		if len(r.tests) == 0 && r.status == "elsewhere" {
+			require.True(t, strings.Contains(source, `"`+r.text+`"`), "%s: %s has no test %q", r.row, r.pkg, r.text)
+		}
+	}
+}
+
+// The rows that are listed as differing are those of doc.go's tables.
+func TestContractAgreesWithTheTableOfDifferences(t *testing.T) {
+	list, err := readContract()
+	require.NoError(t, err)
+	var want []string
+	for _, r := range list {
+		if r.status == "differs" {
+			want = append(want, r.row)
+		}
+	}
+	doc, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	_, tables, found := strings.Cut(string(doc), "# Differences from Phoenix")
+	require.True(t, found)
+	var got []string
+	heads := regexp.MustCompile(`(?m)^//\t(B\d{3}(?:(?:, | to )B\d{3})*,?)(?:  |$)`).FindAllStringSubmatch(tables, -1)
+	for _, head := range heads {
+		first := 0
+		for _, word := range strings.Fields(strings.ReplaceAll(head[1], ",", "")) {
+			if word == "to" {
+				continue
+			}
+			n, err := strconv.Atoi(word[1:])
+			require.NoError(t, err)
+			if first > 0 && strings.Contains(head[1], " to ") {
+				for ; first < n-1; first++ {
+					got = append(got, fmt.Sprintf("B%03d", first+1))
+				}
+			}
+			got = append(got, word)
+			first = n
+		}
+	}
+	slices.Sort(got)
+	require.Equal(t, slices.Compact(got), want)
+}
+
+// The table below would pass nothing: the checks can fail.
+func TestContractFindsWhatIsNotProved(t *testing.T) {
+	contract.mu.Lock()
+	saved := contract.proved
+	contract.proved = map[string]map[string]bool{"B004": {"TestNegotiation": true}}
+	contract.mu.Unlock()
+	faults := unproved()
+	contract.mu.Lock()
+	contract.proved = saved
+	contract.mu.Unlock()
+	require.NotEmpty(t, faults)
+	require.NotContains(t, faults, "B004 is not proved by TestNegotiation, as testdata/contract.txt says")
+	require.Contains(t, faults, "B033 is not proved by TestV2DecodesWhatClientsSend, as testdata/contract.txt says")
+}
