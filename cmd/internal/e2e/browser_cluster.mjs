@@ -45,6 +45,10 @@ class Replica {
     this.log = "";
   }
 
+  get running() {
+    return running.has(this.process);
+  }
+
   /** Starts the process, and returns when it serves. */
   async start() {
     this.process = spawn(this.binary, this.args, { stdio: ["ignore", "pipe", "pipe"] });

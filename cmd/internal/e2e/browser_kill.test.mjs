@@ -1,7 +1,7 @@
 // One of two replicas is killed, as by a crash, while people are playing.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { after, afterEach, before, beforeEach, test } from "node:test";
 import { cards, startCluster } from "./browser_cluster.mjs";
 import { startBrowser } from "./browser_party.mjs";
 
@@ -15,6 +15,7 @@ before(async () => {
   [one, two] = cluster.replicas;
   browser = await startBrowser();
 });
+beforeEach(() => two.running || two.start()); // a test that failed may have left it dead
 afterEach(() => browser.leave());
 after(async () => {
   await browser?.stop();

@@ -1,6 +1,17 @@
 // Package e2e tests the commands as their users meet them: built, started as
 // processes, and talked to by programs that are not ours. It has no code.
 //
+// Everything that is started is ended with its test. The commands are built with
+// the race detector when the tests are, and a race or a panic that they log
+// fails the test.
+//
+// # With the official client
+//
+// TestClient runs the phoenix package of npm in Node, against both commands: the
+// files client_*.test.mjs. client_process.mjs has the processes, and a door in
+// front of them that leads clients to another replica when theirs is gone;
+// client_socket.mjs has the client, with promises for what it calls back.
+//
 // # In a browser
 //
 // TestBrowser plays the pointing party in Chromium, with users on two replicas
@@ -9,9 +20,12 @@
 // browser_party.mjs the users: what they do, what they see, and every frame that
 // their page was sent.
 //
-// It installs what it needs: the npm packages of this directory and of the
-// pointing party's page, with "npm ci", and Chromium, with apt-get, where it
-// runs as root and finds none. Environment variables change that:
+// # What is needed
+//
+// Node 20 and npm: without them the tests fail. The rest is installed: the npm
+// packages of this directory and of the pointing party's page, with "npm ci", and
+// Chromium, with apt-get, where it runs as root and finds none. Environment
+// variables change that:
 //
 //	ROLLCALL_CHROMIUM      the browser to use
 //	ROLLCALL_NO_BROWSER=1  leave the browser out

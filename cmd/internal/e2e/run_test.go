@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,12 +29,36 @@ func pointingParty(t *testing.T) string {
 	return build(t, "pointingparty")
 }
 
-// build builds a command of this repository and returns its path.
+// build builds a command of this repository, with the race detector when the
+// tests have it, and returns its path.
 func build(t *testing.T, command string) string {
 	t.Helper()
+	dependOnSources(t)
 	path := filepath.Join(t.TempDir(), command)
-	run(t, "../../"+command, "go", "build", "-o", path, ".")
+	run(t, "../../"+command, "go", "build", fmt.Sprintf("-race=%t", raceDetector), "-o", path, ".")
 	return path
+}
+
+// dependOnSources looks at every file that a command is built of or a test is
+// run from, so that the go command does not take the result of a former run for
+// this one's when one of them has changed: it knows what a test has looked at.
+func dependOnSources(t *testing.T) {
+	t.Helper()
+	looked := 0
+	err := filepath.WalkDir("../../..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "bin" || d.Name() == "node_modules"):
+			return fs.SkipDir
+		case d.Type().IsRegular():
+			looked++
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	require.NoError(t, err)
+	require.Greater(t, looked, 50)
 }
 
 // npmCI installs what a directory's lock file says, unless that is there.

@@ -1,0 +1,20 @@
+//go:build unix
+
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestClient runs the tests in client_*.test.mjs.
+func TestClient(t *testing.T) {
+	npmCI(t, ".")
+	files, err := filepath.Glob("client_*.test.mjs")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	runNode(t, append([]string{"--test", "--test-reporter=spec", "--test-concurrency=1", "--test-timeout=120000"}, files...),
+		"ROLLCALL_SERVICE="+build(t, "rollcall"), "ROLLCALL_POINTINGPARTY="+pointingParty(t))
+}
