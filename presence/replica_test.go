@@ -13,9 +13,14 @@ type payloadOnly struct{ Bus }
 func (payloadOnly) MaxPayload() int { return 1 << 20 }
 
 func newTestReplica(name string) (*Replica, time.Time) {
+	return startTestReplica(Config{Name: name})
+}
+
+func startTestReplica(cfg Config) (*Replica, time.Time) {
+	cfg.Bus = payloadOnly{}
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	random := rand.New(rand.NewPCG(1, 2))
-	r := NewReplica(Config{Name: name, Bus: payloadOnly{}}, now, func() time.Time { return now }, random.Uint64)
+	r := NewReplica(cfg, now, func() time.Time { return now }, random.Uint64)
 	r.Ready()
 	return r, now
 }
