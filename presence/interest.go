@@ -87,6 +87,7 @@ func (r *Replica) endInterest(t *topic) {
 		delete(v.m.views, t)
 	}
 	t.views, t.seen = nil, nil
+	r.touch(t)
 	r.op(OpUnsubscribe, TopicDest(t.name), nil)
 	r.release(t)
 }
@@ -208,4 +209,10 @@ func (r *Replica) backgroundSync() {
 func (r *Replica) complete(name string) bool {
 	t := r.topics[name]
 	return t != nil && r.isComplete(t)
+}
+
+// follows tells whether this replica is interested in the topic.
+func (r *Replica) follows(name string) bool {
+	t := r.topics[name]
+	return t != nil && t.interested
 }

@@ -57,6 +57,8 @@ type Ready struct {
 	Ops     []Op
 	Events  []Event // for topics that are watched
 	Notices []Notice
+	// Changed are the topics whose List may be another one now.
+	Changed []string
 	// Deadline is when Tick must be called, at the latest.
 	Deadline time.Time
 }
@@ -118,6 +120,7 @@ type Replica struct {
 	ops     []Op
 	events  []Event
 	notices []Notice
+	altered []string
 
 	stats Stats
 }
@@ -153,8 +156,8 @@ func (r *Replica) Tick(now time.Time) {
 // Ready returns, and forgets, what is to be done.
 func (r *Replica) Ready() Ready {
 	r.settle()
-	ready := Ready{Ops: r.ops, Events: r.events, Notices: r.notices}
-	r.ops, r.events, r.notices = nil, nil, nil
+	ready := Ready{Ops: r.ops, Events: r.events, Notices: r.notices, Changed: r.altered}
+	r.ops, r.events, r.notices, r.altered = nil, nil, nil, nil
 	if at, ok := r.timers.next(); ok {
 		ready.Deadline = r.start.Add(time.Duration(at - 1))
 	}
@@ -276,6 +279,7 @@ func (r *Replica) settle() {
 	r.runTimers()
 	for _, t := range r.dirty {
 		t.dirty = false
+		r.altered = append(r.altered, t.name)
 		r.emit(t)
 	}
 	r.dirty = r.dirty[:0]

@@ -26,6 +26,11 @@ type Tracker struct {
 	done    chan struct{} // closed by Close: the goroutines finish their work and end
 	running sync.WaitGroup
 
+	// lists holds the lists that were read and are still current, by topic.
+	// Written with mu held; read without, so that readers of what has not
+	// changed wait for nobody.
+	lists sync.Map // of string to *List
+
 	// guarded by mu
 	mu         sync.Mutex
 	replica    *Replica
@@ -103,6 +108,9 @@ func (t *Tracker) collect() {
 func (t *Tracker) gather() {
 	ready := t.replica.Ready()
 	t.deadline = ready.Deadline
+	for _, topic := range ready.Changed {
+		t.lists.Delete(topic)
+	}
 	for _, op := range ready.Ops {
 		if op.Data != nil && t.opBytes > maxQueued {
 			t.dropped++
@@ -232,9 +240,16 @@ func (t *Tracker) busEvent(event, dest string) {
 // Peek returns who is known to be in topic now, without waiting, and without
 // creating interest: of a topic that nobody here uses nothing is known.
 func (t *Tracker) Peek(topic string) *List {
+	if list, ok := t.lists.Load(topic); ok {
+		return list.(*List)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.replica.List(topic)
+	list := t.replica.List(topic)
+	if t.replica.follows(topic) {
+		t.lists.Store(topic, list)
+	}
+	return list
 }
 
 // Get returns the presence under key, as Peek knows it.
