@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -11,6 +12,8 @@ import (
 
 // TestClient runs the tests in client_*.test.mjs.
 func TestClient(t *testing.T) {
+	_, err := exec.LookPath("node")
+	require.NoError(t, err, "these tests need Node")
 	npmCI(t, ".")
 	files, err := filepath.Glob("client_*.test.mjs")
 	require.NoError(t, err)
