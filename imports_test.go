@@ -25,6 +25,8 @@ presence               channel transport cmd net/http github.com/gorilla/websock
 presence/metrics       channel transport cmd github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/jwtauth        transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/token          transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
 transport/natsbus      presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
 transport/origin       presence channel cmd transport/natsbus transport/membus github.com/gorilla/websocket github.com/nats-io
@@ -45,6 +47,8 @@ crdt
 presence               tracker.go watch.go session.go
 presence/presencetest
 channel                conn.go endpoint.go mailbox.go room.go
+channel/jwtauth
+channel/token          auth.go entropy.go
 `
 
 func rows(t *testing.T, table string) map[string][]string {
