@@ -27,6 +27,9 @@ presence/presencetest  channel transport cmd net/http github.com/gorilla/websock
 channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/jwtauth        transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/token          transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
+transport/longpoll     cmd transport/natsbus transport/membus transport/websocket github.com/gorilla/websocket github.com/nats-io
+channel/channeltest/refserver         cmd github.com/nats-io
+channel/channeltest/refserver/server  cmd github.com/nats-io
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
 transport/natsbus      presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
 transport/origin       presence channel cmd transport/natsbus transport/membus github.com/gorilla/websocket github.com/nats-io

@@ -1,0 +1,139 @@
+package longpoll
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/rollcall-go/rollcall/transport/origin"
+)
+
+// Options says who may connect and what sessions may cost. The zero value
+// serves one replica well; New copies it. Replicas of a cluster must agree on
+// Secret, Lane and Window.
+type Options struct {
+	// CheckOrigin decides which web pages may connect. Zero: those whose host is
+	// the host of the request.
+	CheckOrigin origin.Check
+
+	// Bus leads to the other replicas, so that each serves the sessions of all.
+	// It is not closed with the transport: close it after. Nil: only the replica
+	// that made a session serves it, and a load balancer has to be sticky.
+	Bus Bus
+
+	// Lane is the lane of the bus that is used. One transport of a process has
+	// it; further ones need lanes of their own. Zero: DefaultLane.
+	Lane byte
+
+	// Secret signs tokens: at least 32 bytes. Replicas that share a bus must
+	// share it, so with a bus it is required. Nil: a random one, and tokens do
+	// not outlive the transport.
+	Secret []byte
+
+	// TokenAge is how long a token is good for, from when its session began. A
+	// client whose token expires begins a new session. Zero: 2 weeks.
+	TokenAge time.Duration
+
+	// Window is how long a poll waits for a message. A session that is not
+	// polled for one and a half windows ends. A longer one costs fewer requests,
+	// and presences of clients that vanished stay longer; it must be shorter
+	// than the timeouts of proxies, and of phoenix.js (20 s). Zero: 10 s.
+	Window time.Duration
+
+	// RelayTimeout is how long another replica may take to answer for a session;
+	// then the client is told that it is gone. Zero: 2 s.
+	RelayTimeout time.Duration
+
+	// BodyTimeout is how long a client may take to send the body of a POST.
+	// Zero: 10 s.
+	BodyTimeout time.Duration
+
+	// MaxSessions is the most sessions at a time; a client over it is told to
+	// try later (503). Zero: 10,000.
+	MaxSessions int
+
+	// MaxBody is the most bytes of the body of a POST, MaxFrame of one message in
+	// it (less where the bus carries less); a larger one is refused (400).
+	// Zero: 8,000,000 and 1 MiB.
+	MaxBody  int
+	MaxFrame int
+
+	// BufferBytes is the most bytes that may wait for a client between two polls;
+	// a single message may be larger. A session that would need more ends. Zero:
+	// 1 MiB.
+	BufferBytes int
+
+	// Logger gets refused clients, sessions that ended for a fault, and contained
+	// panics; never tokens or parameters. Nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Defaults of Options.
+const (
+	defaultTokenAge     = 14 * 24 * time.Hour
+	defaultWindow       = 10 * time.Second
+	defaultRelayTimeout = 2 * time.Second
+	defaultBodyTimeout  = 10 * time.Second
+	defaultMaxSessions  = 10_000
+	defaultMaxBody      = 8_000_000
+	defaultMaxFrame     = 1 << 20
+	defaultBufferBytes  = 1 << 20
+)
+
+// minSecret is the fewest bytes of a secret: as many as a signature has.
+const minSecret = 32
+
+// prepare returns the options with their defaults, or all their faults at once.
+func (o Options) prepare() (Options, error) {
+	var faults []error
+	if err := o.CheckOrigin.Err(); err != nil {
+		faults = append(faults, fmt.Errorf("CheckOrigin: %w", err))
+	}
+	switch {
+	case o.Secret == nil && o.Bus != nil:
+		faults = append(faults, fmt.Errorf("%s: required with a Bus, the same on all replicas", "Secret"))
+	case o.Secret == nil:
+		o.Secret = make([]byte, minSecret)
+		_, _ = rand.Read(o.Secret) // never fails
+	case len(o.Secret) < minSecret:
+		faults = append(faults, fmt.Errorf("%s: %d bytes, at least %d", "Secret", len(o.Secret), minSecret))
+	}
+	o.Secret = bytes.Clone(o.Secret)
+	if o.Lane == 0 {
+		o.Lane = DefaultLane
+	}
+
+	positive(&faults, "TokenAge", &o.TokenAge, defaultTokenAge)
+	positive(&faults, "Window", &o.Window, defaultWindow)
+	positive(&faults, "RelayTimeout", &o.RelayTimeout, defaultRelayTimeout)
+	positive(&faults, "BodyTimeout", &o.BodyTimeout, defaultBodyTimeout)
+	positive(&faults, "MaxSessions", &o.MaxSessions, defaultMaxSessions)
+	positive(&faults, "MaxBody", &o.MaxBody, defaultMaxBody)
+	positive(&faults, "MaxFrame", &o.MaxFrame, defaultMaxFrame)
+	positive(&faults, "BufferBytes", &o.BufferBytes, defaultBufferBytes)
+	if o.Bus != nil {
+		if most := o.Bus.MaxPayload(); most < minPayload {
+			faults = append(faults, fmt.Errorf("%s: carries messages of %d bytes, at least %d are needed", "Bus", most, minPayload))
+		} else {
+			o.MaxFrame = min(o.MaxFrame, most-askOverhead)
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, errors.Join(faults...)
+}
+
+// positive sets the default of an option that is zero and finds fault with one
+// that is negative.
+func positive[T int | time.Duration](faults *[]error, name string, value *T, zero T) {
+	switch {
+	case *value < 0:
+		*faults = append(*faults, fmt.Errorf("%s: %v is negative", name, *value))
+	case *value == 0:
+		*value = zero
+	}
+}

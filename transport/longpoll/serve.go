@@ -1,0 +1,243 @@
+package longpoll
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/internal/httpinfo"
+)
+
+// The headers that phoenix.js sends, and the parameter of the query that names
+// the session (B016, B103).
+const (
+	authTokenHeader = "X-Phoenix-AuthToken"
+	tokenHeader     = "X-Phoenix-Longpoll-Token"
+	tokenParam      = "token"
+)
+
+// ServeHTTP answers one request: GET begins a session or polls one, POST brings
+// messages, OPTIONS is a browser's preflight.
+func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	if !t.enter() {
+		t.stats.refused.Add(1)
+		answerTryLater(w)
+		return
+	}
+	defer t.leave()
+	if !t.options.CheckOrigin.Allows(r) {
+		t.options.Logger.Warn("longpoll: origin refused", "origin", r.Header["Origin"], "host", r.Host, "remote", r.RemoteAddr)
+		t.stats.refused.Add(1)
+		answerStatus(w, statusRefused)
+		return
+	}
+	switch r.Method {
+	case http.MethodGet:
+		t.serveGet(w, r)
+	case http.MethodPost:
+		t.servePost(w, r)
+	case http.MethodOptions:
+		answerPreflight(w, r)
+	default:
+		answerEmpty(w, http.StatusBadRequest)
+	}
+}
+
+// A shown token is what a request named its session with.
+type shownToken struct {
+	token
+	text    string
+	valid   bool // ours, and not expired
+	inQuery bool // ours, expired or not, in the query
+}
+
+// readToken finds the token of a request: that of the header, or else the last
+// one of the query, because an application may have a parameter of that name.
+func (t *Transport) readToken(r *http.Request) shownToken {
+	shown := shownToken{text: r.Header.Get(tokenHeader)}
+	fromHeader := shown.text != ""
+	if values := r.URL.Query()[tokenParam]; !fromHeader && len(values) > 0 {
+		shown.text = values[len(values)-1]
+	}
+	parsed, err := parseToken(shown.text, t.key, time.Now(), t.options.TokenAge)
+	shown.token = parsed
+	shown.valid = err == nil
+	shown.inQuery = !fromHeader && (err == nil || errors.Is(err, errExpired))
+	return shown
+}
+
+// serveGet polls the session of the token, or begins one (B098, B099, B109).
+func (t *Transport) serveGet(w http.ResponseWriter, r *http.Request) {
+	shown := t.readToken(r)
+	if !shown.valid {
+		t.serveConnect(w, r, shown)
+		return
+	}
+	// The server's ReadTimeout is for requests; this one has been read, and its
+	// connection is watched meanwhile.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	messages, what, lost := t.poll(r.Context(), shown.token)
+	switch what {
+	case pollMessages:
+		if err := answerPoll(w, statusMessages, shown.text, messages); err != nil {
+			lost()
+		}
+	case pollNothing:
+		_ = answerPoll(w, statusNothing, shown.text, nil)
+	case pollGone:
+		t.serveConnect(w, r, shown)
+	case pollClosing:
+		answerTryLater(w)
+	case pollCanceled: // nobody reads an answer
+	}
+}
+
+// serveConnect begins a session and answers 410 with its token: to a client
+// that shows an old one, that is the end of its session.
+func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown shownToken) {
+	info := httpinfo.ConnectInfo("longpoll", r, r.Header.Get(authTokenHeader))
+	if values := info.Params[tokenParam]; shown.inQuery && len(values) > 0 {
+		if values = values[:len(values)-1]; len(values) > 0 {
+			info.Params[tokenParam] = values
+		} else {
+			delete(info.Params, tokenParam)
+		}
+	}
+	s, err := t.begin(r.Context(), info)
+	switch {
+	case err == nil:
+		_ = answerPoll(w, statusGone, s.token, nil)
+	case errors.Is(err, errFull), errors.Is(err, errClosing), errors.Is(err, channel.ErrClosed):
+		t.stats.refused.Add(1)
+		answerTryLater(w)
+	default:
+		t.stats.refused.Add(1)
+		answerStatus(w, statusRefused) // whatever the handler chose: B007
+	}
+}
+
+// poll waits for messages of a session, wherever it is. lost is to be called
+// when the messages did not reach the client.
+func (t *Transport) poll(ctx context.Context, to token) (messages []string, what outcome, lost func()) {
+	if to.replica != t.self {
+		if t.relay == nil {
+			return nil, pollGone, nil
+		}
+		return t.relay.poll(ctx, to)
+	}
+	s := t.lookup(to.session)
+	if s == nil {
+		return nil, pollGone, nil
+	}
+	frames, what := t.await(ctx, s)
+	for _, f := range frames {
+		messages = append(messages, string(f.Data))
+	}
+	return messages, what, func() { s.stop(ending{channel.ReasonClosed, endLost}) }
+}
+
+// await is a poll of a session of ours. One that was overtaken waits for the end
+// of its window too, or two clients with one token would keep each other busy.
+func (t *Transport) await(ctx context.Context, s *session) ([]*channel.Frame, outcome) {
+	woken := make(chan struct{}, 1)
+	p := &poll{wake: func() { woken <- struct{}{} }}
+	frames, what := s.start(p)
+	if what != pollWaits {
+		return frames, what
+	}
+	window := time.NewTimer(t.options.Window)
+	defer window.Stop()
+	for {
+		select {
+		case <-woken:
+			if ctx.Err() != nil {
+				s.withdraw(p)
+				return nil, pollCanceled
+			}
+			if frames, what := s.finish(p); what != pollOvertaken {
+				return frames, what
+			}
+		case <-window.C:
+			if frames, what := s.finish(p); what != pollOvertaken {
+				return frames, what
+			}
+			return nil, pollNothing
+		case <-ctx.Done():
+			s.withdraw(p)
+			return nil, pollCanceled
+		case <-t.done:
+			s.withdraw(p)
+			return nil, pollClosing
+		}
+	}
+}
+
+// servePost gives the messages of a body to the session of the token (B100).
+func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
+	shown := t.readToken(r)
+	if !shown.valid {
+		answerStatus(w, statusGone)
+		return
+	}
+	body, err := t.readBody(w, r)
+	if err != nil {
+		answerEmpty(w, http.StatusBadRequest)
+		return
+	}
+	contentType := ""
+	if values := r.Header["Content-Type"]; len(values) == 1 {
+		contentType = values[0]
+	}
+	entries, err := parseBody(contentType, body, t.options.MaxFrame)
+	switch {
+	case errors.Is(err, errBase64):
+		answerBadBase64(w)
+		return
+	case err != nil:
+		answerEmpty(w, http.StatusBadRequest)
+		return
+	}
+	switch t.publish(r.Context(), shown.token, entries) {
+	case answerAccepted:
+		answerStatus(w, statusMessages)
+	case answerTimeout:
+		answerStatus(w, statusTimeout)
+	default:
+		answerStatus(w, statusGone)
+	}
+}
+
+// readBody reads at most MaxBody bytes in at most BodyTimeout. The deadline is
+// taken back: it would look like the client's going away.
+func (t *Transport) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	controller := http.NewResponseController(w)
+	_ = controller.SetReadDeadline(time.Now().Add(t.options.BodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(t.options.MaxBody)))
+	if err != nil {
+		return nil, err
+	}
+	_ = controller.SetReadDeadline(time.Time{})
+	return body, nil
+}
+
+// publish gives messages to a session, wherever it is.
+func (t *Transport) publish(ctx context.Context, to token, entries []entry) wireStatus {
+	if to.replica != t.self {
+		if t.relay == nil {
+			return answerGone
+		}
+		return t.relay.publish(ctx, to, entries)
+	}
+	s := t.lookup(to.session)
+	if s == nil {
+		return answerGone
+	}
+	return s.receive(ctx, entries)
+}
+
+// isUnsupported tells of an http.ResponseWriter that has no such method.
+func isUnsupported(err error) bool { return errors.Is(err, http.ErrNotSupported) }

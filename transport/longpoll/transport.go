@@ -1,0 +1,303 @@
+package longpoll
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rollcall-go/rollcall/channel"
+)
+
+// A Transport serves one handler's clients by long polling. It is an
+// http.Handler; all its methods may be called concurrently.
+type Transport struct {
+	// Static after New.
+	connect connectFunc
+	options Options
+	self    replicaID
+	key     []byte // of tokens
+	relay   *relay // nil without a bus
+	done    chan struct{}
+
+	// Of their own.
+	stats  counters
+	unjoin sync.Once // of the bus
+
+	mu sync.Mutex
+	// Guarded by mu.
+	parts    int                    // what Close waits for: requests, sessions, work for other replicas
+	sessions map[sessionID]*session // those that have not ended, and some that just have
+	closing  bool                   // done is closed
+	empty    chan struct{}          // closed when closing and parts is 0; nil until Close waits
+}
+
+type connectFunc func(context.Context, channel.ConnectInfo) (conn, error)
+
+type counters struct {
+	accepted, refused, slow, inactive, malformed, binary, lost atomic.Uint64
+	relayed, unanswered, served, garbage                       atomic.Uint64
+}
+
+// Stats counts what a Transport has done.
+type Stats struct {
+	Sessions  int    // now
+	Accepted  uint64 // sessions begun
+	Refused   uint64 // clients that were not let in, for whatever reason
+	Inactive  uint64 // sessions ended because they were not polled
+	Slow      uint64 // sessions ended because too much waited for their client
+	Malformed uint64 // sessions ended because of what their client sent
+	Binary    uint64 // sessions ended because they were sent a binary frame
+	Lost      uint64 // sessions ended because an answer did not reach their client
+
+	Relayed    uint64 // requests passed to other replicas
+	Unanswered uint64 // and not answered in time
+	Served     uint64 // requests answered for other replicas
+	Garbage    uint64 // messages on the bus that could not be read
+}
+
+// New returns the transport of a handler, to be mounted where its clients look
+// for it: phoenix.js appends "/longpoll" to the path that its user gives. The
+// same handler may be given to several transports. The error names every fault
+// of the options, or is the bus's.
+func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) (*Transport, error) {
+	var faults []error
+	if endpoint == nil {
+		faults = append(faults, errors.New("endpoint is nil"))
+	}
+	if handler == nil {
+		faults = append(faults, errors.New("handler is nil"))
+	}
+	options, err := options.prepare()
+	if err := errors.Join(append(faults, err)...); err != nil {
+		return nil, fmt.Errorf("longpoll: %w", err)
+	}
+	return newTransport(func(ctx context.Context, info channel.ConnectInfo) (conn, error) {
+		c, err := endpoint.Connect(ctx, handler, info)
+		if err != nil {
+			return nil, err // not c, which would be a conn that is not nil
+		}
+		return c, nil
+	}, options)
+}
+
+// newTransport takes prepared options.
+func newTransport(connect connectFunc, options Options) (*Transport, error) {
+	t := &Transport{
+		connect:  connect,
+		options:  options,
+		key:      tokenKey(options.Secret),
+		done:     make(chan struct{}),
+		sessions: make(map[sessionID]*session),
+	}
+	_, _ = rand.Read(t.self[:]) // never fails
+	if options.Bus != nil {
+		var err error
+		if t.relay, err = startRelay(t); err != nil {
+			return nil, fmt.Errorf("longpoll: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// enter takes part in what Close waits for, until leave; it is refused once the
+// transport closes.
+func (t *Transport) enter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing {
+		return false
+	}
+	t.parts++
+	return true
+}
+
+func (t *Transport) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.parts--
+	if t.parts == 0 && t.empty != nil {
+		close(t.empty)
+		t.empty = nil
+	}
+}
+
+// lookup is the session of that name, nil if there is none. It may have ended.
+func (t *Transport) lookup(id sessionID) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sessions[id]
+}
+
+var (
+	errFull    = errors.New("longpoll: too many sessions")
+	errClosing = errors.New("longpoll: the server is shutting down")
+)
+
+// begin makes a session of a client. The error is errFull, errClosing, or why
+// the client is refused.
+func (t *Transport) begin(ctx context.Context, info channel.ConnectInfo) (*session, error) {
+	if err := t.room(); err != nil {
+		return nil, err
+	}
+	c, err := t.callConnect(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{host: t, conn: c, turn: make(chan struct{}, 1)}
+	_, _ = rand.Read(s.id[:]) // never fails
+	s.token = token{issued: time.Now(), replica: t.self, session: s.id}.encode(t.key)
+	if err := t.add(s); err != nil {
+		c.Closed(channel.ReasonClosed)
+		return nil, err
+	}
+	t.stats.accepted.Add(1)
+	s.open()
+	return s, nil
+}
+
+// room tells whether there is place for another session.
+func (t *Transport) room() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.full()
+}
+
+func (t *Transport) full() error {
+	switch {
+	case t.closing:
+		return errClosing
+	case len(t.sessions) >= t.options.MaxSessions:
+		return errFull
+	}
+	return nil
+}
+
+func (t *Transport) add(s *session) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.full(); err != nil {
+		return err
+	}
+	t.sessions[s.id] = s
+	t.parts++
+	return nil
+}
+
+// callConnect asks the endpoint, and contains a panic of the application.
+func (t *Transport) callConnect(ctx context.Context, info channel.ConnectInfo) (_ conn, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.options.Logger.Error("longpoll: panic", "doing", "connect", "panic", p, "stack", string(debug.Stack()))
+			err = errors.New("longpoll: panic in Connect")
+		}
+	}()
+	return t.connect(ctx, info)
+}
+
+// bury is the last that happens to a session. It runs in a goroutine of its own.
+func (t *Transport) bury(s *session, e ending) {
+	defer t.leave()
+	defer func() {
+		if p := recover(); p != nil {
+			t.options.Logger.Error("longpoll: panic", "doing", "closing", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	t.mu.Lock()
+	delete(t.sessions, s.id)
+	t.mu.Unlock()
+	switch e.cause {
+	case endMalformed:
+		t.stats.malformed.Add(1)
+	case endSlow:
+		t.stats.slow.Add(1)
+		t.options.Logger.Warn("longpoll: session ended: its client is too slow", "limit", t.options.BufferBytes)
+	case endBinary:
+		t.stats.binary.Add(1)
+		t.options.Logger.Error("longpoll: session ended: it was sent a binary message, which long polling cannot carry")
+	case endInactive:
+		t.stats.inactive.Add(1)
+	case endLost:
+		t.stats.lost.Add(1)
+	}
+	s.conn.Closed(e.reason)
+}
+
+// Close ends every session, answers the polls that wait, refuses further
+// requests with 503, and waits until all of it is done and the bus is left.
+// Clients come back, to another replica. When ctx ends first, Close returns its
+// error; what remains then are callbacks of the application, or writes to
+// clients that do not read, and the bus is left nevertheless.
+//
+// Close does not spread its work over time: call [channel.Endpoint.Drain]
+// before it, which does. It may be called more than once, but not from a
+// callback of the application.
+func (t *Transport) Close(ctx context.Context) error {
+	sessions, empty := t.startClose()
+	for _, s := range sessions {
+		s.stop(ending{channel.ReasonClosed, endClosed})
+	}
+	if t.relay != nil {
+		t.relay.finishAll()
+		defer t.unjoin.Do(t.relay.stop)
+	}
+	if empty == nil {
+		return nil
+	}
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.parts == 0 {
+		return nil
+	}
+	return fmt.Errorf("longpoll: close: %d requests and sessions remain: %w", t.parts, context.Cause(ctx))
+}
+
+// startClose returns the sessions there are, and a channel that is closed when
+// nothing is left; nil when nothing is.
+func (t *Transport) startClose() ([]*session, <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closing {
+		t.closing = true
+		close(t.done)
+	}
+	if t.parts == 0 {
+		return nil, nil
+	}
+	if t.empty == nil {
+		t.empty = make(chan struct{})
+	}
+	return slices.Collect(maps.Values(t.sessions)), t.empty
+}
+
+// Stats returns what was counted so far.
+func (t *Transport) Stats() Stats {
+	t.mu.Lock()
+	sessions := len(t.sessions)
+	t.mu.Unlock()
+	return Stats{
+		Sessions:   sessions,
+		Accepted:   t.stats.accepted.Load(),
+		Refused:    t.stats.refused.Load(),
+		Inactive:   t.stats.inactive.Load(),
+		Slow:       t.stats.slow.Load(),
+		Malformed:  t.stats.malformed.Load(),
+		Binary:     t.stats.binary.Load(),
+		Lost:       t.stats.lost.Load(),
+		Relayed:    t.stats.relayed.Load(),
+		Unanswered: t.stats.unanswered.Load(),
+		Served:     t.stats.served.Load(),
+		Garbage:    t.stats.garbage.Load(),
+	}
+}
