@@ -139,7 +139,10 @@ func (r *Replica) alive(m *member) {
 	r.timers.push(timer{at: m.checkAt, kind: timerCheck, of: m})
 }
 
-func (r *Replica) suspectAfter() time.Duration { return r.cfg.BeatPeriod * 3 / 2 }
+// suspectAfter is how long after a member's last word it is probed. A heartbeat
+// that is a little late costs a probe; a killed replica is seen to be gone after
+// at most this and unreachableIn: 2.45 s.
+func (r *Replica) suspectAfter() time.Duration { return r.cfg.BeatPeriod * 6 / 5 }
 
 func (r *Replica) admit(msg message) {
 	m := &member{
