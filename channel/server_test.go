@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/url"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -181,7 +179,7 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-// The channels of the reference server.
+// Channels for tests, as the reference server of package channeltest has them.
 
 func referenceHandler(t testing.TB) *Handler {
 	h, err := NewHandler(Handler{
@@ -200,8 +198,6 @@ func referenceHandler(t testing.TB) *Handler {
 		Routes: []Route{
 			{Pattern: "echo:*", New: func() Channel { return &echoChannel{} }},
 			{Pattern: "room:*", New: func() Channel { return &roomChannel{} }},
-			{Pattern: "party:*", New: func() Channel { return &partyChannel{} }},
-			{Pattern: "bench:*", New: func() Channel { return benchChannel{} }},
 		},
 	})
 	require.NoError(t, err)
@@ -369,87 +365,6 @@ func (c *roomChannel) HandleIn(s *Socket, event string, payload Payload) Result 
 		return NoReply()
 	}
 	panic("no clause for " + event)
-}
-
-// partyChannel is the workshop's, with its traps.
-type partyChannel struct{ cards int }
-
-func (c *partyChannel) Join(s *Socket, params Payload) (any, error) {
-	s.Send(afterJoin{})
-	return nil, nil
-}
-
-func (c *partyChannel) HandleInfo(s *Socket, msg any) Result {
-	must(s.PushPresenceState())
-	_, err := s.Track(user(s), map[string]any{"points": nil})
-	must(err)
-	return NoReply()
-}
-
-func (c *partyChannel) HandleIn(s *Socket, event string, payload Payload) Result {
-	switch event {
-	case "start_pointing", "next_card":
-		which := []string{"first", "second"}[c.cards]
-		title := map[string]string{"first": "First card", "second": "Second card"}[which]
-		c.cards++
-		must(s.Broadcast("new_card", map[string]any{"card": map[string]any{
-			"title": title, "description": "Acceptance criteria of the " + which + " card",
-		}}))
-		return OK(nil)
-	case "user_estimated":
-		var p struct{ Points int }
-		must(payload.Decode(&p))
-		_, err := s.Update(user(s), presence.Replace(map[string]any{"points": p.Points}))
-		must(err)
-		c.tally(s)
-		return NoReply()
-	}
-	panic("no clause for " + event)
-}
-
-func (c *partyChannel) tally(s *Socket) {
-	votes := map[int]int{}
-	for _, p := range s.Endpoint().Presence().Peek(s.Topic()).Presences {
-		var meta struct{ Points *int }
-		must(p.Metas[0].Decode(&meta))
-		if meta.Points == nil {
-			return
-		}
-		votes[*meta.Points]++
-	}
-	most := slices.Max(slices.Collect(maps.Values(votes)))
-	var winners []int
-	for _, points := range slices.Sorted(maps.Keys(votes)) {
-		if votes[points] == most {
-			winners = append(winners, points)
-		}
-	}
-	if len(winners) == 1 {
-		must(s.Broadcast("winner", map[string]any{"points": winners[0]}))
-	} else {
-		must(s.Broadcast("tie", map[string]any{"points": winners}))
-	}
-}
-
-func (c *partyChannel) Intercept() []string { return []string{"new_card"} }
-
-func (c *partyChannel) HandleOut(s *Socket, event string, payload Payload) Result {
-	_, err := s.Update(user(s), presence.Replace(map[string]any{"points": nil}))
-	must(err)
-	must(s.Push(event, payload))
-	return NoReply()
-}
-
-type benchChannel struct{}
-
-func (benchChannel) Join(s *Socket, params Payload) (any, error) { return nil, nil }
-
-func (benchChannel) HandleIn(s *Socket, event string, payload Payload) Result {
-	if event == "msg" {
-		must(s.Broadcast("msg", payload))
-		return NoReply()
-	}
-	return OK(payload)
 }
 
 // script is a channel made of functions; what is nil does nothing.
