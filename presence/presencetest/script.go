@@ -183,33 +183,54 @@ func (s *script) user(name, what, topic, key string) error {
 		s.printf("%s", c.Describe(name, topic))
 	case "unwatch":
 		c.Unwatch(name, topic)
-	case "track":
-		base, times, many := strings.Cut(key, "*")
-		if !many {
-			c.Track(name, topic, key)
-			return nil
-		}
-		n, err := strconv.Atoi(times)
+	case "track", "untrack", "update":
+		keys, err := someKeys(key)
 		if err != nil {
 			return err
 		}
-		for i := range n {
-			c.Track(name, topic, fmt.Sprintf("%s%d", base, i))
-		}
-	case "untrack", "update":
-		for i, e := range c.host(name).entries {
-			if e.topic == topic && e.key == key {
-				if what == "update" {
-					c.Update(name, i)
-				} else {
-					c.Untrack(name, i)
-				}
-				return nil
+		for _, key := range keys {
+			if err := s.change(name, what, topic, key); err != nil {
+				return err
 			}
 		}
-		return fmt.Errorf("%s has no %s in %s", name, key, topic)
 	default:
 		return fmt.Errorf("unknown command")
 	}
 	return nil
+}
+
+// someKeys is key, or as many of it as "key*50" says.
+func someKeys(key string) ([]string, error) {
+	base, times, many := strings.Cut(key, "*")
+	if !many {
+		return []string{key}, nil
+	}
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("%s%d", base, i)
+	}
+	return keys, nil
+}
+
+// change tracks, untracks or updates.
+func (s *script) change(name, what, topic, key string) error {
+	if what == "track" {
+		s.c.Track(name, topic, key)
+		return nil
+	}
+	for i, e := range s.c.host(name).entries {
+		if e.topic == topic && e.key == key {
+			if what == "update" {
+				s.c.Update(name, i)
+			} else {
+				s.c.Untrack(name, i)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no %s in %s", name, key, topic)
 }
