@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -26,8 +27,9 @@ type app struct {
 }
 
 // newApp makes the app over an endpoint and its tracker, which stay the caller's.
-// files are the page's; see [newSite]. Close the endpoint first, then the app.
-func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, site *site, logger *slog.Logger) (*app, error) {
+// site has the page's files; see [newSite]. socket says which pages may connect.
+// Close the endpoint first, then the app.
+func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, site *site, socket websocket.Options, logger *slog.Logger) (*app, error) {
 	if len(deck) == 0 {
 		return nil, errors.New("pointingparty: the deck has no cards")
 	}
@@ -43,9 +45,11 @@ func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, si
 	if a.channels, err = channel.NewHandler(a.handler()); err != nil {
 		return nil, err
 	}
-	a.socket, err = websocket.New(endpoint, a.channels, websocket.Options{Logger: logger})
-	if err != nil {
-		return nil, err
+	if socket.Logger == nil {
+		socket.Logger = logger
+	}
+	if a.socket, err = websocket.New(endpoint, a.channels, socket); err != nil {
+		return nil, fmt.Errorf("pointingparty: %w", err)
 	}
 	a.http = routes(site, a.socket, tracker.Name())
 	return a, nil

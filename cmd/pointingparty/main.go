@@ -2,12 +2,10 @@ package main
 
 import (
 	"flag"
-	"fmt"
 	"net/http"
 	"os"
 
 	"github.com/rollcall-go/rollcall/cmd/internal/serve"
-	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
 func main() {
@@ -41,21 +39,12 @@ func program(load func() (*site, error)) serve.App {
 			if err != nil {
 				return nil, err
 			}
-			return build(env, deck, site)
+			a, err := newApp(env.Endpoint, env.Tracker, deck, site, env.Socket, env.Logger)
+			if err != nil {
+				return nil, err
+			}
+			env.OnClose(a.Close)
+			return a.http, nil
 		},
 	}
-}
-
-// build makes the app, with a socket that lets in the pages that the flags allow.
-func build(env *serve.Env, deck Deck, site *site) (http.Handler, error) {
-	a, err := newApp(env.Endpoint, env.Tracker, deck, site, env.Logger)
-	if err != nil {
-		return nil, err
-	}
-	env.OnClose(a.Close)
-	if a.socket, err = websocket.New(env.Endpoint, a.channels, env.Socket); err != nil {
-		return nil, fmt.Errorf("pointingparty: %w", err)
-	}
-	a.http = routes(site, a.socket, env.Replica)
-	return a.http, nil
 }

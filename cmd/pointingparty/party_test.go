@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/transport/membus"
+	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
 func TestAWholePartyOnTwoReplicas(t *testing.T) {
@@ -499,6 +500,6 @@ func TestNothingIsDecidedBeforeEverybodyIsKnown(t *testing.T) {
 }
 
 func TestADeckOfNothingIsRefused(t *testing.T) {
-	_, err := newApp(nil, nil, nil, testSite(), nil)
+	_, err := newApp(nil, nil, nil, testSite(), websocket.Options{}, nil)
 	require.ErrorContains(t, err, "the deck has no cards")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
+	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
 // replica is one pointing party program without its HTTP server, in the virtual
@@ -39,7 +40,7 @@ func startReplica(t *testing.T, network *membus.Net, name string, deck Deck) *re
 	require.NoError(t, err)
 	r.endpoint, err = channel.New(channel.Config{Bus: r.bus, Presence: r.tracker})
 	require.NoError(t, err)
-	r.app, err = newApp(r.endpoint, r.tracker, deck, testSite(), nil)
+	r.app, err = newApp(r.endpoint, r.tracker, deck, testSite(), websocket.Options{}, nil)
 	require.NoError(t, err)
 	return r
 }
