@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -177,3 +178,27 @@ func asyncGet(ctx context.Context, h http.Handler, token string) <-chan answer {
 }
 
 var testSecret = bytes.Repeat([]byte("s"), minSecret)
+
+// newSlowBody is a body that does not come until end.
+func newSlowBody() (body io.Reader, end func()) {
+	r, w := io.Pipe()
+	return r, func() { w.Close() }
+}
+
+// onlySession is the one session there is.
+func (r *replica) onlySession(t testing.TB) *session {
+	t.Helper()
+	r.Transport.mu.Lock()
+	defer r.Transport.mu.Unlock()
+	require.Len(t, r.sessions, 1)
+	for _, s := range r.sessions {
+		return s
+	}
+	return nil
+}
+
+func (s *session) isPolled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting != nil
+}
