@@ -241,7 +241,7 @@ export class Table {
     next.classList.toggle("primary", revealed);
     next.classList.toggle("quiet", !revealed);
 
-    say($("prompt"), promptFor({ me, people, round, myVote, drives }, phase));
+    say($("prompt"), promptFor({ me, people, round, myVote, drives, online }, phase));
   }
 }
 
@@ -253,7 +253,8 @@ function uncover(element) {
 }
 
 /** What the table asks of me now. */
-function promptFor({ me, people, round, myVote, drives }, phase) {
+function promptFor({ me, people, round, myVote, drives, online }, phase) {
+  if (!online && phase !== "loading") return "The table waits until the connection is back.";
   switch (phase) {
     case "loading":
       return "";
