@@ -114,6 +114,8 @@
 //
 // Rows are those of the behaviour contract.
 //
+//	B001        A transport is served where the application mounts it, and none is by
+//	            default.
 //	B011        A handshake that is no valid upgrade is answered 400 with a reason that
 //	            names the header, in words of our own.
 //	B023        By default an Origin is checked against the Host of the request, not
@@ -136,6 +138,13 @@
 //	B092        Close codes are those of the row, also where another web server under
 //	            the reference closes with 1000 after silence, or cuts the connection
 //	            for bad UTF-8: a client that should come back is never sent 1000.
+//	B100, B101  Long polling answers 408 to a malformed message at once, and bounds the
+//	            size of one message as WebSocket does.
+//	B104, B106  Its tokens have a form of their own; and a session may go without a
+//	            poll for one and a half windows from the end of the last one, not from
+//	            its beginning.
+//	B108        A session that is to be sent bytes ends, so that its client begins
+//	            another; there its polls fail with 500 until the client gives up.
 //	B113        Drain closes connections; there is no broadcast of phx_drain.
 //	B114        Batches count connections, and are 1000 every 500 ms, with jitter.
 //	B115        Drain closes every connection, not only those with channels.

@@ -12,10 +12,12 @@
 //
 // # Sockets
 //
-// Each has WebSocket at its path and "/websocket".
+// Each has WebSocket at its path and "/websocket", and long polling at
+// "/longpoll".
 //
 //	/socket  defaults; the origin is not checked
-//	/short   a silent client is closed after 2 s, a frame has at most 64 KiB
+//	/short   a silent client is closed after 2 s, a frame has at most 64 KiB; a poll
+//	         waits for 2 s, a token is good for 3 s
 //	/origin  pages of localhost only
 //	/auth    the auth token is the user
 //

@@ -30,7 +30,6 @@ type peer struct {
 	want   []frame // but presence
 	wanted presences
 	ended  bool // by the client
-	taken  int  // frames of got that were compared
 
 	mu     sync.Mutex
 	got    []frame // but presence
@@ -135,6 +134,13 @@ func (c *peer) drop() {
 	}
 }
 
+// presence is what the client's Presence holds, and what was wrong with frames.
+func (c *peer) presence() (held map[string]map[string][]string, faults []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen.flat(), slices.Clone(c.faults)
+}
+
 // compare tells what of a step was not sent, and what was sent beyond it.
 func (c *peer) compare() (missing, extra []string) {
 	c.mu.Lock()
@@ -219,6 +225,7 @@ func (p *player) request(name, method, path, rest string) {
 		r.Header[header] = values
 	}
 	c := p.peer(name)
+	c.sent = append(c.sent, frame{text: method + " " + path, event: method})
 	c.reading.Go(func() {
 		client := &http.Transport{DialContext: p.listener.dial, DisableKeepAlives: true}
 		answer, err := client.RoundTrip(r)

@@ -10,7 +10,9 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/membus"
+	"github.com/rollcall-go/rollcall/transport/origin"
 	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
@@ -26,8 +28,14 @@ type Server struct {
 	// static after Start
 	endpoint   *channel.Endpoint
 	tracker    *presence.Tracker
-	transports []*websocket.Transport
+	transports []transport
 	mux        *http.ServeMux
+}
+
+// transport is one way into a socket.
+type transport interface {
+	http.Handler
+	Close(ctx context.Context) error
 }
 
 // unlimited is the rate of joins: the reference has no limit.
@@ -56,26 +64,37 @@ func (s *Server) start(cfg Config, bus channel.Bus) (err error) {
 		return err
 	}
 	for _, socket := range []struct {
-		path    string
-		connect func(ctx context.Context, c *channel.Conn) error
-		options websocket.Options
+		path     string
+		connect  func(ctx context.Context, c *channel.Conn) error
+		ws       websocket.Options
+		longpoll longpoll.Options
 	}{
-		{"/socket", connect, websocket.Options{CheckOrigin: websocket.AnyOrigin()}},
-		{"/short", connect, websocket.Options{CheckOrigin: websocket.AnyOrigin(), IdleTimeout: 2 * time.Second, MaxFrame: 64 << 10}},
-		{"/origin", connect, websocket.Options{CheckOrigin: websocket.Origins("//localhost")}},
-		{"/auth", connectWithToken, websocket.Options{CheckOrigin: websocket.AnyOrigin()}},
+		{"/socket", connect, websocket.Options{CheckOrigin: origin.Any()}, longpoll.Options{CheckOrigin: origin.Any()}},
+		{
+			"/short", connect,
+			websocket.Options{CheckOrigin: origin.Any(), IdleTimeout: 2 * time.Second, MaxFrame: 64 << 10},
+			longpoll.Options{CheckOrigin: origin.Any(), Window: 2 * time.Second, TokenAge: 3 * time.Second},
+		},
+		{"/origin", connect, websocket.Options{CheckOrigin: origin.List("//localhost")}, longpoll.Options{CheckOrigin: origin.List("//localhost")}},
+		{"/auth", connectWithToken, websocket.Options{CheckOrigin: origin.Any()}, longpoll.Options{CheckOrigin: origin.Any()}},
 	} {
 		handler, err := channel.NewHandler(channel.Handler{Connect: socket.connect, Routes: routes})
 		if err != nil {
 			return err
 		}
-		socket.options.Logger = cfg.Logger
-		transport, err := websocket.New(s.endpoint, handler, socket.options)
+		socket.ws.Logger, socket.longpoll.Logger = cfg.Logger, cfg.Logger
+		ws, err := websocket.New(s.endpoint, handler, socket.ws)
 		if err != nil {
 			return err
 		}
-		s.transports = append(s.transports, transport)
-		s.mux.Handle(socket.path+"/websocket", transport)
+		s.transports = append(s.transports, ws)
+		s.mux.Handle(socket.path+"/websocket", ws)
+		lp, err := longpoll.New(s.endpoint, handler, socket.longpoll)
+		if err != nil {
+			return err
+		}
+		s.transports = append(s.transports, lp)
+		s.mux.Handle(socket.path+"/longpoll", lp)
 	}
 	s.mux.HandleFunc("GET /broadcast", s.broadcast)
 	return nil

@@ -59,19 +59,20 @@ func TestTranscripts(t *testing.T) {
 }
 
 var (
-	lineTimed   = regexp.MustCompile(`(?m)^ *\d+ms (>>|<<|--|#)`)
-	lineText    = regexp.MustCompile(`^(>>|<<) \[(\w+)\] (.*)$`)
-	lineBinary  = regexp.MustCompile(`^(>>|<<)B \[(\w+)\] ([0-9a-f]*) `)
-	lineConnect = regexp.MustCompile(`^-- \[(\w+)\] connect (\S+)(.*)$`)
-	line101     = regexp.MustCompile(`^-- \[(\w+)\] 101 Switching Protocols(.*)$`)
-	lineRefused = regexp.MustCompile(`^-- \[(\w+)\] refused: HTTP (\d+)[^|]*(.*)$`)
-	lineCloses  = regexp.MustCompile(`^-- \[(\w+)\] client closes(?: code=(\d+))?`)
-	lineDrops   = regexp.MustCompile(`^-- \[(\w+)\] client drops`)
-	lineClosed  = regexp.MustCompile(`^-- \[(\w+)\] closed code=(\d+)`)
-	lineBegins  = regexp.MustCompile(`^(>>B?|<<B?|--) \[\w+\] |^#`)
-	lineJoins   = regexp.MustCompile(`^# (\d+) joins of (\w+:)0 \.\. \w+:\d+ were sent: \d+ ok$`)
-	httpRequest = regexp.MustCompile(`^(GET|POST|PUT|DELETE|OPTIONS|HEAD|PATCH) (/\S*)((?s:.*))$`)
-	httpAnswer  = regexp.MustCompile(`^(\d{3}) [^|]*((?s:.*?))(?: +\(after \d+s\))?$`)
+	lineTimed    = regexp.MustCompile(`(?m)^ *\d+ms (>>|<<|--|#)`)
+	lineText     = regexp.MustCompile(`^(>>|<<) \[(\w+)\] ((?s:.*))$`)
+	lineBinary   = regexp.MustCompile(`^(>>|<<)B \[(\w+)\] ([0-9a-f]*) `)
+	lineConnect  = regexp.MustCompile(`^-- \[(\w+)\] connect (\S+)(.*)$`)
+	line101      = regexp.MustCompile(`^-- \[(\w+)\] 101 Switching Protocols(.*)$`)
+	lineRefused  = regexp.MustCompile(`^-- \[(\w+)\] refused: HTTP (\d+)[^|]*(.*)$`)
+	lineCloses   = regexp.MustCompile(`^-- \[(\w+)\] client closes(?: code=(\d+))?`)
+	lineDrops    = regexp.MustCompile(`^-- \[(\w+)\] client drops`)
+	lineClosed   = regexp.MustCompile(`^-- \[(\w+)\] closed code=(\d+)`)
+	lineBegins   = regexp.MustCompile(`^(>>B?|<<B?|--) \[\w+\] |^#`)
+	lineJoins    = regexp.MustCompile(`^# (\d+) joins of (\w+:)0 \.\. \w+:\d+ were sent: \d+ ok$`)
+	lineUnpolled = regexp.MustCompile(`^#.* not polled for 1\.5 windows`)
+	httpRequest  = regexp.MustCompile(`^(GET|POST|PUT|DELETE|OPTIONS|HEAD|PATCH) (/\S*)((?s:.*))$`)
+	httpAnswer   = regexp.MustCompile(`^(\d{3}) [^|]*((?s:.*?))(?: +\(after \d+s\))?$`)
 )
 
 // play plays one transcript.
@@ -81,12 +82,19 @@ func play(t *testing.T, transcript string) {
 	lines := logicalLines(transcript)
 	for i, line := range lines {
 		p.where = fmt.Sprintf("%.100s", line)
+		if lineUnpolled.MatchString(line) {
+			p.settle()
+			time.Sleep(unpolled)
+			continue
+		}
 		if m := lineJoins.FindStringSubmatch(line); m != nil {
 			p.joins("a", m[1], m[2])
 			continue
 		}
 		p.line(line, i+1 < len(lines))
 	}
+	p.settle()
+	time.Sleep(last)
 	p.settle()
 }
 
@@ -127,21 +135,20 @@ func (p *player) line(line string, more bool) {
 		p.receives(m[2], m[3], line)
 	} else {
 		p.step()
-		p.sends(m[2], m[3], line)
+		p.sends(m[2], m[3])
 	}
 }
 
 func (p *player) receives(name, text, line string) {
-	if m := httpAnswer.FindStringSubmatch(line[strings.Index(line, "] ")+2:]); m != nil && p.peer(name).ws == nil {
+	if m := httpAnswer.FindStringSubmatch(text); m != nil && p.peer(name).ws == nil {
 		p.peer(name).expect(frame{text: line, masked: answerText(m[1], m[2])}, p.t, p.where)
 		return
 	}
 	p.peer(name).expect(parseFrame(text), p.t, p.where)
 }
 
-func (p *player) sends(name, text, line string) {
-	whole := line[strings.Index(line, "] ")+2:]
-	if m := httpRequest.FindStringSubmatch(whole); m != nil && (p.peers[name] == nil || p.peers[name].ws == nil) {
+func (p *player) sends(name, text string) {
+	if m := httpRequest.FindStringSubmatch(text); m != nil && (p.peers[name] == nil || p.peers[name].ws == nil) {
 		synctest.Wait() // requests arrive in their order
 		p.request(name, m[1], m[2], m[3])
 		return
@@ -222,11 +229,15 @@ func (p *player) step() {
 	p.sending = true
 }
 
-// Within patience everything that is expected comes; what nobody expects has
-// come after it has been quiet for that long.
+// unpolled is longer than 1.5 windows of /short.
+const unpolled = 3500 * time.Millisecond
+
+// Within patience everything that is expected comes. What nobody expects has come
+// when it was quiet, or is found by a later step: the last waits for longest.
 const (
 	patience = 15 * time.Second
-	quiet    = 100 * time.Millisecond
+	quiet    = 5 * time.Millisecond
+	last     = time.Second
 )
 
 // settle waits until what was expected has come, and compares.
@@ -242,8 +253,9 @@ func (p *player) settle() {
 		missing, extra := c.compare()
 		require.Empty(p.t, missing, "before %s\n[%s] was not sent; was sent instead: %v", p.where, name, extra)
 		require.Empty(p.t, extra, "before %s\n[%s] was sent too much", p.where, name)
-		require.Empty(p.t, c.faults, "before %s\n[%s]", p.where, name)
-		require.Equal(p.t, c.wanted.flat(), c.seen.flat(), "before %s\n[%s] presence", p.where, name)
+		held, faults := c.presence()
+		require.Empty(p.t, faults, "before %s\n[%s]", p.where, name)
+		require.Equal(p.t, c.wanted.flat(), held, "before %s\n[%s] presence", p.where, name)
 		for _, pair := range c.answers() {
 			if pair[0] != "" {
 				p.tokens[pair[0]] = pair[1]
@@ -256,7 +268,8 @@ func (p *player) settle() {
 func (p *player) done() bool {
 	synctest.Wait()
 	for _, c := range p.peers {
-		if missing, _ := c.compare(); len(missing) > 0 || !reflect.DeepEqual(c.wanted.flat(), c.seen.flat()) {
+		missing, _ := c.compare()
+		if held, _ := c.presence(); len(missing) > 0 || !reflect.DeepEqual(c.wanted.flat(), held) {
 			return false
 		}
 	}
