@@ -1,0 +1,48 @@
+package jwtauth
+
+import (
+	"context"
+	"net/url"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/token"
+)
+
+// codes is a transport that tells the code it was closed with.
+type codes chan int
+
+func (codes) Send(*channel.Frame)        {}
+func (c codes) Close(code int, _ string) { c <- code }
+
+func TestAConnectionLivesAsLongAsItsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth, err := token.NewAuth(token.AuthConfig{Verifier: newVerifier(t)})
+		require.NoError(t, err)
+		e, err := channel.New(channel.Config{})
+		require.NoError(t, err)
+		text := signed(t, jwt.SigningMethodHS256, secret, jwt.MapClaims{"sub": "bob", "exp": time.Now().Add(time.Hour).Unix()}, nil)
+		c, err := e.Connect(t.Context(), &channel.Handler{Connect: auth.Connect}, channel.ConnectInfo{Params: url.Values{"token": {text}}})
+		require.NoError(t, err)
+		require.Equal(t, "user_socket:bob", c.ID())
+		require.Equal(t, "bob", c.Value(token.AssignUser))
+		link := make(codes, 1)
+		c.Start(link)
+		time.Sleep(time.Hour - time.Millisecond)
+		synctest.Wait()
+		require.Empty(t, link)
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		require.Equal(t, channel.CloseGoingAway, <-link)
+
+		_, err = e.Connect(t.Context(), &channel.Handler{Connect: auth.Connect}, channel.ConnectInfo{Params: url.Values{"token": {text}}})
+		require.ErrorIs(t, err, token.ErrExpired)
+		require.NoError(t, e.Close(context.Background()))
+		auth.Close()
+	})
+}

@@ -1,0 +1,56 @@
+package token_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/token"
+)
+
+// A Phoenix application signed a user's id, and the user connects here.
+func Example() {
+	keys, err := token.New(token.Config{
+		Secrets: []string{"the secret_key_base of the Phoenix application, 64 bytes or more"},
+		Salt:    "user socket",
+	})
+	if err != nil {
+		panic(err)
+	}
+	auth, err := token.NewAuth(token.AuthConfig{Verifier: keys})
+	if err != nil {
+		panic(err)
+	}
+	defer auth.Close()
+	handler, err := channel.NewHandler(channel.Handler{Connect: auth.Connect})
+	if err != nil {
+		panic(err)
+	}
+	endpoint, err := channel.New(channel.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer endpoint.Close(context.Background())
+
+	// Phoenix.Token.sign(conn, "user socket", 42)
+	signed, err := keys.Sign(time.Now(), 42, token.Forever)
+	if err != nil {
+		panic(err)
+	}
+
+	// What a transport does:
+	for _, text := range []string{signed, signed + "x", ""} {
+		conn, err := endpoint.Connect(context.Background(), handler, channel.ConnectInfo{Params: url.Values{"token": {text}}})
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(conn.ID(), conn.Value(token.AssignUser))
+	}
+	// Output:
+	// user_socket:42 42
+	// channel: connection refused with 403: token: invalid: signature
+	// channel: connection refused with 403: token: missing
+}
