@@ -33,6 +33,7 @@ type Cluster struct {
 	traps  []*trap
 	mail   mailbox
 	sent   uint64
+	kinds  map[string]int // messages sent, by kind
 	metas  int
 	report func(format string, args ...any)
 
@@ -56,6 +57,9 @@ type host struct {
 	entries  []owned       // in the order of tracking
 	watches  map[string]*folded
 	reached  map[reachedKey]uint64
+	// since has, for each topic that is followed, where every other process
+	// stood when that began.
+	since map[string]map[uint64]uint64
 }
 
 // owned is an entry of our own, as the caller knows it.
@@ -108,6 +112,7 @@ func New(seed uint64, names ...string) *Cluster {
 		random:    rand.New(rand.NewPCG(seed, 0)),
 		now:       time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		cut:       map[[2]string]bool{},
+		kinds:     map[string]int{},
 		histories: map[historyKey][]state{},
 		report:    func(string, ...any) {},
 	}
@@ -136,6 +141,7 @@ func (c *Cluster) host(name string) *host {
 func (c *Cluster) boot(h *host) {
 	h.running, h.paused, h.outage, h.hidden = true, false, false, false
 	h.subs, h.entries, h.watches, h.reached = map[string]bool{}, nil, map[string]*folded{}, map[reachedKey]uint64{}
+	h.since = map[string]map[uint64]uint64{}
 	wall := func() time.Time { return c.now.Add(h.clock) }
 	h.replica = presence.NewReplica(presence.Config{Name: h.as, Bus: noBus{c: c}}, c.now, wall, c.random.Uint64)
 	c.collect(h)
@@ -170,6 +176,7 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 	if from.outage {
 		return
 	}
+	c.kinds[presence.DescribeMessage(op.Data)]++
 	reachable := false
 	for _, to := range c.hosts {
 		if !to.running || to.outage || !to.subs[op.Dest] {
@@ -276,12 +283,27 @@ func (c *Cluster) nextMeta() []byte {
 	return fmt.Appendf(nil, `{"v":%d}`, c.metas)
 }
 
+// acquire makes h follow topic.
+func (c *Cluster) acquire(h *host, topic string, watch bool) {
+	began := !h.replica.Dump(topic).Interested
+	if err := h.replica.Acquire(c.now, topic, watch); err != nil {
+		panic(err)
+	}
+	if began {
+		h.since[topic] = map[uint64]uint64{}
+		for _, other := range c.hosts {
+			own := other.replica.Dump(topic).Own
+			if n := len(c.histories[historyKey{own.Birth, topic}]); n > 0 {
+				h.since[topic][own.Birth] = c.histories[historyKey{own.Birth, topic}][n-1].seq
+			}
+		}
+	}
+}
+
 // Track makes key present in topic on the replica name.
 func (c *Cluster) Track(name, topic, key string) {
 	h := c.host(name)
-	if err := h.replica.Acquire(c.now, topic, false); err != nil {
-		panic(err)
-	}
+	c.acquire(h, topic, false)
 	dot, err := h.replica.Track(c.now, topic, key, c.nextMeta())
 	if err != nil {
 		panic(err)
@@ -325,9 +347,7 @@ func (c *Cluster) Watch(name, topic string) {
 	if h.watches[topic] != nil {
 		return
 	}
-	if err := h.replica.Acquire(c.now, topic, true); err != nil {
-		panic(err)
-	}
+	c.acquire(h, topic, true)
 	c.collect(h)
 	h.watches[topic] = newFolded(h.replica.List(topic))
 }

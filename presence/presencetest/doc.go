@@ -23,11 +23,16 @@
 //   - S5 nothing is visible of a replica but of the incarnation that was
 //     admitted last;
 //   - S6 folding all diffs given to a watcher over its state equals the list;
+//   - S7 a topic that is complete holds what every other replica that is up had
+//     when interest in it began;
+//   - S9 equal numbers have equal content (no audit ever fails);
+//   - S10 what is held back is bounded;
 //   - S8 a replica's own entries change by its own calls alone.
 //
 // [Cluster.Heal] ends all faults, and [Cluster.CheckLive] then verifies that
 // every replica sees every other one, that every topic that is followed is
-// complete, and that all lists are equal.
+// complete, and that all lists are equal; [Cluster.CheckQuiet], that the traffic
+// falls to heartbeats and the background comparison.
 //
 // Nothing here may be used concurrently.
 package presencetest

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -76,6 +77,9 @@ func (c *Cluster) Check() error {
 		if !h.running {
 			continue
 		}
+		if n := h.replica.Status().Stats.AuditMismatches; n > 0 {
+			return fmt.Errorf("S9: %s found %d contents that differ at the same number", h.name, n)
+		}
 		for _, topic := range c.topics() {
 			if err := c.checkTopic(h, topic); err != nil {
 				return fmt.Errorf("%s, topic %s: %w", h.name, topic, err)
@@ -102,6 +106,12 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 				return fmt.Errorf("S1: an unsynced view of %s shows %d entries", v.Replica, len(v.Entries))
 			}
 			continue
+		}
+		if v.Held > 4 {
+			return fmt.Errorf("S10: the view of %s holds %d deltas back", v.Replica, v.Held)
+		}
+		if at := h.since[topic][v.Birth]; dump.Complete && v.Up && v.Seq < at {
+			return fmt.Errorf("S7: it is complete, and the view of %s stands at %d; that was at %d when interest began", v.Replica, v.Seq, at)
 		}
 		want := c.at(v.Birth, topic, v.Seq)
 		if !slices.EqualFunc(v.Entries, want, sameEntry) {
@@ -161,6 +171,20 @@ func (c *Cluster) CheckLive() error {
 			if err := c.checkLiveTopic(h, topic); err != nil {
 				return fmt.Errorf("%s, topic %s: %w", h.name, topic, err)
 			}
+		}
+	}
+	return nil
+}
+
+// CheckQuiet lets some seconds pass in which nobody does anything, and verifies
+// that the traffic is heartbeats and the background comparison alone. Everything
+// must have been quiet for a while.
+func (c *Cluster) CheckQuiet() error {
+	clear(c.kinds)
+	c.Advance(5 * time.Second)
+	for kind, n := range c.kinds {
+		if n > 0 && kind != "heartbeat" && kind != "sync" && kind != "reply" {
+			return fmt.Errorf("L6: nothing happens, and %d messages of kind %s were sent", n, kind)
 		}
 	}
 	return nil

@@ -44,6 +44,9 @@ func Schedule(seed uint64, steps int) error {
 	if err := c.CheckLive(); err != nil {
 		return fail(steps, err)
 	}
+	if err := c.CheckQuiet(); err != nil {
+		return fail(steps, err)
+	}
 	return nil
 }
 
