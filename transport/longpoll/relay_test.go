@@ -92,7 +92,7 @@ func TestPollsOfTwoReplicasTakeOverFromEachOther(t *testing.T) {
 		time.Sleep(5*time.Second - 1) // of the 15 s since the later poll ended
 		synctest.Wait()
 		require.Equal(t, 1, p.home.Stats().Sessions)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Zero(t, p.home.Stats().Sessions)
 		require.Equal(t, 410, post(p.away, p.token, "[]").Status)

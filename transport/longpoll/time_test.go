@@ -175,12 +175,12 @@ func TestAPollThatWaitsLearnsOfTheEndOfItsSession(t *testing.T) {
 
 // B100.
 func TestAPostThatDoesNotGetItsTurnIs408(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Options{}, func(t *testing.T, r *replica, _ string) {
 		r.receive = func(bool, []byte) *channel.CloseError {
 			time.Sleep(12 * time.Second)
 			return nil
 		}
-		token = connect(t, r)
+		token := connect(t, r)
 		go get(r, token)
 		first := make(chan answer, 1)
 		go func() { first <- post(r, token, "[1]") }()
@@ -194,12 +194,12 @@ func TestAPostThatDoesNotGetItsTurnIs408(t *testing.T) {
 }
 
 func TestConcurrentPostsAreReceivedOneAfterTheOther(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Options{}, func(t *testing.T, r *replica, _ string) {
 		r.receive = func(bool, []byte) *channel.CloseError {
 			time.Sleep(time.Second)
 			return nil
 		}
-		token = connect(t, r)
+		token := connect(t, r)
 		polled := asyncGet(t.Context(), r, token)
 		done := make(chan answer)
 		for range 4 {
