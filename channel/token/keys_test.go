@@ -6,6 +6,10 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"errors"
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
+	"go/types"
 	"math"
 	"math/big"
 	"strings"
@@ -213,6 +217,43 @@ func TestNewNamesEveryFaultAndNoSecret(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// row B123: after New there is nothing left that a key could be derived from.
+func TestKeysAreDerivedOnce(t *testing.T) {
+	k := newKeys(t)
+	require.Nil(t, k.config.Secrets)
+	token, err := k.Sign(goldenTime, 1, 0)
+	require.NoError(t, err)
+	_, err = k.Verify(goldenTime, token)
+	require.NoError(t, err)
+}
+
+// row B124. Time cannot be tested; what is called can.
+func TestSignaturesAreComparedInConstantTime(t *testing.T) {
+	files := gotoken.NewFileSet()
+	parsed, err := parser.ParseFile(files, "sign.go", nil, 0)
+	require.NoError(t, err)
+	calls := map[string]bool{} // in the function that looks at signatures
+	for _, decl := range parsed.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || f.Name.Name != "verified" {
+			continue
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				calls[types.ExprString(n.Fun)] = true
+			case *ast.BinaryExpr:
+				require.NotContains(t, types.ExprString(n), "signature")
+			}
+			return true
+		})
+	}
+	require.Contains(t, calls, "hmac.Equal")
+	for call := range calls {
+		require.NotContains(t, []string{"bytes.Equal", "bytes.Compare", "slices.Equal", "slices.Compare", "reflect.DeepEqual"}, call)
+	}
+}
+
 // row B122. The order is ours to prove: the tag stands before the ciphertext.
 func TestEncryptPutsNonceTagAndCiphertextInThisOrder(t *testing.T) {
 	nonce := bytes.Repeat([]byte{7}, 24)
@@ -391,7 +432,8 @@ func tokensOf(vs []vector) (tokens []string) {
 }
 
 func FuzzDecrypt(f *testing.F) {
-	k := newKeys(f)
+	// The fuzzer's workers are processes: their seeds must be the same.
+	k := newKeys(f, func(c *Config) { c.Rand = bytes.NewReader(make([]byte, 24)) })
 	token, err := k.Encrypt(goldenTime, "user-42", 0)
 	require.NoError(f, err)
 	payload, err := encodePayload(1, goldenTime, time.Hour)
