@@ -2,6 +2,7 @@ package presencetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rollcall-go/rollcall/presence"
@@ -47,36 +48,28 @@ func (c *Cluster) Stop(from, to string) {
 // Release lets what is kept between two replicas arrive now, in the order in
 // which it was sent, and ends their traps. It returns how many messages it was.
 func (c *Cluster) Release(from, to string) int {
-	n := 0
-	kept := c.traps[:0]
-	for _, t := range c.traps {
-		if t.from != from || t.to != to {
-			kept = append(kept, t)
-			continue
-		}
-		for _, l := range t.letters {
-			l.at = c.now
-			c.postTo(l)
-			n++
-		}
+	kept := c.untrap(from, to)
+	for _, l := range kept {
+		l.at = c.now
+		c.postTo(l)
 	}
-	c.traps = kept
-	return n
+	return len(kept)
 }
 
-// Discard forgets what is kept between two replicas, and ends their traps.
-func (c *Cluster) Discard(from, to string) int {
-	n := 0
-	kept := c.traps[:0]
-	for _, t := range c.traps {
+// Discard forgets what is kept between two replicas, ends their traps, and
+// returns how many messages it was.
+func (c *Cluster) Discard(from, to string) int { return len(c.untrap(from, to)) }
+
+// untrap ends the traps between two replicas and returns what they hold.
+func (c *Cluster) untrap(from, to string) (kept []letter) {
+	c.traps = slices.DeleteFunc(c.traps, func(t *trap) bool {
 		if t.from != from || t.to != to {
-			kept = append(kept, t)
-			continue
+			return false
 		}
-		n += len(t.letters)
-	}
-	c.traps = kept
-	return n
+		kept = append(kept, t.letters...)
+		return true
+	})
+	return kept
 }
 
 // trapped tells whether a message does not go on because it was kept.
