@@ -9,7 +9,7 @@ FUZZTIME    ?= 3s
 SIM         ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-cluster build test lint sim fuzz golden bench clean
+.PHONY: help setup run run-cluster build test lint sim mutants fuzz golden bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: setup ## gofmt, vet, staticcheck
 
 sim: ## random schedules of a faulty cluster; SIM=n says how many
 	$(GO) test ./presence/presencetest -run TestSim -count=1 -timeout 60m -schedules $(SIM)
+
+mutants: ## remove one rule of the protocol after the other: the suite must notice
+	$(GO) test ./presence/presencetest -run TestMutants -count=1 -v -timeout 30m -mutants
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$($(GO) list ./...); do \

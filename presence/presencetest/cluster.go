@@ -186,6 +186,9 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 			continue
 		}
 		reachable = true
+		if to == from && c.cut[[2]string{from.name, from.name}] {
+			continue
+		}
 		if to == from {
 			c.post(letter{at: c.now.Add(100 * time.Microsecond), to: to, data: op.Data})
 			continue

@@ -28,6 +28,7 @@ import (
 //	stop eu us                    no more are kept from now on
 //	release eu us                 what was kept arrives now; discard eu us: never
 //	cut eu us                     everything from eu to us is lost; uncut ends it
+//	cut eu eu                     eu does not hear itself: its bus brings nothing
 //	outage eu, reconnect eu       eu's bus goes, and comes back
 //	hide eu, unhide eu            a route to eu is being reset, which eu is not told
 //	pause eu, resume eu           SIGSTOP and SIGCONT
