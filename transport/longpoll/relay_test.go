@@ -177,6 +177,19 @@ func TestAnAnswerThatIsLostEndsTheSession(t *testing.T) {
 	})
 }
 
+func TestAPollIsGoneAtOnceWhenTheBusHasLostSomething(t *testing.T) {
+	inPair(t, Options{}, func(t *testing.T, p *pair) {
+		begin := time.Now()
+		polled := asyncGet(t.Context(), p.away, p.token)
+		synctest.Wait()
+		p.away.relay.event(busLost, "") // as after an overflow
+		require.Equal(t, 410, (<-polled).Status)
+		require.Zero(t, time.Since(begin))
+		synctest.Wait()
+		require.Zero(t, p.home.Stats().Sessions)
+	})
+}
+
 func TestAnAnswerThatNobodyWaitsForEndsTheSession(t *testing.T) {
 	inPair(t, Options{}, func(t *testing.T, p *pair) {
 		s := p.home.onlySession(t)

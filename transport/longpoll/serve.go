@@ -77,9 +77,6 @@ func (t *Transport) serveGet(w http.ResponseWriter, r *http.Request) {
 		t.serveConnect(w, r, shown)
 		return
 	}
-	// The server's ReadTimeout is for requests; this one has been read, and its
-	// connection is watched meanwhile.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	messages, what, lost := t.poll(r.Context(), shown.token)
 	switch what {
 	case pollMessages:
