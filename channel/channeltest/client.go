@@ -1,0 +1,232 @@
+package channeltest
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollcall-go/rollcall/channel"
+)
+
+// Timeout is how long an Await waits. In a bubble it is virtual.
+const Timeout = 5 * time.Second
+
+// Start starts an endpoint that is closed with the test.
+func Start(t testing.TB, cfg channel.Config) *channel.Endpoint {
+	t.Helper()
+	e, err := channel.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+		defer cancel()
+		if err := e.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// A Client is one connection.
+type Client struct {
+	// static after Connect
+	t    testing.TB
+	conn *channel.Conn
+
+	// owned by the test
+	lastRef int
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change
+	inbox   []message
+	ends    map[string]channel.Reason // by join_ref
+	code    int                       // of the close frame
+}
+
+// Connect runs the handler's Connect and fails the test if it refuses; see
+// [TryConnect]. The connection ends with the test.
+func Connect(t testing.TB, e *channel.Endpoint, h *channel.Handler, params url.Values) *Client {
+	t.Helper()
+	c, err := TryConnect(t, e, h, channel.ConnectInfo{Params: params})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TryConnect is Connect with all that a transport may know. The error is a
+// *channel.ConnectError.
+func TryConnect(t testing.TB, e *channel.Endpoint, h *channel.Handler, info channel.ConnectInfo) (*Client, error) {
+	t.Helper()
+	c := &Client{t: t, changed: make(chan struct{}), ends: map[string]channel.Reason{}}
+	info.Vsn = "2.0.0"
+	if info.Transport == "" {
+		info.Transport = "channeltest"
+	}
+	conn, err := e.Connect(context.Background(), c.observe(h), info)
+	if err != nil {
+		return nil, err
+	}
+	c.conn = conn
+	conn.Start(link{c})
+	t.Cleanup(c.Close)
+	return c, nil
+}
+
+// Conn is the connection as the application has it.
+func (c *Client) Conn() *channel.Conn { return c.conn }
+
+// Close ends the connection as a client that goes away does. It may be called
+// more than once.
+func (c *Client) Close() { c.conn.Closed(channel.ReasonClosed) }
+
+// AwaitClose waits until the server closes the connection, and returns the
+// close code.
+func (c *Client) AwaitClose() int {
+	c.t.Helper()
+	var code int
+	c.await("a close", func() bool { code = c.code; return code != 0 })
+	return code
+}
+
+// Join joins a topic and awaits the answer: the channel, or the error's
+// response if the join was refused.
+func (c *Client) Join(topic string, payload any) (joined *Channel, refusal *channel.Payload) {
+	c.t.Helper()
+	ref := c.nextRef()
+	ch := &Channel{client: c, topic: topic, joinRef: ref}
+	c.send(ref, ref, topic, "phx_join", payload)
+	m := c.take("the answer to the join of "+topic, func(m message) bool { return m.isReply() && m.ref == ref })
+	if m.status != "ok" {
+		return nil, &m.payload
+	}
+	ch.response = m.payload
+	return ch, nil
+}
+
+// MustJoin is Join that must be accepted.
+func (c *Client) MustJoin(topic string, payload any) *Channel {
+	c.t.Helper()
+	ch, refusal := c.Join(topic, payload)
+	if refusal != nil {
+		c.t.Fatalf("channeltest: join of %q refused: %s", topic, refusal.Bytes())
+	}
+	return ch
+}
+
+func (c *Client) nextRef() string {
+	c.lastRef++
+	return strconv.Itoa(c.lastRef)
+}
+
+func (c *Client) send(joinRef, ref, topic, event string, payload any) {
+	c.t.Helper()
+	binary, data, err := encode(joinRef, ref, topic, event, payload)
+	if err != nil {
+		c.t.Fatalf("channeltest: push %q on %q: %v", event, topic, err)
+	}
+	if closing := c.conn.Receive(binary, data); closing != nil {
+		link{c}.Close(closing.Code, closing.Reason)
+		c.Close()
+	}
+}
+
+// take awaits the first message that is wanted, and takes it out of the inbox.
+func (c *Client) take(what string, wanted func(m message) bool) (taken message) {
+	c.t.Helper()
+	c.await(what, func() bool {
+		for i, m := range c.inbox {
+			if wanted(m) {
+				taken = m
+				c.inbox = append(c.inbox[:i:i], c.inbox[i+1:]...)
+				return true
+			}
+		}
+		return false
+	})
+	return taken
+}
+
+// await waits until there is what done, which is called with mu held, looks for.
+func (c *Client) await(what string, done func() bool) {
+	c.t.Helper()
+	timeout := time.NewTimer(Timeout)
+	defer timeout.Stop()
+	for {
+		ok, changed := c.look(done)
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			c.t.Fatalf("channeltest: no %s within %v; there is:%s", what, Timeout, c.describe())
+		}
+	}
+}
+
+// look calls done with mu held, also where it does not return.
+func (c *Client) look(done func() bool) (ok bool, changed <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return done(), c.changed
+}
+
+// refute waits until everything is quiet, and fails if a message is wanted.
+func (c *Client) refute(what string, unwanted func(m message) bool) {
+	c.t.Helper()
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.inbox {
+		if unwanted(m) {
+			c.t.Fatalf("channeltest: %s came: %s", what, m)
+		}
+	}
+}
+
+func (c *Client) describe() (text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.inbox {
+		text += "\n\t" + m.String()
+	}
+	if text == "" {
+		return " nothing"
+	}
+	return text
+}
+
+// change does something with mu held, and wakes who waits.
+func (c *Client) change(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// link is the transport's side of the connection.
+type link struct{ c *Client }
+
+func (l link) Send(f *channel.Frame) {
+	m, err := decode(f)
+	if err != nil {
+		l.c.t.Errorf("channeltest: frame that cannot be read: %v: %q", err, f.Data)
+		return
+	}
+	l.c.change(func() { l.c.inbox = append(l.c.inbox, m) })
+}
+
+func (l link) Close(code int, _ string) {
+	l.c.change(func() {
+		if l.c.code == 0 {
+			l.c.code = code
+		}
+	})
+}

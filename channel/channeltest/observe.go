@@ -1,0 +1,54 @@
+package channeltest
+
+import "github.com/rollcall-go/rollcall/channel"
+
+// observe is the handler with channels that tell why they end.
+func (c *Client) observe(h *channel.Handler) *channel.Handler {
+	observed := channel.Handler{Connect: h.Connect}
+	for _, route := range h.Routes {
+		inner := route.New
+		if inner != nil {
+			route.New = func() channel.Channel { return c.wrap(inner()) }
+		}
+		observed.Routes = append(observed.Routes, route)
+	}
+	return &observed
+}
+
+// wrap keeps which optional callbacks a channel has.
+func (c *Client) wrap(inner channel.Channel) channel.Channel {
+	w := wrapped{inner, c}
+	out, intercepts := inner.(channel.Interceptor)
+	info, informed := inner.(channel.InfoHandler)
+	switch {
+	case intercepts && informed:
+		return struct {
+			wrapped
+			channel.Interceptor
+			channel.InfoHandler
+		}{w, out, info}
+	case intercepts:
+		return struct {
+			wrapped
+			channel.Interceptor
+		}{w, out}
+	case informed:
+		return struct {
+			wrapped
+			channel.InfoHandler
+		}{w, info}
+	}
+	return w
+}
+
+type wrapped struct {
+	channel.Channel
+	client *Client
+}
+
+func (w wrapped) Terminate(s *channel.Socket, reason channel.Reason) {
+	defer w.client.change(func() { w.client.ends[s.JoinRef()] = reason })
+	if t, ok := w.Channel.(channel.Terminator); ok {
+		t.Terminate(s, reason)
+	}
+}
