@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -191,7 +192,7 @@ func FuzzEveryPushIsAnswered(f *testing.F) {
 	other.join("room:1", `{"key":"other"}`)
 	f.Fuzz(func(t *testing.T, event, payload string) {
 		name, err := json.Marshal(event)
-		if err != nil || !json.Valid([]byte(payload)) || event == "phx_leave" {
+		if err != nil || !json.Valid([]byte(payload)) || !utf8.ValidString(payload) || event == "phx_leave" {
 			return
 		}
 		c := connect(t, endpoint)
