@@ -54,3 +54,26 @@ func (r *Replica) audit(v *view, seq, at, hash uint64) {
 	r.ask(v)
 	r.touch(v.t)
 }
+
+// replaceShown takes away what a view showed while it was fetched anew, before
+// fresh is applied. An entry whose value was wrong keeps its ref, and a ref
+// cannot leave and join in one diff: it leaves in one of its own.
+func (r *Replica) replaceShown(t *topic, m *member, shown, fresh []entry) {
+	right := make(map[uint64]uint64, len(fresh))
+	for _, e := range fresh {
+		right[e.Dot] = hashEntry(e)
+	}
+	var wrong, rest changes
+	for _, e := range shown {
+		if h, held := right[e.Dot]; held && h != hashEntry(e) {
+			wrong.Removed = append(wrong.Removed, e)
+		} else {
+			rest.Removed = append(rest.Removed, e)
+		}
+	}
+	if !wrong.Empty() {
+		r.change(t, m.birth, wrong)
+		r.emit(t)
+	}
+	r.change(t, m.birth, rest)
+}

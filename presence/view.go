@@ -207,10 +207,10 @@ func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce ui
 			return
 		}
 		if shown := v.rarely().shown; len(shown) > 0 {
-			if m.up {
-				r.change(t, m.birth, changes{Removed: shown})
-			}
 			v.extra.shown = nil
+			if m.up {
+				r.replaceShown(t, m, shown, d.Adds)
+			}
 		}
 		r.apply(v, d)
 		v.synced, v.asked = true, 0

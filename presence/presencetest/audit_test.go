@@ -10,7 +10,7 @@ import (
 
 // A view that differs from its owner's content at the same number, which no
 // fault of the network can do, is noticed by the next tip and fetched anew. What
-// it held stays visible until then.
+// it held stays visible until then, and watchers are told the difference.
 func TestAuditFindsAndRepairsADifference(t *testing.T) {
 	c := New(1, "eu", "us")
 	c.Advance(2 * time.Second)
@@ -31,5 +31,6 @@ func TestAuditFindsAndRepairsADifference(t *testing.T) {
 	c.Release("eu", "us")
 	c.Advance(500 * time.Millisecond)
 	require.Equal(t, `us: room alice{"v":1}`, c.Describe("us", "room"))
+	require.NoError(t, c.host("us").watches["room"].check(c.List("us", "room")))
 	require.Equal(t, uint64(1), c.Replica("us").Status().Stats.AuditMismatches)
 }
