@@ -6,6 +6,7 @@
 //	rollcall serve --nats nats://host:4222           a replica on a NATS cluster that is there
 //	rollcall serve --cluster-listen :6222 --routes other:6222    replicas that find each other
 //	rollcall serve --help                            all flags
+//	rollcall bench MODE --self                       what a replica costs on this machine
 //
 // # Connecting
 //

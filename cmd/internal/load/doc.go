@@ -1,0 +1,60 @@
+// Package load is the load generator behind "rollcall bench": clients that speak
+// the channel protocol (version 2, text frames) over real sockets to replicas
+// that run in other processes, and what they measure.
+//
+// # Modes
+//
+//	conns     idle connections, each joined to a topic with one presence:
+//	          resident memory a connection, the rate of connecting and joining,
+//	          server CPU a connect and join
+//	fanout    one topic, many subscribers, publishers with a number of publishes
+//	          outstanding or at a rate: deliveries a second, latency, server CPU
+//	          a delivery
+//	presence  many clients join one topic, until each has seen all; then some
+//	          leave and join again, steadily: time, bytes, CPU a notice
+//	remote    clients join and leave on one replica, and are seen on another
+//	kill      one of two replicas is killed with its clients; how long the other
+//	          shows them
+//
+// # Terms
+//
+// A publish is one broadcast of one client; a delivery is its arrival at one
+// subscriber, of whom the publishers are some. A publish is outstanding until all
+// subscribers have it; a window is how many may be. A notice is one member told
+// of one change: a client that leaves and joins a room of 1,000 makes 2,000.
+//
+// # Latency
+//
+// At a rate, a latency is counted from when the frame was to be sent by the
+// schedule, not from when it was: a server that makes the generator late does
+// not look faster for it (coordinated omission). The time by which the generator
+// itself wakes up late is in the figure; it is about 0.1 ms on an idle machine.
+// With a window there is no schedule, and a latency is counted from the write.
+// Percentiles are read from a log-linear histogram and are at most 0.8% above
+// the exact value.
+//
+// # What a server costs
+//
+// CPU time and memory are read from /proc, of the servers that are started here
+// and of those whose process is named. Elsewhere than on Linux they are unknown,
+// which is "-" in a table and null in JSON. CPU time has a grain of 10 ms. The
+// generator's own CPU time is reported too: generator and server share the
+// machine, and a generator that takes most of it measures itself.
+//
+// To be cheap a client has one goroutine and a read buffer of 4 KiB; message
+// buffers are pooled; frames are cut apart without allocation; a presence
+// payload that many clients get is parsed once for all.
+//
+// # Limits
+//
+// Only loopback addresses are used (127.0.0.0/8), so that nobody's network is
+// loaded by a slip. Clients have 250 source addresses, 127.0.0.2 to 127.0.0.251,
+// in turn: each has some 28,000 ports. Counts and times are bounded, see
+// [Config], and the run as a whole ends with Config.Timeout.
+//
+// # Concurrency and shutdown
+//
+// [Run] may be called concurrently. When it returns, with or without an error, its
+// connections are closed, the processes that it started have ended, and no
+// goroutine of it runs. If this process is killed its children stay behind.
+package load

@@ -1,0 +1,202 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// ringSize is how many publishes may be outstanding at a rate.
+const ringSize = 1 << 16
+
+// fanout is one topic with its subscribers, of whom the first publish.
+type fanout struct {
+	// Static once publishing begins.
+	*run
+	fleet   *fleet
+	clients []*client
+	origin  time.Time
+	tokens  chan struct{} // for each publish that may be begun, with a window
+
+	ring       [ringSize]publish // of publish seq at seq mod ringSize
+	deliveries atomic.Int64
+	completed  atomic.Int64              // publishes that all have
+	windowed   atomic.Bool               // completed ones give a token back
+	latency    atomic.Pointer[Histogram] // nil: not measured now
+
+	// Owned by the publishing goroutine.
+	published int64
+	frame     []byte
+}
+
+// publish is one that is outstanding.
+type publish struct {
+	at   atomic.Int64 // ns since origin: when it was to be sent
+	left atomic.Int64 // subscribers who do not have it
+}
+
+func (r *run) fanout(ctx context.Context) (rows []Row, err error) {
+	o := &fanout{run: r, origin: time.Now(), tokens: make(chan struct{}, maxWindow)}
+	o.fleet = newFleet(o.handle)
+	defer o.fleet.close()
+	r.show.set("connecting", func() string { return fmt.Sprintf("%d of %d joined", o.fleet.joins.Load(), r.Clients) })
+	o.clients, err = o.fleet.connect(ctx, 0, r.Clients, r.servers.targets[0], func(c *client) error {
+		return c.send(joinFrame(r.topic(0), c.id, 1))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := o.fleet.await(ctx, settle, "all to join", func() bool { return o.fleet.joins.Load() == int64(r.Clients) }); err != nil {
+		return nil, err
+	}
+	// Everybody is told of everybody's join; that must not be measured.
+	if err := o.fleet.quiet(ctx, settle); err != nil {
+		return nil, err
+	}
+	for _, window := range r.Windows {
+		row, err := o.step(ctx, fmt.Sprintf("window %d", window), window, 0)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	if r.Rate > 0 {
+		row, err := o.step(ctx, fmt.Sprintf("%g/s", r.Rate), 0, r.Rate)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// handle counts a delivery.
+func (o *fanout) handle(c *client, m frame) error {
+	if string(m.event) != publishEvent {
+		return nil
+	}
+	seq, err := publishSeq(m.payload)
+	if err != nil {
+		return err
+	}
+	if c.last == nil {
+		c.last = make([]int64, o.Publishers)
+	}
+	// Numbers begin at 1. What one publisher sends stays in order.
+	if last := &c.last[seq%int64(o.Publishers)]; seq <= *last {
+		return fmt.Errorf("delivery %d came after %d", seq, *last)
+	} else {
+		*last = seq
+	}
+	p := &o.ring[seq%ringSize]
+	if h := o.latency.Load(); h != nil {
+		h.Record(time.Since(o.origin) - time.Duration(p.at.Load()))
+	}
+	o.deliveries.Add(1)
+	if p.left.Add(-1) == 0 {
+		o.completed.Add(1)
+		if o.windowed.Load() {
+			o.tokens <- struct{}{} // there is room for all windows
+		}
+	}
+	return nil
+}
+
+// publish sends the next one, which was to be sent at a time.
+func (o *fanout) publish(at time.Time) error {
+	o.published++
+	p := &o.ring[o.published%ringSize]
+	p.at.Store(int64(at.Sub(o.origin)))
+	p.left.Store(int64(len(o.clients)))
+	o.frame = publishFrame(o.frame[:0], o.topic(0), o.published, o.Payload)
+	return o.clients[o.published%int64(o.Publishers)].send(o.frame)
+}
+
+// step publishes with a window, or at a rate if there is none, and measures what
+// comes after the first fifth.
+func (o *fanout) step(ctx context.Context, name string, window int, rate float64) (Row, error) {
+	o.show.set(name, func() string { return fmt.Sprintf("%d deliveries", o.deliveries.Load()) })
+	o.windowed.Store(window > 0)
+	for range window {
+		o.tokens <- struct{}{}
+	}
+	next := o.atRate(rate)
+	if window > 0 {
+		next = o.withWindow
+	}
+	publishUntil := func(end time.Time) error {
+		for time.Now().Before(end) {
+			at, err := next(ctx)
+			if err != nil {
+				return err
+			}
+			if err := o.publish(at); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := publishUntil(time.Now().Add(o.Duration / 5)); err != nil {
+		return Row{}, err
+	}
+	latency := &Histogram{}
+	o.latency.Store(latency)
+	before, selfBefore, began, count, bytesBefore := o.servers.usage(), self(), time.Now(), o.deliveries.Load(), o.fleet.bytesRead.Load()
+	if err := publishUntil(began.Add(o.Duration)); err != nil {
+		return Row{}, err
+	}
+	// What is outstanding belongs to the step, which a server that lags behind
+	// makes longer.
+	what := fmt.Sprintf("every subscriber to get each publish (%s)", name)
+	err := o.fleet.awaitAt(ctx, settle, time.Millisecond, what, func() bool { return o.completed.Load() == o.published })
+	if err != nil {
+		return Row{}, err
+	}
+	took, after, selfAfter := time.Since(began), o.servers.usage(), self()
+	o.latency.Store(nil)
+	for range window {
+		<-o.tokens // all are back
+	}
+	n := float64(o.deliveries.Load() - count)
+	return Row{Step: name, Cells: []Cell{
+		cell("server_cpu_us_per_delivery", "server CPU us/delivery", 2, known(micros(after.cpu-before.cpu)/n, before, after)),
+		cell("deliveries_per_s", "deliveries/s", 0, n/took.Seconds()),
+		cell("latency_p50_ms", "p50 ms", 2, millis(latency.Percentile(50))),
+		cell("latency_p99_ms", "p99 ms", 2, millis(latency.Percentile(99))),
+		cell("latency_max_ms", "max ms", 2, millis(latency.Percentile(100))),
+		cell("deliveries", "deliveries", 0, n),
+		cell("mib_received", "MiB", 1, mib(o.fleet.bytesRead.Load()-bytesBefore)),
+		cell("server_peak_mib", "server peak MiB", 1, known(mib(after.peak), after)),
+		cell("client_cpu_us_per_delivery", "client CPU us/delivery", 2, known(micros(selfAfter.cpu-selfBefore.cpu)/n, selfBefore, selfAfter)),
+	}}, nil
+}
+
+// withWindow waits until one more may be outstanding.
+func (o *fanout) withWindow(ctx context.Context) (time.Time, error) {
+	timer := time.NewTimer(settle)
+	defer timer.Stop()
+	select {
+	case <-o.tokens:
+		return time.Now(), nil
+	case <-o.fleet.failed:
+		return time.Time{}, o.fleet.fault()
+	case <-ctx.Done():
+		return time.Time{}, context.Cause(ctx)
+	case <-timer.C:
+		return time.Time{}, fmt.Errorf("no publish was delivered to all subscribers for %v", settle)
+	}
+}
+
+// atRate waits for the times of a schedule that nothing delays.
+func (o *fanout) atRate(rate float64) func(context.Context) (time.Time, error) {
+	began, i := time.Now(), 0
+	return func(ctx context.Context) (time.Time, error) {
+		at := began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+		i++
+		if o.published-o.completed.Load() >= ringSize {
+			return time.Time{}, fmt.Errorf("the server does not keep up with %g publishes a second: %d are outstanding", rate, ringSize)
+		}
+		return at, o.fleet.sleepUntil(ctx, at)
+	}
+}

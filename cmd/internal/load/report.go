@@ -1,0 +1,207 @@
+package load
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Report is what a run measured.
+type Report struct {
+	Mode     string
+	Settings []Cell // what was run
+	Rows     []Row  // in the order in which they were measured
+}
+
+// Row is one measurement, or the median of several with the same step.
+type Row struct {
+	Step  string // "window 8", "churn"
+	Run   int    // from 1; 0 is the median of all
+	Cells []Cell
+}
+
+// Cell is one figure. NaN is one that is not known.
+type Cell struct {
+	Key    string // of JSON: snake case, with the unit
+	Title  string // of the table
+	Value  float64
+	Digits int // behind the point, in the table
+}
+
+func cell(key, title string, digits int, value float64) Cell {
+	return Cell{key, title, value, digits}
+}
+
+// known is v, or NaN where the usages that v was made from are unknown.
+func known(v float64, from ...usage) float64 {
+	for _, u := range from {
+		if !u.known {
+			return math.NaN()
+		}
+	}
+	return v
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+func mib(n int64) float64            { return float64(n) / (1 << 20) }
+
+// withMedians appends a median of each step that was run several times.
+func withMedians(rows []Row) []Row {
+	steps := map[string][]Row{}
+	var order []string
+	for _, row := range rows {
+		if steps[row.Step] == nil {
+			order = append(order, row.Step)
+		}
+		steps[row.Step] = append(steps[row.Step], row)
+	}
+	for _, step := range order {
+		same := steps[step]
+		if len(same) < 2 {
+			continue
+		}
+		median := Row{Step: step, Cells: slices.Clone(same[0].Cells)}
+		for i := range median.Cells {
+			var values []float64
+			for _, row := range same {
+				if v := row.Cells[i].Value; !math.IsNaN(v) {
+					values = append(values, v)
+				}
+			}
+			median.Cells[i].Value = medianOf(values)
+		}
+		rows = append(rows, median)
+	}
+	return rows
+}
+
+// medianOf sorts values. Of an even number it is the lower of the middle two,
+// which was measured.
+func medianOf(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(values)
+	return values[(len(values)-1)/2]
+}
+
+// WriteTable writes the figures for people to read: a table for each kind of
+// step, for steps of different kinds have different figures.
+func (r *Report) WriteTable(w io.Writer) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s:", r.Mode)
+	for i, c := range r.Settings {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, " %s %s", strconv.FormatFloat(c.Value, 'f', -1, 64), c.Title)
+	}
+	b.WriteByte('\n')
+	for rows := r.Rows; len(rows) > 0; {
+		var same, others []Row
+		for _, row := range rows {
+			if slices.EqualFunc(row.Cells, rows[0].Cells, func(a, b Cell) bool { return a.Key == b.Key }) {
+				same = append(same, row)
+			} else {
+				others = append(others, row)
+			}
+		}
+		b.WriteByte('\n')
+		writeRows(&b, same)
+		rows = others
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// writeRows writes a table as Markdown, with columns of even width.
+func writeRows(b *bytes.Buffer, rows []Row) {
+	lines := [][]string{{"step", "run"}}
+	for _, c := range rows[0].Cells {
+		lines[0] = append(lines[0], c.Title)
+	}
+	for _, row := range rows {
+		run := strconv.Itoa(row.Run)
+		if row.Run == 0 {
+			run = "median"
+		}
+		line := []string{row.Step, run}
+		for _, c := range row.Cells {
+			text := "-"
+			if !math.IsNaN(c.Value) {
+				text = strconv.FormatFloat(c.Value, 'f', c.Digits, 64)
+			}
+			line = append(line, text)
+		}
+		lines = append(lines, line)
+	}
+	widths := make([]int, len(lines[0]))
+	for _, line := range lines {
+		for i, text := range line {
+			widths[i] = max(widths[i], len(text))
+		}
+	}
+	for n, line := range lines {
+		for i, text := range line {
+			if i == 0 {
+				fmt.Fprintf(b, "| %-*s ", widths[i], text)
+			} else {
+				fmt.Fprintf(b, "| %*s ", widths[i], text)
+			}
+		}
+		b.WriteString("|\n")
+		if n == 0 {
+			for _, width := range widths {
+				b.WriteString("|" + strings.Repeat("-", width+2))
+			}
+			b.WriteString("|\n")
+		}
+	}
+}
+
+// MarshalJSON has an object for each row, with the cells' keys beside "step" and
+// "run" ("median" for the median), in the order of the table.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"mode":%q,"settings":{`, r.Mode)
+	writeCells(&b, r.Settings)
+	b.WriteString(`},"rows":[`)
+	for i, row := range r.Rows {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		step, err := json.Marshal(row.Step)
+		if err != nil {
+			return nil, err
+		}
+		run := strconv.Itoa(row.Run)
+		if row.Run == 0 {
+			run = `"median"`
+		}
+		fmt.Fprintf(&b, `{"step":%s,"run":%s,`, step, run)
+		writeCells(&b, row.Cells)
+		b.WriteByte('}')
+	}
+	b.WriteString("]}")
+	return b.Bytes(), nil
+}
+
+func writeCells(b *bytes.Buffer, cells []Cell) {
+	for i, c := range cells {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		value := "null"
+		if !math.IsNaN(c.Value) {
+			value = strconv.FormatFloat(c.Value, 'f', -1, 64)
+		}
+		fmt.Fprintf(b, "%q:%s", c.Key, value)
+	}
+}

@@ -1,0 +1,53 @@
+package load
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func sample() *Report {
+	row := func(step string, run int, a, b float64) Row {
+		return Row{Step: step, Run: run, Cells: []Cell{cell("a_us", "a us", 1, a), cell("b", "b", 0, b)}}
+	}
+	other := Row{Step: "churn", Run: 1, Cells: []Cell{cell("c_s", "c s", 2, 0.125)}}
+	rows := []Row{row("join", 1, 3, 10), row("join", 2, 1, math.NaN()), row("join", 3, 2, math.NaN()), other}
+	return &Report{Mode: "presence", Settings: []Cell{cell("clients", "clients", 0, 5), cell("rate", "joins/s", 0, 0.5)}, Rows: withMedians(rows)}
+}
+
+func TestTableHasWhatIsKnownAndMedians(t *testing.T) {
+	var b strings.Builder
+	require.NoError(t, sample().WriteTable(&b))
+	require.Equal(t, `presence: 5 clients, 0.5 joins/s
+
+| step |    run | a us |  b |
+|------|--------|------|----|
+| join |      1 |  3.0 | 10 |
+| join |      2 |  1.0 |  - |
+| join |      3 |  2.0 |  - |
+| join | median |  2.0 | 10 |
+
+| step  | run |  c s |
+|-------|-----|------|
+| churn |   1 | 0.12 |
+`, b.String())
+}
+
+func TestJSONHasTheSame(t *testing.T) {
+	data, err := json.Marshal(sample())
+	require.NoError(t, err)
+	require.JSONEq(t, `{"mode":"presence","settings":{"clients":5,"rate":0.5},"rows":[
+		{"step":"join","run":1,"a_us":3,"b":10},
+		{"step":"join","run":2,"a_us":1,"b":null},
+		{"step":"join","run":3,"a_us":2,"b":null},
+		{"step":"churn","run":1,"c_s":0.125},
+		{"step":"join","run":"median","a_us":2,"b":10}]}`, string(data))
+}
+
+func TestMedianOfAnEvenNumberIsOneOfThem(t *testing.T) {
+	require.Equal(t, 2.0, medianOf([]float64{4, 2, 3, 1}))
+	require.True(t, math.IsNaN(medianOf(nil)))
+}

@@ -1,0 +1,168 @@
+package load
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// settle bounds how long a fleet is waited for after something was done to it.
+const settle = 60 * time.Second
+
+// Run runs what c says and returns what it measured. The error names every fault
+// of the config at once, or is the first thing that went wrong: that a server
+// does not start or ends, refuses a join, loses a delivery, closes a connection.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not done within --timeout %v", c.Timeout))
+	defer cancel()
+	p := startProgress(c.Progress, c.Mode)
+	defer p.stop()
+	report := &Report{Mode: c.Mode, Settings: c.settings()}
+	for i := range c.Repeat {
+		rows, err := runOnce(ctx, &c, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			row.Run = i + 1
+			report.Rows = append(report.Rows, row)
+		}
+	}
+	report.Rows = withMedians(report.Rows)
+	return report, nil
+}
+
+// run is one repeat of a mode.
+type run struct {
+	*Config
+	servers *servers
+	show    *progress
+	prefix  string // of the topics, unlike those of every other run
+}
+
+func (r *run) topic(n int) string { return fmt.Sprintf("%s-%d", r.prefix, n) }
+
+func runOnce(ctx context.Context, c *Config, p *progress) ([]Row, error) {
+	modes := map[string]struct {
+		servers int
+		run     func(*run, context.Context) ([]Row, error)
+	}{
+		"conns":    {1, (*run).conns},
+		"fanout":   {1, (*run).fanout},
+		"presence": {1, (*run).presence},
+		"remote":   {2, (*run).remote},
+		"kill":     {2, (*run).kill},
+	}
+	mode := modes[c.Mode]
+	p.set("starting", nil)
+	s, err := startServers(ctx, c, mode.servers)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	rows, err := mode.run(&run{Config: c, servers: s, show: p, prefix: "room:load-" + rand.Text()[:10]}, ctx)
+	if err != nil {
+		for i, child := range s.children {
+			select {
+			case <-child.finished:
+				err = fmt.Errorf("%w (server %d has ended; its log: %s)", err, i+1, child.log)
+			default:
+			}
+		}
+	}
+	return rows, err
+}
+
+// settings are what the report says was run.
+func (c *Config) settings() []Cell {
+	cells := []Cell{cell("clients", "clients", 0, float64(c.Clients))}
+	switch c.Mode {
+	case "conns":
+		cells = append(cells, cell("per_topic", "a topic", 0, float64(c.PerTopic)), cell("hold_s", "s idle", 1, c.Hold.Seconds()))
+	case "fanout":
+		cells = append(cells, cell("publishers", "publishers", 0, float64(c.Publishers)), cell("payload_bytes", "bytes of payload", 0, float64(c.Payload)),
+			cell("duration_s", "s a step", 1, c.Duration.Seconds()))
+	case "presence":
+		cells = append(cells, cell("join_rate", "joins/s (0: all at once)", 0, c.JoinRate), cell("churn_rate", "leaves/s of churn", 1, c.ChurnRate),
+			cell("churn_s", "s of churn", 1, c.Churn.Seconds()))
+	case "remote":
+		cells = append(cells, cell("rate", "joins/s", 1, c.Rate), cell("duration_s", "s", 1, c.Duration.Seconds()))
+	}
+	return cells
+}
+
+// progress writes a line about what goes on, each second: over the last one on
+// a terminal, else below it.
+type progress struct {
+	// Static.
+	w     io.Writer
+	mode  string
+	over  bool
+	quit  chan struct{}
+	ended sync.WaitGroup
+
+	mu    sync.Mutex
+	step  string
+	count func() string // nil: nothing to count
+	since time.Time
+}
+
+func startProgress(w io.Writer, mode string) *progress {
+	p := &progress{w: w, mode: mode, quit: make(chan struct{}), since: time.Now()}
+	if w == nil {
+		return p
+	}
+	if file, ok := w.(*os.File); ok {
+		if info, err := file.Stat(); err == nil {
+			p.over = info.Mode()&os.ModeCharDevice != 0
+		}
+	}
+	p.ended.Go(p.loop)
+	return p
+}
+
+// set says what goes on from now on. count may be called at any time.
+func (p *progress) set(step string, count func() string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.step, p.count, p.since = step, count, time.Now()
+}
+
+func (p *progress) loop() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-p.quit:
+			if p.over {
+				fmt.Fprint(p.w, "\r\x1b[K")
+			}
+			return
+		}
+		p.mu.Lock()
+		line := fmt.Sprintf("%s: %s, %.0f s", p.mode, p.step, time.Since(p.since).Seconds())
+		if p.count != nil {
+			line += ", " + p.count()
+		}
+		p.mu.Unlock()
+		if p.over {
+			fmt.Fprint(p.w, "\r"+line+"\x1b[K")
+		} else {
+			fmt.Fprintln(p.w, line)
+		}
+	}
+}
+
+func (p *progress) stop() {
+	close(p.quit)
+	p.ended.Wait()
+}

@@ -1,0 +1,98 @@
+package load
+
+import (
+	"fmt"
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// seen is who a client sees, of users 0 to n-1: a bit each. It is owned by the
+// client's reader.
+type seen struct {
+	set   []uint64
+	count int
+}
+
+func newSeen(users int) *seen { return &seen{set: make([]uint64, (users+63)/64)} }
+
+func (s *seen) put(user int, there bool) {
+	if user/64 >= len(s.set) {
+		return
+	}
+	word, bit := &s.set[user/64], uint64(1)<<(user%64)
+	s.count -= bits.OnesCount64(*word)
+	*word &^= bit
+	if there {
+		*word |= bit
+	}
+	s.count += bits.OnesCount64(*word)
+}
+
+func (s *seen) clear() {
+	clear(s.set)
+	s.count = 0
+}
+
+// apply takes a message of presence. Users have one meta each, so who leaves and
+// joins in one diff is there.
+func (s *seen) apply(state bool, c *change) {
+	if state {
+		s.clear()
+	}
+	for _, p := range c.leaves {
+		s.put(p.user, false)
+	}
+	for _, p := range c.joins {
+		s.put(p.user, true)
+	}
+}
+
+// presenceOf parses a message if it is one of presence.
+func presenceOf(parser *sharedParser, m frame) (c *change, state bool, err error) {
+	switch string(m.event) {
+	case "presence_state":
+		state = true
+	case "presence_diff":
+	default:
+		return nil, false, nil
+	}
+	if c, err = parser.parse(state, m.payload); err != nil {
+		err = fmt.Errorf("%s: %w", m.event, err)
+	}
+	return c, state, err
+}
+
+// moments is when numbered joins and leaves were to happen, and how long after
+// they were seen.
+type moments struct {
+	origin       time.Time
+	joins        []atomic.Int64 // ns since origin of join n; 0: not measured
+	leaves       []atomic.Int64 // of the leave of who joined as n
+	joined, left Histogram
+}
+
+func newMoments(n int) *moments {
+	// Somewhat ago, so that no moment is 0.
+	return &moments{origin: time.Now().Add(-time.Second), joins: make([]atomic.Int64, n), leaves: make([]atomic.Int64, n)}
+}
+
+func (t *moments) joinsAt(n int64, at time.Time)  { t.joins[n].Store(int64(at.Sub(t.origin))) }
+func (t *moments) leavesAt(n int64, at time.Time) { t.leaves[n].Store(int64(at.Sub(t.origin))) }
+
+// saw records that a diff has come to somebody.
+func (t *moments) saw(c *change) {
+	now := time.Since(t.origin)
+	record := func(all []present, moments []atomic.Int64, h *Histogram) {
+		for _, p := range all {
+			if p.n >= int64(len(moments)) {
+				continue
+			}
+			if at := moments[p.n].Load(); at != 0 {
+				h.Record(now - time.Duration(at))
+			}
+		}
+	}
+	record(c.joins, t.joins, &t.joined)
+	record(c.leaves, t.leaves, &t.left)
+}

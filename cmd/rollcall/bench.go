@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/rollcall-go/rollcall/cmd/internal/load"
+)
+
+const benchSynopsis = `Usage: rollcall bench MODE [flags]
+
+Loads a replica of the presence service, or two, on this machine, and tells what
+that costs. The clients speak the real protocol over real sockets, from this
+process. Modes:
+
+  conns     idle connections, each joined: memory each, CPU a join
+  fanout    one topic, many subscribers: CPU and latency of a delivery
+  presence  many join one topic, then some leave and join again
+  remote    joins and leaves on one replica, seen on another
+  kill      a replica is killed; how long another shows its presences
+
+  rollcall bench fanout --self                       of a server started for it
+  rollcall bench conns --url http://127.0.0.1:4000 --pid 4711    of one that runs
+
+Flags:
+`
+
+// bench runs "rollcall bench" and returns the exit code: 2 for flags that cannot
+// be, 1 for what went wrong. SIGINT and SIGTERM end it, and what it started.
+func bench(args []string, stdout, stderr io.Writer) int {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	config, asJSON, err := parseBench(args)
+	if errors.Is(err, flag.ErrHelp) {
+		printBenchHelp(stdout)
+		return 0
+	}
+	if err == nil {
+		err = config.Validate()
+	}
+	if err != nil {
+		printFaults(stderr, err)
+		fmt.Fprintln(stderr, "rollcall bench: see --help for the modes and flags")
+		return 2
+	}
+	config.Progress = stderr
+	report, err := load.Run(ctx, *config)
+	if err != nil {
+		printFaults(stderr, err)
+		return 1
+	}
+	if asJSON {
+		err = json.NewEncoder(stdout).Encode(report)
+	} else {
+		err = report.WriteTable(stdout)
+	}
+	if err != nil {
+		printFaults(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// printFaults writes each line of an error.
+func printFaults(w io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(w, "rollcall bench: %s\n", strings.TrimRight(line, "\n"))
+	}
+}
+
+func parseBench(args []string) (*load.Config, bool, error) {
+	c := &load.Config{}
+	asJSON := false
+	fs := benchFlags(c, &asJSON)
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		c.Mode, args = args[0], args[1:]
+	}
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil, false, err
+	case err != nil:
+		return nil, false, errors.New(strings.ReplaceAll(err.Error(), " -", " --"))
+	case c.Mode == "":
+		return nil, false, fmt.Errorf("no mode: there are %s", strings.Join(load.Modes, ", "))
+	case fs.NArg() > 0:
+		return nil, false, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if c.Self {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, false, fmt.Errorf("--self: %w", err)
+		}
+		c.Command = []string{self, "serve"}
+	}
+	return c, asJSON, nil
+}
+
+// benchFlags are the flags; what is not given stays zero, and gets the default
+// of its mode.
+func benchFlags(c *load.Config, asJSON *bool) *flag.FlagSet {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.BoolVar(&c.Self, "self", false, "start the servers, on loopback, and end them; their CPU and memory are measured (Linux)")
+	fs.Func("url", "`URL` of a server on this machine that runs, http://127.0.0.1:4000; twice for remote. Parameters such as ?secret=... are passed on", func(v string) error {
+		c.URLs = append(c.URLs, v)
+		return nil
+	})
+	fs.Func("pid", "`number` of the process of the server of each --url, to measure its CPU and memory (Linux)", numbers(&c.PIDs))
+	fs.IntVar(&c.Clients, "clients", 0, "`number` of clients (default conns 5000, fanout and presence 1000, kill 200, remote 10 that watch)")
+	fs.IntVar(&c.PerTopic, "per-topic", 0, "conns: `number` of clients that share a topic (default 1)")
+	fs.DurationVar(&c.Hold, "hold", 0, "conns: `time` to be idle before memory is read (default 5s)")
+	fs.Func("window", "fanout: `n,...` publishes outstanding, each a step (default 1,8,32)", numbers(&c.Windows))
+	fs.Float64Var(&c.Rate, "rate", 0, "fanout: `number` of publishes a second, one step more; remote: of joins a second (default 20)")
+	fs.IntVar(&c.Publishers, "publishers", 0, "fanout: `number` of clients that publish, in turn (default 1)")
+	fs.IntVar(&c.Payload, "payload", 0, "fanout: `bytes` of a published payload (default 128)")
+	fs.DurationVar(&c.Duration, "duration", 0, "fanout: `time` a step is measured (default 5s); remote: time of joins (default 10s)")
+	fs.Float64Var(&c.JoinRate, "join-rate", 0, "presence: `number` of joins a second (default all at once)")
+	fs.Float64Var(&c.ChurnRate, "churn-rate", 0, "presence: `number` that leave a second, and join again 0.5 s later (default 20)")
+	fs.DurationVar(&c.Churn, "churn", 0, "presence: `time` of that; negative for none (default 10s)")
+	fs.IntVar(&c.Repeat, "repeat", 0, "`number` of times everything is done; medians are reported too (default 1)")
+	fs.DurationVar(&c.Timeout, "timeout", 0, "`time` after which all ends in an error (default 10m)")
+	fs.BoolVar(asJSON, "json", false, "print JSON and no table")
+	return fs
+}
+
+// numbers appends the numbers of a list.
+func numbers(list *[]int) func(string) error {
+	return func(v string) error {
+		for part := range strings.SplitSeq(v, ",") {
+			n, err := strconv.Atoi(strings.TrimSpace(part))
+			if err != nil || n <= 0 {
+				return errors.New("must be numbers above 0, separated by commas")
+			}
+			*list = append(*list, n)
+		}
+		return nil
+	}
+}
+
+func printBenchHelp(w io.Writer) {
+	var b strings.Builder
+	b.WriteString(benchSynopsis)
+	benchFlags(&load.Config{}, new(bool)).VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		if value != "" {
+			value = " " + strings.ToUpper(value)
+		}
+		fmt.Fprintf(&b, "  --%s%s\n        %s\n", f.Name, value, usage)
+	})
+	io.WriteString(w, b.String())
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// benchOutput is what --json prints.
+type benchOutput struct {
+	Mode     string
+	Settings map[string]float64
+	Rows     []map[string]any
+}
+
+func runBench(t *testing.T, args string) benchOutput {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := command(append([]string{"bench"}, strings.Fields(args)...), &stdout, &stderr, nil)
+	require.Equal(t, 0, code, "%s", stderr.String())
+	var out benchOutput
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &out), "%s", stdout.String())
+	return out
+}
+
+// Every mode measures a service that runs in processes of its own.
+func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
+	t.Setenv(commandVariable, "1")
+	tests := []struct {
+		args  string
+		steps string
+		keys  string            // figures that must be above 0
+		exact map[string]string // step and key, to the figure it must be
+	}{
+		{"conns --clients 20 --per-topic 2 --hold 100ms", "connect and join", "joins_per_s seconds", nil},
+		{"fanout --clients 10 --publishers 2 --duration 200ms --window 1,4 --rate 50", "window 1; window 4; 50/s", "deliveries deliveries_per_s latency_p50_ms latency_p99_ms", nil},
+		{"presence --clients 12 --churn 500ms --churn-rate 6", "join; churn", "frames mib_received", map[string]string{"churn notices": "72"}},
+		{"remote --clients 3 --duration 500ms --rate 10", "join; leave (lost connection)", "seen_p50_ms seen_p99_ms", map[string]string{"join samples": "15", "leave (lost connection) samples": "15"}},
+		{"kill --clients 5", "kill", "all_gone_s", map[string]string{"kill presences": "5"}},
+	}
+	for _, test := range tests {
+		mode, _, _ := strings.Cut(test.args, " ")
+		t.Run(mode, func(t *testing.T) {
+			out := runBench(t, test.args+" --self --json")
+			require.Equal(t, mode, out.Mode)
+			var steps []string
+			for _, row := range out.Rows {
+				step := row["step"].(string)
+				steps = append(steps, step)
+				for key := range strings.FieldsSeq(test.keys) {
+					require.Greater(t, row[key], 0.0, "%s %s", step, key)
+				}
+				for key, value := range row {
+					if want, ok := test.exact[step+" "+key]; ok {
+						got, err := json.Marshal(value)
+						require.NoError(t, err)
+						require.Equal(t, want, string(got), key)
+					}
+					if strings.HasPrefix(key, "server_") && runtime.GOOS == "linux" {
+						require.NotNil(t, value, key)
+					}
+				}
+			}
+			require.Equal(t, test.steps, strings.Join(steps, "; "))
+		})
+	}
+}
+
+func TestBenchMeasuresAServerThatRuns(t *testing.T) {
+	c := start(t, "--secret", "x")
+	out := runBench(t, "fanout --clients 3 --duration 100ms --window 1 --repeat 2 --json --url "+c.URL+"?secret=x")
+	require.Len(t, out.Rows, 3)
+	require.Equal(t, "median", out.Rows[2]["run"])
+	require.Nil(t, out.Rows[0]["server_cpu_us_per_delivery"], "its process is not known")
+
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 1, command([]string{"bench", "conns", "--clients", "3", "--url", c.URL}, &stdout, &stderr, nil))
+	require.Contains(t, stderr.String(), "the server answered 403")
+	require.Empty(t, stdout.String())
+}
+
+func TestBenchSaysThatNoServerIsThere(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 1, command([]string{"bench", "conns", "--clients", "3", "--url", "http://" + freeAddress(t)}, &stdout, &stderr, nil))
+	require.Contains(t, stderr.String(), "refused")
+}
+
+func TestBenchPrintsATable(t *testing.T) {
+	c := start(t)
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 0, command([]string{"bench", "conns", "--clients", "3", "--hold", "1100ms", "--url", c.URL}, &stdout, &stderr, nil))
+	require.Contains(t, stdout.String(), "conns: 3 clients, 1 a topic, 1.1 s idle\n")
+	require.Contains(t, stdout.String(), "| connect and join |   1 |")
+	require.Contains(t, stderr.String(), "conns: idle, 1 s")
+}
+
+func TestBenchFlagsThatCannotBe(t *testing.T) {
+	tests := []struct {
+		args string
+		want []string
+	}{
+		{"", []string{"no mode: there are conns, fanout, presence, remote, kill"}},
+		{"--self", []string{"no mode"}},
+		{"idle --self", []string{`unknown mode "idle"`}},
+		{"conns", []string{"--self", "--url"}},
+		{"conns --self now", []string{`unexpected argument "now"`}},
+		{"conns --self --size 3", []string{"--size"}},
+		{"conns --self --clients many", []string{"--clients", `"many"`}},
+		{"fanout --self --window 1,x", []string{"--window", "separated by commas"}},
+		{"fanout --self --window 0", []string{"--window", "above 0"}},
+		{"fanout --self --payload 1 --publishers 1000", []string{"--payload", "--publishers"}},
+		{"conns --url http://192.0.2.1:80", []string{"--url", "this machine only"}},
+	}
+	for _, test := range tests {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, 2, command(append([]string{"bench"}, strings.Fields(test.args)...), &stdout, &stderr, nil), test.args)
+		for _, want := range append(test.want, "see --help") {
+			require.Contains(t, stderr.String(), want)
+		}
+		require.NotRegexp(t, `(^|\s)-[a-z]`, stderr.String(), "flags are named as they are in the help")
+		require.Empty(t, stdout.String())
+	}
+}
+
+func TestBenchHelpNamesModesAndFlags(t *testing.T) {
+	for _, args := range [][]string{{"bench", "--help"}, {"bench", "fanout", "--help"}} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, 0, command(args, &stdout, &stderr, nil))
+		require.Empty(t, stderr.String())
+		for _, want := range []string{"conns ", "kill ", "\n  --self\n", "\n  --url URL\n", "\n  --rate NUMBER\n", "\n  --repeat NUMBER\n"} {
+			require.Contains(t, stdout.String(), want)
+		}
+	}
+}
