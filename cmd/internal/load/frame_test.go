@@ -3,7 +3,6 @@ package load
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -87,6 +86,6 @@ func FuzzParseFrame(f *testing.F) {
 		canonical, err := json.Marshal(parts)
 		require.NoError(t, err)
 		_, err = parseFrame(canonical)
-		require.NoError(t, err, fmt.Sprintf("%s", canonical))
+		require.NoError(t, err, string(canonical))
 	})
 }
