@@ -55,7 +55,8 @@ fuzz: ## every fuzz target for FUZZTIME
 FUZZLOG := $(shell mktemp -u)
 
 golden: ## record the golden output of the scripts again; look at the diff
-	$(GO) test ./channel/... -run 'TestScripts' -args -rewrite
+	$(GO) test ./channel -run TestSession -args -rewrite
+	$(GO) test ./presence/presencetest -run TestScenario -args -rewrite
 
 bench: ## the benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./crdt ./presence ./channel ./transport/...
