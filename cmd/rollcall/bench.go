@@ -120,6 +120,7 @@ func benchFlags(c *load.Config, asJSON *bool) *flag.FlagSet {
 	fs.DurationVar(&c.Hold, "hold", 0, "conns: `time` to be idle before memory is read (default 5s)")
 	fs.Func("window", "fanout: `n,...` publishes outstanding, each a step (default 1,8,32)", numbers(&c.Windows))
 	fs.Float64Var(&c.Rate, "rate", 0, "fanout: `number` of publishes a second, one step more; remote: of joins a second (default 20)")
+	fs.IntVar(&c.Topics, "topics", 0, "remote: `number` of topics the joins are spread over; in a busy one changes are merged (default so many that each is quiet)")
 	fs.IntVar(&c.Publishers, "publishers", 0, "fanout: `number` of clients that publish, in turn (default 1)")
 	fs.IntVar(&c.Payload, "payload", 0, "fanout: `bytes` of a published payload (default 128)")
 	fs.DurationVar(&c.Duration, "duration", 0, "fanout: `time` a step is measured (default 5s); remote: time of joins (default 10s)")

@@ -44,6 +44,11 @@ type Config struct {
 	// is joins a second, default 20, at most 1,000.
 	Windows []int
 	Rate    float64
+	// Topics (--topics) is over how many topics the joins of remote are spread, in
+	// turn. Default as many as 4 s of joins, so that each topic is quiet: only then
+	// is a change told at once, and not merged with others. With 1 there is a busy
+	// one. At most 1,000.
+	Topics int
 	// Publishers (--publishers) is how many of the clients publish, in turn.
 	// Default 1, at most 100.
 	Publishers int
@@ -84,6 +89,8 @@ const (
 	spareFiles      = 100
 	away            = 500 * time.Millisecond // from leave to join in the churn
 	shown           = time.Second            // from join to leave in remote
+	quietTopics     = 4 * time.Second        // between two joins of a topic in remote
+	maxTopics       = 1000
 	maxRemoteJoins  = 10_000
 	maxChurnedTimes = 100_000
 )
@@ -107,6 +114,7 @@ func (c Config) withDefaults() Config {
 		orDefault(&c.Duration, 5*time.Second)
 	default:
 		orDefault(&c.Rate, 20)
+		orDefault(&c.Topics, int(min(max(1, c.Rate*quietTopics.Seconds()), maxTopics)))
 		orDefault(&c.Duration, 10*time.Second)
 	}
 	orDefault(&c.Publishers, 1)
@@ -206,6 +214,7 @@ func (c *Config) loadFaults() (faults []error) {
 		}
 	case "remote":
 		within("--rate", c.Rate, 0.1, 1000)
+		within("--topics", float64(c.Topics), 1, maxTopics)
 		if n := c.Rate * c.Duration.Seconds(); n > maxRemoteJoins {
 			fault("--rate for --duration: %.0f joins, at most %d are allowed", n, maxRemoteJoins)
 		}

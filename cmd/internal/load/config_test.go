@@ -70,6 +70,7 @@ func TestConfigFaultsNameTheFlag(t *testing.T) {
 		{"hold", "conns", func(c *Config) { c.Hold = -1 }, []string{"--hold"}},
 		{"per topic", "conns", func(c *Config) { c.PerTopic = 101 }, []string{"--per-topic 101"}},
 		{"churn", "presence", func(c *Config) { c.Clients, c.ChurnRate = 10, 6 }, []string{"--churn-rate 6", "0.1 to 5"}},
+		{"topics", "remote", func(c *Config) { c.Topics = -1 }, []string{"--topics -1"}},
 		{"remote", "remote", func(c *Config) { c.Rate, c.Duration = 1000, time.Minute }, []string{"60000 joins"}},
 		{"several at once", "fanout", func(c *Config) { c.Repeat, c.Timeout, c.Payload = -1, time.Millisecond, 1 }, []string{"--repeat", "--timeout", "--payload"}},
 	}

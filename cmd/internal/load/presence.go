@@ -129,23 +129,21 @@ func (s *storm) churn(ctx context.Context, n int) (Row, error) {
 	for i := range number {
 		number[i] = int64(i + 1)
 	}
-	due := func(i int) time.Time {
-		return began.Add(time.Duration(float64(i) / s.ChurnRate * float64(time.Second)))
-	}
+	due := scattered(began, n, s.ChurnRate)
 	for left, back := 0, 0; back < n; {
-		if left < n && due(left).Before(due(back).Add(away)) {
-			if err := s.fleet.sleepUntil(ctx, due(left)); err != nil {
+		if left < n && due[left].Before(due[back].Add(away)) {
+			if err := s.fleet.sleepUntil(ctx, due[left]); err != nil {
 				return Row{}, err
 			}
 			user := left % s.Clients
-			s.times.leavesAt(number[user], due(left))
+			s.times.leavesAt(number[user], due[left])
 			if err := s.clients[user].send(leaveFrame(s.topic(0))); err != nil {
 				return Row{}, err
 			}
 			left++
 			continue
 		}
-		at := due(back).Add(away)
+		at := due[back].Add(away)
 		if err := s.fleet.sleepUntil(ctx, at); err != nil {
 			return Row{}, err
 		}

@@ -2,12 +2,11 @@ package load
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 )
 
 // remote has clients join on the first server and lose their connection a second
-// later, which others see on the second.
+// later, which others see on the second, who are in all topics.
 func (r *run) remote(ctx context.Context) ([]Row, error) {
 	const firstNumber = 2 // 0 are those who watch, 1 is the one before all
 	joins := max(1, int(r.Rate*r.Duration.Seconds()))
@@ -27,9 +26,21 @@ func (r *run) remote(ctx context.Context) ([]Row, error) {
 	defer f.close()
 
 	r.show.set("connecting", nil)
-	join := func(c *client, n int64) error { return c.send(joinFrame(r.topic(0), c.id, n)) }
-	_, err := f.connect(ctx, 0, r.Clients, r.servers.targets[1], func(c *client) error { return join(c, 0) })
+	join := func(c *client, topic int, n int64) error {
+		return c.send(joinFrame(r.topic(topic%r.Topics), c.id, n))
+	}
+	_, err := f.connect(ctx, 0, r.Clients, r.servers.targets[1], func(c *client) error {
+		for topic := range r.Topics {
+			if err := join(c, topic, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
+		return nil, err
+	}
+	if err := f.await(ctx, settle, "all to join", func() bool { return f.joins.Load() == int64(r.Clients*r.Topics) }); err != nil {
 		return nil, err
 	}
 	joiners, err := f.connect(ctx, r.Clients, joins+1, r.servers.targets[0], func(*client) error { return nil })
@@ -44,7 +55,7 @@ func (r *run) remote(ctx context.Context) ([]Row, error) {
 		return nil, err
 	}
 	before.joinsAt(1, time.Now())
-	if err := join(joiners[joins], 1); err != nil {
+	if err := join(joiners[joins], 0, 1); err != nil {
 		return nil, err
 	}
 	if err := saw("the first join to be seen on the other server", 1, &before.joined); err != nil {
@@ -56,20 +67,14 @@ func (r *run) remote(ctx context.Context) ([]Row, error) {
 
 	r.show.set("joining and leaving", nil)
 	usageBefore, began := r.servers.usage(), time.Now()
-	// Anywhere in its slot, so that no period of the server's is met again and
-	// again; the same for every run.
-	random := rand.New(rand.NewPCG(1, 2))
-	due := make([]time.Time, joins)
-	for i := range due {
-		due[i] = began.Add(time.Duration((float64(i) + random.Float64()) / r.Rate * float64(time.Second)))
-	}
+	due := scattered(began, joins, r.Rate)
 	for in, out := 0, 0; out < joins; {
 		if in < joins && due[in].Before(due[out].Add(shown)) {
 			if err := f.sleepUntil(ctx, due[in]); err != nil {
 				return nil, err
 			}
 			times.joinsAt(int64(in+firstNumber), due[in])
-			if err := join(joiners[in], int64(in+firstNumber)); err != nil {
+			if err := join(joiners[in], in, int64(in+firstNumber)); err != nil {
 				return nil, err
 			}
 			in++

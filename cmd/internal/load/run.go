@@ -94,7 +94,7 @@ func (c *Config) settings() []Cell {
 		cells = append(cells, cell("join_rate", "joins/s (0: all at once)", 0, c.JoinRate), cell("churn_rate", "leaves/s of churn", 1, c.ChurnRate),
 			cell("churn_s", "s of churn", 1, c.Churn.Seconds()))
 	case "remote":
-		cells = append(cells, cell("rate", "joins/s", 1, c.Rate), cell("duration_s", "s", 1, c.Duration.Seconds()))
+		cells = append(cells, cell("rate", "joins/s", 1, c.Rate), cell("topics", "topics", 0, float64(c.Topics)), cell("duration_s", "s", 1, c.Duration.Seconds()))
 	}
 	return cells
 }

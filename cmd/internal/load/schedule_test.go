@@ -65,3 +65,17 @@ func TestLatenciesAreCountedFromTheMomentDue(t *testing.T) {
 		require.InEpsilon(t, 5e6, float64(m.left.Percentile(50)), 0.01)
 	})
 }
+
+func TestMomentsAreScatteredOverTheirSlots(t *testing.T) {
+	began := time.Now()
+	all := scattered(began, 100, 10)
+	require.Equal(t, all, scattered(began, 100, 10), "in every run alike")
+	phases := map[time.Duration]bool{}
+	for i, at := range all {
+		slot := began.Add(time.Duration(i) * 100 * time.Millisecond)
+		require.False(t, at.Before(slot))
+		require.Less(t, at.Sub(slot), 100*time.Millisecond+time.Microsecond)
+		phases[at.Sub(slot).Round(10*time.Millisecond)] = true
+	}
+	require.Greater(t, len(phases), 8)
+}

@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"math/bits"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -61,6 +62,17 @@ func presenceOf(parser *sharedParser, m frame) (c *change, state bool, err error
 		err = fmt.Errorf("%s: %w", m.event, err)
 	}
 	return c, state, err
+}
+
+// scattered is n moments at a rate, each anywhere in its slot, so that no period of
+// the server's is met again and again. They are the same in every run.
+func scattered(began time.Time, n int, rate float64) []time.Time {
+	random := rand.New(rand.NewPCG(1, 2))
+	all := make([]time.Time, n)
+	for i := range all {
+		all[i] = began.Add(time.Duration((float64(i) + random.Float64()) / rate * float64(time.Second)))
+	}
+	return all
 }
 
 // moments is when numbered joins and leaves were to happen, and how long after
