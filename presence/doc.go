@@ -86,6 +86,18 @@
 // topic must fit Bus.MaxPayload: with NATS's default of 1 MiB, some 8,000
 // presences with metas of 64 bytes.
 //
+// # Figures
+//
+// Measured with go test -bench on two shared cores of a virtual x86-64 machine;
+// compare ratios rather than single figures.
+//
+//	track and untrack, one caller                      3.4 us
+//	a change seen on another replica over NATS         77 us, in a quiet topic
+//	reading a list of 1,000, unchanged / changed       32 ns / 0.65 ms
+//	a remote presence, beyond its key and meta         80 B in rooms of 10,000,
+//	                                                   186 B in rooms of four
+//	merging 20 changes into 10,000 / 100,000 rows      2.5 / 4.2 us (package crdt)
+//
 // # Shutdown
 //
 // Tracker.Close ends all sessions, says goodbye, and returns when no goroutine

@@ -127,11 +127,11 @@ func Patch(fields any) Change {
 }
 
 // Func computes the new meta from the current one. f runs outside the tracker's
-// locks, but must not call this session. When it returns an error or panics,
+// locks, but must not call the session it is for. When it returns an error or panics,
 // nothing has changed.
 func Func(f func(current Meta) (any, error)) Change { return f }
 
-// Update changes the meta of a presence of this session, in one step: nobody
+// Update changes the meta of one of the session's presences, in one step: nobody
 // sees the key absent. It returns the new value's ref. Errors: ErrNotTracked,
 // those of change, and those of Track.
 func (s *Session) Update(topic, key string, change Change) (ref string, err error) {
