@@ -58,7 +58,6 @@ func (r *Replica) heartbeat() {
 	r.beat++
 	b := binary.AppendUvarint(r.header(kindHeartbeat), r.beat)
 	r.op(OpPublish, DestAll, binary.AppendUvarint(b, r.fingerprint()))
-	r.lastSent = r.now
 	r.setBeat(r.after(r.cfg.BeatPeriod))
 	r.watchOurselves()
 	r.backgroundSync()

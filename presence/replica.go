@@ -88,11 +88,10 @@ type Replica struct {
 	fenced     bool  // the rival lives: we say nothing but heartbeats, which are refused
 
 	// time
-	now      instant
-	timers   timers
-	beatAt   instant
-	lastSent instant // the last heartbeat
-	hello    instant // the last greeting
+	now    instant
+	timers timers
+	beatAt instant
+	hello  instant // the last greeting
 
 	// who is there
 	members  map[string]*member
