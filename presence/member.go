@@ -80,8 +80,8 @@ func (r *Replica) greet() {
 	}
 }
 
-// fingerprint is of the settings that all replicas must share. There are none
-// yet beside the wire format.
+// fingerprint is of the settings that all replicas must share, which is told of
+// in the log where it differs. There are none yet beside the wire format.
 func (r *Replica) fingerprint() uint64 { return wireVersion }
 
 func (r *Replica) receiveHeartbeat(msg message) {
@@ -152,6 +152,9 @@ func (r *Replica) admit(msg message) {
 	i, _ := r.memberIndex(m.name)
 	r.byName = slices.Insert(r.byName, i, m)
 	r.notice(m.name, m.epoch, "up")
+	if msg.fingerprint != r.fingerprint() {
+		r.notice(m.name, m.epoch, "configured differently: settings that all replicas must share are not the same there")
+	}
 	r.alive(m)
 	r.greet()
 	for _, t := range r.sortedTopics() {

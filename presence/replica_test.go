@@ -2,6 +2,7 @@ package presence
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,21 @@ func TestANackOfASilentSuccessorLeadsToAFreshEpoch(t *testing.T) {
 	meta, held := r.Entry("room", dot)
 	require.True(t, held)
 	require.Equal(t, makeRef(before, dot), meta.Ref)
+}
+
+func TestAReplicaThatIsConfiguredDifferentlyIsAdmittedAndReported(t *testing.T) {
+	for fingerprint, reports := range map[uint64]int{1: 0, 2: 1} {
+		r, _ := newTestReplica("us-1")
+		r.receive(message{kind: kindHeartbeat, name: "eu-1", epoch: 5, birth: 5, beat: 1, fingerprint: fingerprint})
+		reported := 0
+		for _, n := range r.Ready().Notices {
+			if strings.HasPrefix(n.What, "configured differently") {
+				reported++
+			}
+		}
+		require.Equal(t, reports, reported)
+		require.True(t, r.Members()[0].Up)
+	}
 }
 
 func TestMergedDiffsAreTheNetDifference(t *testing.T) {
