@@ -44,6 +44,8 @@ type Conn struct {
 	members map[uint64]*member
 	started bool
 	closed  bool
+	// ending is what Close asked for before Start.
+	ending *CloseError
 }
 
 // Connect negotiates the protocol and asks the handler. It comes before the
@@ -196,6 +198,9 @@ func (c *Conn) start(link Link) bool {
 	defer c.mu.Unlock()
 	c.link, c.started = link, true
 	if c.closed {
+		if c.ending != nil {
+			link.Close(c.ending.Code, c.ending.Reason)
+		}
 		return true
 	}
 	if !c.endpoint.register(c) {
@@ -242,6 +247,24 @@ func (c *Conn) Receive(binary bool, data []byte) *CloseError {
 	return nil
 }
 
+// Close ends this connection, and its channels with ReasonDisconnected: with a
+// close frame of that code where the transport has such frames, else as the
+// transport ends one. What was sent before goes out first. It may be called at
+// any time, in [Handler].Connect and before Start too: the client is then
+// accepted and closed. Only the first call counts, and it returns at once.
+//
+// The code is one of RFC 6455's from 1001 on that may be sent, or 4000 to 4999,
+// which are the application's; anything else becomes CloseInternal. phoenix.js
+// comes back after any code but 1000. The client sees the first 123 bytes of the
+// reason.
+func (c *Conn) Close(code int, reason string) {
+	if code < CloseGoingAway || code > CloseTryLater && code < 4000 || code > 4999 ||
+		code >= 1004 && code <= 1006 { // those stand for what no frame says
+		code = CloseInternal
+	}
+	c.shutdown(code, reason, ReasonDisconnected)
+}
+
 // Closed tells that the transport's connection is over. Its channels end, each
 // after the messages that it already has. Closed returns at once, and may be
 // called more than once.
@@ -256,7 +279,11 @@ func (c *Conn) shutdown(code int, text string, reason Reason) {
 	}
 	c.closed = true
 	c.session.close()
-	if c.link != nil && code != 0 {
+	switch {
+	case code == 0:
+	case c.link == nil:
+		c.ending = &CloseError{Code: code, Reason: text}
+	default:
 		c.link.Close(code, text)
 	}
 	if c.idPlace != nil {

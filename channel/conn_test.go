@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,6 +202,55 @@ func TestCloseBeforeAndDuringStart(t *testing.T) {
 		c.Start(&testLink{})
 		require.Equal(t, int64(0), e.Stats().Connections)
 	})
+}
+
+func TestConnCloseClosesThatConnectionAloneOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{})
+		h := &Handler{
+			Connect: func(ctx context.Context, c *Conn) error { c.SetID("users:bob"); return nil },
+			Routes:  handlerOf(script{terminate: func(s *Socket, reason Reason) { tr.add("%v", reason) }}).Routes,
+		}
+		a, b := connect(t, e, h, ""), connect(t, e, h, "")
+		a.get(`["1","1","t","phx_join",{}]`)
+		b.get(`["1","1","t","phx_join",{}]`)
+		var closing sync.WaitGroup
+		for range 8 {
+			closing.Go(func() { a.conn.Close(4001, "enough") })
+		}
+		closing.Wait()
+		a.conn.Close(CloseRestart, "too late")
+		require.Equal(t, []string{"disconnected"}, tr.take())
+		require.Equal(t, 4001, a.closeCode())
+		require.Zero(t, b.closeCode())
+		require.Equal(t, Stats{Connections: 1, Channels: 1}, e.Stats())
+		require.Empty(t, a.take(), "no phx_close")
+	})
+}
+
+func TestConnCloseBeforeStartIsCarriedOutByStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		c := connect(t, e, &Handler{Connect: func(ctx context.Context, c *Conn) error {
+			c.Close(CloseGoingAway, "come back with another token")
+			return nil
+		}}, "")
+		require.Equal(t, CloseGoingAway, c.closeCode())
+		require.Equal(t, int64(0), e.Stats().Connections)
+		require.NoError(t, e.Drain(t.Context()))
+	})
+}
+
+func TestConnCloseSendsNoCodeThatMustNotBeSent(t *testing.T) {
+	e := startOne(t, Config{})
+	for code, want := range map[int]int{
+		0: 1011, 1000: 1011, 1001: 1001, 1003: 1003, 1005: 1011, 1006: 1011, 1007: 1007, 1013: 1013, 1015: 1011, 3999: 1011, 4000: 4000, 4999: 4999, 5000: 1011,
+	} {
+		c := connect(t, e, &Handler{}, "")
+		c.conn.Close(code, "")
+		require.Equal(t, want, c.closeCode(), code)
+	}
 }
 
 func TestNewNamesEveryFaultOfTheConfig(t *testing.T) {

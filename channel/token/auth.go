@@ -36,8 +36,7 @@ type AuthConfig struct {
 	// ("") is refused with ErrSubject.
 	Subject func(Claims) (string, error)
 	// ID is the id of the connection, by which it can be disconnected; see
-	// [channel.Conn.SetID]. Default: "user_socket:" and the subject. A
-	// connection for which it is "" gets an id of its own.
+	// [channel.Conn.SetID]. Default: "user_socket:" and the subject. It may be "".
 	ID func(subject string, claims Claims) string
 	// Assigns are further assigns of the connection. Default: none.
 	Assigns func(subject string, claims Claims) map[string]any
@@ -73,10 +72,6 @@ const maxWait = time.Minute
 // statusUnavailable is the HTTP status; net/http is for the transports.
 const statusUnavailable = 503
 
-// minLife is the shortest life of a connection, however soon its token ends: by
-// then its transport has started it, and it can be disconnected.
-const minLife = 5 * time.Second
-
 // minSweep is the fewest leases that are worth looking through.
 const minSweep = 1024
 
@@ -106,8 +101,7 @@ func NewAuth(cfg AuthConfig) (*Auth, error) {
 
 // Connect admits a connection with a good token: it sets the id and the assigns,
 // and sees to it that the connection ends with the token. Any other is refused
-// with 403. The error says why, for the log, and contains no part of a token. A
-// connection lives for 5 s at least, also with a token that ends before that.
+// with 403. The error says why, for the log, and contains no part of a token.
 func (a *Auth) Connect(ctx context.Context, c *channel.Conn) error {
 	text := c.Info.AuthToken
 	if text == "" {
@@ -117,11 +111,7 @@ func (a *Auth) Connect(ctx context.Context, c *channel.Conn) error {
 	if err != nil {
 		return err
 	}
-	id := admitted.id
-	if id == "" {
-		id = uniqueID()
-	}
-	c.SetID(id)
+	c.SetID(admitted.id)
 	l := newLease(a, c, admitted)
 	c.Assign(assignLease, l)
 	admitted.assign(c)
@@ -209,9 +199,6 @@ func (a *Auth) add(l *lease) error {
 	if a.closed {
 		return &channel.ConnectError{Status: statusUnavailable, Err: ErrClosed}
 	}
-	if soon := a.config.Now().Add(minLife); !l.expires.IsZero() && l.expires.Before(soon) {
-		l.expires = soon
-	}
 	a.put(l)
 	return nil
 }
@@ -257,12 +244,14 @@ func (a *Auth) disarm() {
 	a.timer, a.armed = nil, time.Time{}
 }
 
-// expire is the timer's function: it disconnects those whose token has ended.
+// expire is the timer's function: it closes the connections whose token has
+// ended with 1001, on which clients come back, with the token that their
+// parameters have by then.
 func (a *Auth) expire() {
 	defer a.running.Done()
 	for _, l := range a.due() {
 		if c := l.conn.Value(); c != nil {
-			disconnect(c)
+			c.Close(channel.CloseGoingAway, "token expired")
 		}
 	}
 }

@@ -57,8 +57,7 @@
 // [Auth.Connect] takes the token from the connection's auth token, else from a
 // parameter. When its life ends, the connection is closed with 1001, on which
 // phoenix.js connects again; give it its parameters as a function, so that they
-// have a fresh token by then. Other connections with the same id on this replica
-// are closed with it, and come back at once. To stay connected, a client sends a fresh token of
+// have a fresh token by then. To stay connected, a client sends a fresh token of
 // the same user in time, on any channel that calls [HandleIn] or [Renew].
 //
 // Tokens live by the clock of the wall. It is looked at once a minute at least:

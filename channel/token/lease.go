@@ -16,11 +16,11 @@ type lease struct {
 	auth    *Auth
 	conn    weak.Pointer[channel.Conn]
 	subject string
-	id      string // by the config: "" where the connection got one of its own
+	id      string // "": none
 
 	// guarded by auth.mu
 	expires time.Time // zero: never
-	ended   bool      // it was, or is about to be, disconnected
+	ended   bool      // it was, or is about to be, closed
 	index   int       // in auth.leases, -1 if it is not there
 }
 
