@@ -45,8 +45,11 @@ type Config struct {
 	// StateTimeout is how long presence_state waits for the topic to be
 	// complete. Default 500 ms.
 	StateTimeout time.Duration
-	// FetchTimeout is the deadline of a call of Route.Fetch. Default 2 s.
+	// FetchTimeout is how long a call of Route.Fetch may take, the wait for one
+	// of MaxFetches included, before clients do without. Default 2 s.
 	FetchTimeout time.Duration
+	// MaxFetches is how many calls of Route.Fetch run at once. Default 64.
+	MaxFetches int
 
 	// DrainBatch and DrainInterval: Drain closes so many connections (default
 	// 1000), then waits about so long (default 500 ms, and up to half of it more
@@ -72,6 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&errs, "DuplicateTimeout", &c.DuplicateTimeout, 5*time.Second)
 	setDefault(&errs, "StateTimeout", &c.StateTimeout, 500*time.Millisecond)
 	setDefault(&errs, "FetchTimeout", &c.FetchTimeout, 2*time.Second)
+	setDefault(&errs, "MaxFetches", &c.MaxFetches, 64)
 	setDefault(&errs, "DrainBatch", &c.DrainBatch, 1000)
 	setDefault(&errs, "DrainInterval", &c.DrainInterval, 500*time.Millisecond)
 	return c, errors.Join(errs...)

@@ -91,7 +91,10 @@
 // over a window that grows with the room: none below 8 sessions, else 50 ms and
 // 1 ms for every 100, up to 500 ms. For each client the state it was given and
 // the diffs after it are exact, whichever order the channel tracks and pushes
-// the state in. Route.Fetch enriches or masks what clients see, once for all.
+// the state in. Route.Fetch enriches or masks what clients see, once for all; it
+// runs off the hot path, one call at a time for a topic, with a deadline, and who
+// is there is right also where it fails. [Endpoint.ListPresence] and
+// [Endpoint.GetPresence] give the program what clients see.
 //
 // # Failure
 //
@@ -158,9 +161,11 @@
 //	B154 to B161  Package presence replicates in another way: changes go out at once, a
 //	            replica that stops announces it, one that is killed is missed in 3 s,
 //	            no lost heartbeat makes anybody leave, and nothing has to be sharded.
+//	B165        Fetch is called once for a diff, not once for each of its sides.
 //	B166        Diffs may be merged. What phoenix.js holds after them is the same, and
 //	            200 clients in one room are not 80,400 frames.
-//	B167        A slow Fetch holds up its own topic only.
+//	B167        A slow Fetch holds up its own topic only, and no longer than
+//	            [Config.FetchTimeout]; a Fetch that fails takes nothing down.
 //	B169        Where a topic is not yet complete the state waits up to StateTimeout,
 //	            and has in it what the channel tracked meanwhile; there it would come
 //	            by diff.

@@ -21,7 +21,8 @@ type Endpoint struct {
 	config   Config
 	logger   *slog.Logger
 	pubsub   *pubsub
-	rooms    *rooms // nil without presence
+	rooms    *rooms        // nil without presence
+	fetches  chan struct{} // one element for each Fetch that runs
 	counters counters
 
 	// running counts what Close waits for: joined channels, and goroutines.
@@ -41,10 +42,11 @@ func New(cfg Config) (*Endpoint, error) {
 		return nil, err
 	}
 	e := &Endpoint{
-		config: cfg,
-		logger: cfg.Logger,
-		conns:  map[*Conn]struct{}{},
-		subs:   map[*Subscription]struct{}{},
+		config:  cfg,
+		logger:  cfg.Logger,
+		fetches: make(chan struct{}, cfg.MaxFetches),
+		conns:   map[*Conn]struct{}{},
+		subs:    map[*Subscription]struct{}{},
 	}
 	var self instance
 	_, _ = rand.Read(self[:]) // never fails
@@ -228,6 +230,16 @@ func (e *Endpoint) Close(ctx context.Context) error {
 	}
 }
 
+// hold makes Close wait until the caller calls running.Done; not after Close.
+func (e *Endpoint) hold() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.running.Add(1)
+	}
+	return !e.closed
+}
+
 // after is time.AfterFunc for a function that Close waits for. It is called
 // while something holds running above zero.
 func (e *Endpoint) after(d time.Duration, f func()) (stop func() bool) {
@@ -260,11 +272,13 @@ type Stats struct {
 	MailboxOverflows uint64 // channels that ended because they did not keep up
 	Dropped          uint64 // broadcasts that plain subscribers lost
 	Garbage          uint64 // messages on the bus that could not be read
+	FetchFailures    uint64 // calls of Route.Fetch that clients had to do without
 }
 
 type counters struct {
 	connections, channels               atomic.Int64
 	panics, overflows, dropped, garbage atomic.Uint64
+	fetchFailures                       atomic.Uint64
 }
 
 // Stats returns the counts.
@@ -276,5 +290,6 @@ func (e *Endpoint) Stats() Stats {
 		MailboxOverflows: e.counters.overflows.Load(),
 		Dropped:          e.counters.dropped.Load(),
 		Garbage:          e.counters.garbage.Load(),
+		FetchFailures:    e.counters.fetchFailures.Load(),
 	}
 }

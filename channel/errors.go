@@ -27,6 +27,8 @@ var (
 	ErrTooLarge = errors.New("channel: broadcast larger than the bus carries")
 	// ErrNoPresence: the endpoint was made without a presence.Tracker.
 	ErrNoPresence = errors.New("channel: endpoint has no presence tracker: set Config.Presence")
+	// ErrFetch: Route.Fetch failed, or took longer than Config.FetchTimeout.
+	ErrFetch = errors.New("channel: Fetch failed")
 	// ErrNoReplica: DirectBroadcast names another replica, but there is no bus.
 	ErrNoReplica = errors.New("channel: no bus to reach another replica")
 	// ErrMailboxFull: a channel did not keep up with its mail. It ends the

@@ -161,9 +161,9 @@ func clientsAreExact(t *testing.T, r *rand.Rand) {
 		must(s.Push(event, payload))
 		return NoReply()
 	}})
-	fetch := func(ctx context.Context, topic string, list []presence.Presence) []presence.Presence {
+	fetch := func(ctx context.Context, topic string, list []presence.Presence) ([]presence.Presence, error) {
 		time.Sleep(time.Duration(len(list)) * time.Millisecond)
-		return list
+		return list, nil
 	}
 	handlers := []*Handler{
 		{Routes: []Route{{Pattern: "t", New: plain}}},

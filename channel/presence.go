@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"context"
 	"fmt"
 	"sync"
 
@@ -94,55 +93,21 @@ type roomDiff struct {
 	out   *dispatch
 }
 
-// fetchDiff makes the diff that presence_diff shows.
-func (r *room) fetchDiff(diff presence.Diff) *roomDiff {
-	if r.fetch != nil {
-		diff.Joins, diff.Leaves = r.fetched(diff.Joins), r.fetched(diff.Leaves)
-	}
-	return r.diffOf(diff)
-}
-
 func (r *room) diffOf(diff presence.Diff) *roomDiff {
 	return &roomDiff{diff, &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceDiff, Payload: rawPayload(diff.JSON())}}}
 }
 
-// fetchList makes the list that presence_state shows.
-func (r *room) fetchList(list *presence.List) *presence.List {
-	if r.fetch == nil {
-		return list
-	}
-	return &presence.List{Topic: list.Topic, Presences: r.fetched(list.Presences), Complete: list.Complete}
-}
+// fetchDiff makes the diff that presence_diff shows.
+func (r *room) fetchDiff(diff presence.Diff) *roomDiff { return r.diffOf(r.fetcher.presentDiff(diff)) }
 
-// fetched is what the route's Fetch makes of a list. Where it panics the metas
-// are emptied: clients stay in step with who is there, and what Fetch may be
-// there to mask does not get out.
-func (r *room) fetched(list []presence.Presence) (out []presence.Presence) {
-	if len(list) == 0 {
-		return list
+// fetchList makes the list that presence_state shows, and tells whether Fetch
+// had its say: if not, the next who asks has it called again.
+func (r *room) fetchList(list *presence.List) (*presence.List, bool) {
+	shown, ok := r.fetcher.present(list.Presences)
+	if r.fetcher.route.Fetch == nil {
+		return list, true
 	}
-	e := r.rooms.endpoint
-	ctx, cancel := context.WithTimeout(context.Background(), e.config.FetchTimeout)
-	defer cancel()
-	defer func() {
-		if v := recover(); v != nil {
-			e.logPanic("Fetch", v, "topic", r.key.topic)
-			out = emptied(list)
-		}
-	}()
-	return r.fetch(ctx, r.key.topic, list)
-}
-
-func emptied(list []presence.Presence) []presence.Presence {
-	out := make([]presence.Presence, len(list))
-	for i, p := range list {
-		metas := make([]presence.Meta, len(p.Metas))
-		for j, meta := range p.Metas {
-			metas[j] = presence.Meta{Ref: meta.Ref, PrevRef: meta.PrevRef, Data: emptyObject}
-		}
-		out[i] = presence.Presence{Key: p.Key, Metas: metas}
-	}
-	return out
+	return &presence.List{Topic: list.Topic, Presences: shown, Complete: list.Complete}, ok
 }
 
 // Track makes key present in the channel's topic, with meta: anything that

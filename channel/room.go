@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -45,9 +44,9 @@ func mergeWindow(size int) time.Duration {
 // state had to wait for the topic to be complete.
 type room struct {
 	// static after newRoom
-	rooms *rooms
-	key   roomKey
-	fetch func(ctx context.Context, topic string, list []presence.Presence) []presence.Presence
+	rooms   *rooms
+	key     roomKey
+	fetcher fetcher // called by step
 
 	// guarded by rooms.mu
 	inside int
@@ -112,7 +111,7 @@ type seat struct {
 }
 
 func newRoom(rs *rooms, key roomKey, route *Route) *room {
-	return &room{rooms: rs, key: key, fetch: route.Fetch}
+	return &room{rooms: rs, key: key, fetcher: fetcher{endpoint: rs.endpoint, route: route, topic: key.topic}}
 }
 
 // add makes m get the diffs from now on.
@@ -337,9 +336,11 @@ func (r *room) step() bool {
 	if !diff.Empty() {
 		out = r.fetchDiff(diff)
 	}
-	state := ev.state
+	state, lasts := ev.state, ev.complete
 	if asked {
-		state = r.fetchList(state)
+		var fetched bool
+		state, fetched = r.fetchList(state)
+		lasts = lasts && fetched
 		state.JSON() // encodes it, for all who will be given it
 	}
 
@@ -348,7 +349,7 @@ func (r *room) step() bool {
 		r.sendDiff(out)
 	}
 	r.refreshing = false
-	again := r.serve(state, ev.complete, asked || r.fetch == nil)
+	again := r.serve(state, ev.complete, lasts, asked || r.fetcher.route.Fetch == nil)
 	r.mu.Unlock()
 	if again {
 		r.refresh()
@@ -369,15 +370,15 @@ func (r *room) flush(diff presence.Diff) {
 }
 
 // serve gives the state to those who wait for it, and tells whether it has to
-// be asked for again. r.mu is held.
-func (r *room) serve(state *presence.List, complete, fetched bool) (again bool) {
+// be asked for again. One that lasts is also for who comes later. r.mu is held.
+func (r *room) serve(state *presence.List, complete, lasts, fetched bool) (again bool) {
 	if r.closed {
 		return false
 	}
 	if !fetched { // nobody waited; who has come meanwhile asks anew
 		return len(r.waiting) > 0
 	}
-	if complete {
+	if lasts {
 		r.published = state
 	}
 	r.waiting = slices.DeleteFunc(r.waiting, func(m *member) bool {

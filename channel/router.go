@@ -28,15 +28,23 @@ type Route struct {
 	Pattern string
 	// New makes the channel of one join.
 	New func() Channel
-	// Fetch enriches or masks the presences that this route's clients see in
-	// presence_state and presence_diff. It is called once for each state and
-	// each side of a diff, not once per client, and one call at a time for a
-	// topic. It must not change list or what it holds, and must keep the keys
-	// and the Refs. Where it panics the clients see empty metas, never those that
-	// it is there to mask. ctx ends after Config.FetchTimeout; a Fetch that does
-	// not return holds up the presence frames of its topic and route, and nothing
-	// else.
-	Fetch func(ctx context.Context, topic string, list []presence.Presence) []presence.Presence
+	// Fetch enriches or masks what this route's clients see in presence_state
+	// and presence_diff: it may replace the Data of metas and set the Fields of
+	// presences. It is called once for a state and once for a diff (a key in
+	// both of its sides has the metas of its leave, then those of its join), for
+	// all clients, with the keys in order. It must not change list or what
+	// it holds, and must return the same keys and Refs in the same order; never
+	// what is hidden ([presence.Hidden]), which it is not given.
+	//
+	// There is one call at a time for a topic and route, and Config.MaxFetches
+	// in all; other topics do not wait. Where it fails, panics, or has not
+	// returned after Config.FetchTimeout, which is also ctx's deadline, that is
+	// logged and counted, and clients see empty metas, never those that it may be
+	// there to mask. The next state or diff tries again.
+	Fetch func(ctx context.Context, topic string, list []presence.Presence) ([]presence.Presence, error)
+	// FetchOnlyAdds: Fetch masks nothing, so that where it fails clients may see
+	// the metas as they were tracked.
+	FetchOnlyAdds bool
 	// PushState sends presence_state after every join, without a call of
 	// [Socket.PushPresenceState].
 	PushState bool
@@ -79,6 +87,9 @@ func (h *Handler) check() error {
 		}
 		if r.New == nil {
 			fault("New is nil")
+		}
+		if r.FetchOnlyAdds && r.Fetch == nil {
+			fault("FetchOnlyAdds without Fetch")
 		}
 	}
 	return errors.Join(errs...)

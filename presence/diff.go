@@ -33,7 +33,36 @@ func (d Diff) Merge(next Diff) Diff {
 			}
 		}
 	}
-	return Diff{Joins: joins.presences(), Leaves: leaves.presences()}
+	merged := Diff{Joins: joins.presences(), Leaves: leaves.presences()}
+	merged.carryFields(d, next)
+	return merged
+}
+
+// carryFields gives the presences of d, which was merged, the fields that they
+// had before; of two the later ones.
+func (d Diff) carryFields(merged ...Diff) {
+	var fields map[string]map[string]any
+	for _, from := range merged {
+		for _, list := range [][]Presence{from.Leaves, from.Joins} {
+			for _, p := range list {
+				if p.Fields == nil {
+					continue
+				}
+				if fields == nil {
+					fields = map[string]map[string]any{}
+				}
+				fields[p.Key] = p.Fields
+			}
+		}
+	}
+	if fields == nil {
+		return
+	}
+	for _, list := range [][]Presence{d.Joins, d.Leaves} {
+		for i := range list {
+			list[i].Fields = fields[list[i].Key]
+		}
+	}
 }
 
 // byKey collects metas under their keys.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -77,16 +78,43 @@ func appendPresences(b []byte, list []Presence) []byte {
 			b = append(b, ',')
 		}
 		b = appendString(b, p.Key)
-		b = append(b, `:{"metas":[`...)
-		for j, m := range p.Metas {
-			if j > 0 {
-				b = append(b, ',')
-			}
-			b = m.appendJSON(b)
-		}
-		b = append(b, `]}`...)
+		b = append(b, ':')
+		b = p.appendJSON(b)
 	}
 	return append(b, '}')
+}
+
+// MarshalJSON gives what stands under the key in what clients get.
+func (p Presence) MarshalJSON() ([]byte, error) { return p.appendJSON(nil), nil }
+
+func (p Presence) appendJSON(b []byte) []byte {
+	b = append(b, `{"metas":[`...)
+	for i, m := range p.Metas {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = m.appendJSON(b)
+	}
+	b = append(b, ']')
+	if len(p.Fields) > 0 {
+		b = p.appendFields(b)
+	}
+	return append(b, '}')
+}
+
+// appendFields appends the fields; one without a JSON form is null.
+func (p Presence) appendFields(b []byte) []byte {
+	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
+		value, err := json.Marshal(p.Fields[name])
+		if err != nil {
+			value = []byte("null")
+		}
+		b = append(b, ',')
+		b = appendString(b, name)
+		b = append(b, ':')
+		b = append(b, value...)
+	}
+	return b
 }
 
 // appendString appends s as a JSON string; most keys need no escapes.

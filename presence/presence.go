@@ -24,8 +24,12 @@ func (m Meta) Decode(v any) error { return json.Unmarshal(m.Data, v) }
 // Presence is one key of a topic with all metas under it, ordered by when
 // their sessions were first tracked (by replica where that is on several).
 type Presence struct {
-	Key   string `json:"-"`
-	Metas []Meta `json:"metas"`
+	Key   string
+	Metas []Meta
+	// Fields are members beside "metas" in the JSON that clients get, in the
+	// order of their names: what a database knows of the key, say. A tracker
+	// sets none; they are for who shows presences to have something to add.
+	Fields map[string]any
 }
 
 // Diff is what changed in a topic. An update is a leave of the old value and

@@ -20,7 +20,7 @@ type maskedVote struct {
 
 // mask is the route's Fetch: every presence_state and presence_diff goes through
 // it on its way to the clients.
-func mask(_ context.Context, _ string, list []presence.Presence) []presence.Presence {
+func mask(_ context.Context, _ string, list []presence.Presence) ([]presence.Presence, error) {
 	masked := make([]presence.Presence, len(list))
 	for i, p := range list {
 		metas := make([]presence.Meta, len(p.Metas))
@@ -29,7 +29,7 @@ func mask(_ context.Context, _ string, list []presence.Presence) []presence.Pres
 		}
 		masked[i] = presence.Presence{Key: p.Key, Metas: metas}
 	}
-	return masked
+	return masked, nil
 }
 
 func maskMeta(m presence.Meta) json.RawMessage {

@@ -15,7 +15,8 @@ func TestClientsSeeThatSomebodyVotedAndNotWhat(t *testing.T) {
 	in.Metas[0].PrevRef = "before"
 	before := string(in.Metas[0].Data)
 
-	out := mask(t.Context(), "party:x", []presence.Presence{in})
+	out, err := mask(t.Context(), "party:x", []presence.Presence{in})
+	require.NoError(t, err)
 
 	require.Equal(t, []presence.Presence{{Key: "al", Metas: []presence.Meta{
 		{Ref: "al/7", PrevRef: "before", Data: json.RawMessage(`{"joined":7,"vote":{"card":3}}`)},
