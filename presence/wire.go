@@ -66,14 +66,13 @@ func (k kind) String() string {
 	return names[0]
 }
 
-// DescribeMessage says what kind of message data is: "delta", "tip",
-// "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave", or "?".
+// DescribeMessage says what kind of message data is by its first bytes: "delta",
+// "tip", "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave", or "?".
 func DescribeMessage(data []byte) string {
-	msg, err := decode(data)
-	if err != nil {
+	if len(data) < wirePrefix || data[0] != wireMagic {
 		return kind(0).String()
 	}
-	return msg.kind.String()
+	return kind(data[3]).String()
 }
 
 // value is what an entry holds besides its key. It is immutable.

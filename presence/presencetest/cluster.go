@@ -1,8 +1,8 @@
 package presencetest
 
 import (
-	"container/heap"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -11,86 +11,70 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// Faults is how the network treats every message between two replicas.
-type Faults struct {
-	Loss, Repeat float64 // probability, 0 to 1
-	// Delay is the most time a message takes; the least is a tenth of a
-	// millisecond. Above that messages overtake each other when Reorder is set.
-	Delay   time.Duration
-	Reorder bool
+// Setup says how a cluster begins. The zero value is usable.
+type Setup struct {
+	Seed uint64 // all that happens by chance depends on it alone
+	// Config is what every replica gets; Name and Bus are the cluster's own.
+	Config presence.Config
+	// MaxPayload is the most bytes of a message; default 1 MiB.
+	MaxPayload int
 }
 
 // Cluster is a number of replicas, their network and their clock.
 type Cluster struct {
-	// MaxPayload is the most bytes of a message, 1 MiB at first.
-	MaxPayload int
-
+	// static
+	setup  Setup
+	start  time.Time
 	random *rand.Rand
-	now    time.Time
-	hosts  []*host
-	faults Faults
-	cut    map[[2]string]bool // from, to
-	traps  []*trap
-	mail   mailbox
-	sent   uint64
-	kinds  map[string]int // messages sent, by kind
-	metas  int
 	report func(format string, args ...any)
 
-	// histories are all states that every process ever had in every topic:
-	// by birth and topic, ascending by number.
-	histories map[historyKey][]state
+	// network
+	at         time.Duration // since start
+	maxPayload int
+	hosts      []*host
+	subs       map[string][]*host
+	faults     Faults
+	cut        map[[2]string]bool // from, to
+	traps      []*trap
+	mail       mailbox
+	kinds      map[string]int // messages sent, by kind, while somebody counts
+
+	// users
+	metas  int
+	topics []string // every one that anybody ever tracked in or watched; sorted
+	known  map[string]bool
+
+	witness
 }
 
 // host is a place where one replica after another runs.
 type host struct {
-	name     string
-	as       string // the replica's name
-	replica  *presence.Replica
-	subs     map[string]bool
-	deadline time.Time
+	// static
+	name  string
+	as    string // the replica's name
+	index int    // among the cluster's
+
+	// what became of it
 	running  bool          // false between Kill and Restart
 	paused   bool          // stopped, with mail waiting
 	outage   bool          // its bus is down
 	hidden   bool          // a route to it is being reset: nobody finds it, and it is not told
 	clock    time.Duration // the wall clock is off by this
-	entries  []owned       // in the order of tracking
-	watches  map[string]*folded
-	reached  map[reachedKey]uint64
-	// since has, for each topic that is followed, where every other process
-	// stood when that began.
-	since map[string]map[uint64]uint64
+	waiting  []letter      // that came while it was paused
+	deadline time.Duration // since the cluster's start
+
+	// its process
+	replica *presence.Replica
+	entries []owned // in the order of tracking
+	watches map[string]*folded
+	testimony
 }
 
 // owned is an entry of our own, as the caller knows it.
 type owned struct {
 	topic, key string
 	dot        uint64
-}
-
-type letter struct {
-	at   time.Time
-	n    uint64
-	to   *host
-	run  *presence.Replica // for this incarnation of the host only
-	data []byte
-	gone string // an unreachable destination instead of data
-}
-
-type mailbox []*letter
-
-func (m mailbox) Len() int { return len(m) }
-func (m mailbox) Less(i, j int) bool {
-	return m[i].at.Before(m[j].at) || m[i].at.Equal(m[j].at) && m[i].n < m[j].n
-}
-func (m mailbox) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
-func (m *mailbox) Push(x any)   { *m = append(*m, x.(*letter)) }
-func (m *mailbox) Pop() any {
-	last := len(*m) - 1
-	l := (*m)[last]
-	(*m)[last] = nil
-	*m = (*m)[:last]
-	return l
+	data       []byte
 }
 
 // noBus stands for the bus in a replica's config: the cluster carries its
@@ -100,24 +84,32 @@ type noBus struct {
 	c *Cluster
 }
 
-func (b noBus) MaxPayload() int { return b.c.MaxPayload }
+func (b noBus) MaxPayload() int { return b.c.maxPayload }
 
 // New starts replicas of these names; "twin=eu" is one that runs under the name
 // eu and is called twin here. Everything that happens by chance depends
 // on seed alone.
-func New(seed uint64, names ...string) *Cluster {
-	c := &Cluster{
-		MaxPayload: 1 << 20,
+func New(seed uint64, names ...string) *Cluster { return Setup{Seed: seed}.Start(names...) }
 
-		random:    rand.New(rand.NewPCG(seed, 0)),
-		now:       time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		cut:       map[[2]string]bool{},
-		kinds:     map[string]int{},
-		histories: map[historyKey][]state{},
-		report:    func(string, ...any) {},
+// Start starts replicas of these names, as New does.
+func (s Setup) Start(names ...string) *Cluster {
+	if s.MaxPayload == 0 {
+		s.MaxPayload = 1 << 20
 	}
-	for _, name := range names {
-		h := &host{name: name, as: name}
+	c := &Cluster{
+		setup:  s,
+		start:  time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		random: rand.New(rand.NewPCG(s.Seed, 0)),
+		report: func(string, ...any) {},
+
+		maxPayload: s.MaxPayload,
+		subs:       map[string][]*host{},
+		cut:        map[[2]string]bool{},
+		known:      map[string]bool{},
+		witness:    newWitness(),
+	}
+	for i, name := range names {
+		h := &host{name: name, as: name, index: i}
 		if label, as, twin := strings.Cut(name, "="); twin {
 			h.name, h.as = label, as
 		}
@@ -130,6 +122,11 @@ func New(seed uint64, names ...string) *Cluster {
 // Log makes the cluster tell what is done to it and what comes of it.
 func (c *Cluster) Log(report func(format string, args ...any)) { c.report = report }
 
+// SetMaxPayload sets the most bytes of a message from now on.
+func (c *Cluster) SetMaxPayload(n int) { c.maxPayload = n }
+
+func (c *Cluster) now() time.Time { return c.start.Add(c.at) }
+
 func (c *Cluster) host(name string) *host {
 	i := slices.IndexFunc(c.hosts, func(h *host) bool { return h.name == name })
 	if i < 0 {
@@ -139,24 +136,34 @@ func (c *Cluster) host(name string) *host {
 }
 
 func (c *Cluster) boot(h *host) {
+	for dest := range c.subs {
+		c.unsubscribe(h, dest)
+	}
 	h.running, h.paused, h.outage, h.hidden = true, false, false, false
-	h.subs, h.entries, h.watches, h.reached = map[string]bool{}, nil, map[string]*folded{}, map[reachedKey]uint64{}
-	h.since = map[string]map[uint64]uint64{}
-	wall := func() time.Time { return c.now.Add(h.clock) }
-	h.replica = presence.NewReplica(presence.Config{Name: h.as, Bus: noBus{c: c}}, c.now, wall, c.random.Uint64)
+	h.waiting, h.entries, h.watches = nil, nil, map[string]*folded{}
+	cfg := c.setup.Config
+	cfg.Name, cfg.Bus = h.as, noBus{c: c}
+	wall := func() time.Time { return c.now().Add(h.clock) }
+	h.replica = presence.NewReplica(cfg, c.now(), wall, c.random.Uint64)
+	h.testimony = c.born(h)
 	c.collect(h)
 }
 
 // collect carries out what h's replica wants done.
 func (c *Cluster) collect(h *host) {
+	h.touched = true
 	ready := h.replica.Ready()
-	h.deadline = ready.Deadline
+	h.deadline = math.MaxInt64
+	if !ready.Deadline.IsZero() {
+		h.deadline = ready.Deadline.Sub(c.start)
+	}
+	c.epoch(h)
 	for _, op := range ready.Ops {
 		switch op.Kind {
 		case presence.OpSubscribe:
-			h.subs[op.Dest] = true
+			c.subscribe(h, op.Dest)
 		case presence.OpUnsubscribe:
-			delete(h.subs, op.Dest)
+			c.unsubscribe(h, op.Dest)
 		case presence.OpPublish, presence.OpRequest:
 			c.carry(h, op)
 		}
@@ -172,114 +179,6 @@ func (c *Cluster) collect(h *host) {
 	}
 }
 
-func (c *Cluster) carry(from *host, op presence.Op) {
-	if from.outage {
-		return
-	}
-	c.kinds[presence.DescribeMessage(op.Data)]++
-	reachable := false
-	for _, to := range c.hosts {
-		if !to.running || to.outage || !to.subs[op.Dest] {
-			continue
-		}
-		if to != from && (to.hidden || from.hidden) {
-			continue
-		}
-		reachable = true
-		if to == from && c.cut[[2]string{from.name, from.name}] {
-			continue
-		}
-		if to == from {
-			c.post(letter{at: c.now.Add(100 * time.Microsecond), to: to, data: op.Data})
-			continue
-		}
-		if c.cut[[2]string{from.name, to.name}] || c.trapped(from, to, op.Data) || c.random.Float64() < c.faults.Loss {
-			continue
-		}
-		c.post(letter{at: c.arrival(), to: to, data: op.Data})
-		if c.random.Float64() < c.faults.Repeat {
-			c.post(letter{at: c.arrival().Add(c.faults.Delay), to: to, data: op.Data})
-		}
-	}
-	if op.Kind == presence.OpRequest && !reachable {
-		c.post(letter{at: c.now.Add(100 * time.Microsecond), to: from, gone: op.Dest})
-	}
-}
-
-func (c *Cluster) arrival() time.Time {
-	least := 100 * time.Microsecond
-	if !c.faults.Reorder || c.faults.Delay <= least {
-		return c.now.Add(max(least, c.faults.Delay))
-	}
-	return c.now.Add(least + time.Duration(c.random.Int64N(int64(c.faults.Delay-least))))
-}
-
-func (c *Cluster) post(l letter) {
-	l.run = l.to.replica
-	c.postTo(l)
-}
-
-// postTo posts a letter for a certain process.
-func (c *Cluster) postTo(l letter) {
-	c.sent++
-	l.n = c.sent
-	heap.Push(&c.mail, &l)
-}
-
-// Advance lets time pass: mail arrives and timers fall due, in order.
-func (c *Cluster) Advance(d time.Duration) {
-	end := c.now.Add(d)
-	var waiting []*letter // for the paused
-	for {
-		next, h := end, (*host)(nil)
-		for _, x := range c.hosts {
-			if x.running && !x.paused && !x.deadline.IsZero() && x.deadline.Before(next) {
-				next, h = x.deadline, x
-			}
-		}
-		if len(c.mail) > 0 && !c.mail[0].at.After(next) {
-			l := heap.Pop(&c.mail).(*letter)
-			if l.to.paused && l.to.replica == l.run {
-				waiting = append(waiting, l)
-				continue
-			}
-			c.now = later(c.now, l.at)
-			c.deliver(l)
-			continue
-		}
-		if h == nil {
-			break
-		}
-		c.now = later(c.now, next)
-		h.replica.Tick(c.now)
-		c.collect(h)
-	}
-	c.now = end
-	for _, l := range waiting {
-		heap.Push(&c.mail, l)
-	}
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-func (c *Cluster) deliver(l *letter) {
-	h := l.to
-	if !h.running || h.replica != l.run || h.outage {
-		return
-	}
-	if l.gone != "" {
-		h.replica.Unreachable(c.now, l.gone)
-	} else {
-		h.replica.Receive(c.now, l.data)
-	}
-	c.collect(h)
-}
-
 // nextMeta is a meta that differs from all others.
 func (c *Cluster) nextMeta() []byte {
 	c.metas++
@@ -289,17 +188,16 @@ func (c *Cluster) nextMeta() []byte {
 // acquire makes h follow topic.
 func (c *Cluster) acquire(h *host, topic string, watch bool) {
 	began := !h.replica.Dump(topic).Interested
-	if err := h.replica.Acquire(c.now, topic, watch); err != nil {
+	if err := h.replica.Acquire(c.now(), topic, watch); err != nil {
 		panic(err)
 	}
 	if began {
-		h.since[topic] = map[uint64]uint64{}
-		for _, other := range c.hosts {
-			own := other.replica.Dump(topic).Own
-			if n := len(c.histories[historyKey{own.Birth, topic}]); n > 0 {
-				h.since[topic][own.Birth] = c.histories[historyKey{own.Birth, topic}][n-1].seq
-			}
-		}
+		c.follow(h, topic)
+	}
+	if !c.known[topic] {
+		c.known[topic] = true
+		i, _ := slices.BinarySearch(c.topics, topic)
+		c.topics = slices.Insert(c.topics, i, topic)
 	}
 }
 
@@ -307,11 +205,12 @@ func (c *Cluster) acquire(h *host, topic string, watch bool) {
 func (c *Cluster) Track(name, topic, key string) {
 	h := c.host(name)
 	c.acquire(h, topic, false)
-	dot, err := h.replica.Track(c.now, topic, key, c.nextMeta())
+	meta := c.nextMeta()
+	dot, err := h.replica.Track(c.now(), topic, key, meta)
 	if err != nil {
 		panic(err)
 	}
-	h.entries = append(h.entries, owned{topic, key, dot})
+	h.entries = append(h.entries, owned{topic, key, dot, meta})
 	c.record(h, topic)
 	c.collect(h)
 }
@@ -324,7 +223,8 @@ func (c *Cluster) Update(name string, i int) {
 		return
 	}
 	e := &h.entries[i%len(h.entries)]
-	e.dot, _ = h.replica.Update(c.now, e.topic, e.dot, c.nextMeta())
+	e.data = c.nextMeta()
+	e.dot, _ = h.replica.Update(c.now(), e.topic, e.dot, e.data)
 	c.record(h, e.topic)
 	c.collect(h)
 }
@@ -338,8 +238,8 @@ func (c *Cluster) Untrack(name string, i int) {
 	i %= len(h.entries)
 	e := h.entries[i]
 	h.entries = slices.Delete(h.entries, i, i+1)
-	h.replica.Untrack(c.now, e.topic, e.dot)
-	h.replica.Release(c.now, e.topic, false)
+	h.replica.Untrack(c.now(), e.topic, e.dot)
+	h.replica.Release(c.now(), e.topic, false)
 	c.record(h, e.topic)
 	c.collect(h)
 }
@@ -362,7 +262,7 @@ func (c *Cluster) Unwatch(name, topic string) {
 		return
 	}
 	delete(h.watches, topic)
-	h.replica.Release(c.now, topic, true)
+	h.replica.Release(c.now(), topic, true)
 	c.collect(h)
 }
 
@@ -384,8 +284,14 @@ func (c *Cluster) Pause(name string) { c.host(name).paused = true }
 // Resume ends Pause.
 func (c *Cluster) Resume(name string) {
 	h := c.host(name)
-	h.paused = false
-	h.deadline = c.now
+	if !h.paused {
+		return
+	}
+	h.paused, h.deadline = false, c.at
+	for _, l := range h.waiting {
+		c.mail.push(c.at, l)
+	}
+	h.waiting = nil
 }
 
 // Outage takes name's bus away: messages to and from it are lost, and it is
@@ -393,7 +299,7 @@ func (c *Cluster) Resume(name string) {
 func (c *Cluster) Outage(name string) {
 	if h := c.host(name); h.running && !h.outage {
 		h.outage = true
-		h.replica.BusDown(c.now)
+		h.replica.BusDown(c.now())
 		c.collect(h)
 	}
 }
@@ -402,8 +308,8 @@ func (c *Cluster) Outage(name string) {
 func (c *Cluster) Reconnect(name string) {
 	if h := c.host(name); h.running && h.outage {
 		h.outage = false
-		h.replica.BusUp(c.now)
-		h.replica.Lost(c.now)
+		h.replica.BusUp(c.now())
+		h.replica.Lost(c.now())
 		c.collect(h)
 	}
 }
@@ -424,7 +330,7 @@ func (c *Cluster) Leave(name string) {
 	for len(h.entries) > 0 {
 		c.Untrack(name, 0)
 	}
-	h.replica.Leave(c.now)
+	h.replica.Leave(c.now())
 	c.collect(h)
 	h.running = false
 }
@@ -442,6 +348,7 @@ func (c *Cluster) Heal() {
 	clear(c.cut)
 	c.traps = nil
 	for _, h := range c.hosts {
+		h.touched = true
 		if h.paused {
 			c.Resume(h.name)
 		}

@@ -18,11 +18,15 @@
 // [Cluster.Check] verifies, for every replica and topic:
 //
 //   - S1 every synced view equals its owner's history at exactly its number;
+//   - S2 no two processes ever have the same name and epoch, and none gives a
+//     number twice: (name, epoch, topic, number) means one content, which every
+//     view of it is compared with;
 //   - S3 what one replica shows of (owner, epoch, topic) never goes back;
 //   - S4 a removed dot never reappears (it follows from S1 and S3);
-//   - S5 nothing is visible of a replica but of the incarnation that was
-//     admitted last;
-//   - S6 folding all diffs given to a watcher over its state equals the list;
+//   - S5 nothing is visible of a replica but of the highest epoch that its own
+//     heartbeats told of;
+//   - S6 folding all diffs given to a watcher over its state equals the list, and
+//     what is held;
 //   - S7 a topic that is complete holds what every other replica that is up had
 //     when interest in it began;
 //   - S9 equal numbers have equal content (no audit ever fails);

@@ -2,65 +2,12 @@ package presencetest
 
 import (
 	"fmt"
+	"math"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
 )
-
-type historyKey struct {
-	birth uint64
-	topic string
-}
-
-// state is what a process held in a topic from number seq on.
-type state struct {
-	seq     uint64
-	entries []presence.Entry
-}
-
-type reachedKey struct {
-	owner string
-	epoch uint64
-	topic string
-}
-
-// topics returns every topic that anybody ever tracked in or watched.
-func (c *Cluster) topics() []string {
-	set := map[string]bool{}
-	for k := range c.histories {
-		set[k.topic] = true
-	}
-	for _, h := range c.hosts {
-		for topic := range h.watches {
-			set[topic] = true
-		}
-	}
-	list := make([]string, 0, len(set))
-	for topic := range set {
-		list = append(list, topic)
-	}
-	sort.Strings(list)
-	return list
-}
-
-// record keeps what h's process holds in topic after a call that changed it.
-func (c *Cluster) record(h *host, topic string) {
-	own := h.replica.Dump(topic).Own
-	key := historyKey{own.Birth, topic}
-	c.histories[key] = append(c.histories[key], state{own.Seq, own.Entries})
-}
-
-// at is what the process born at birth held in topic at number seq.
-func (c *Cluster) at(birth uint64, topic string, seq uint64) []presence.Entry {
-	past := c.histories[historyKey{birth, topic}]
-	i := sort.Search(len(past), func(i int) bool { return past[i].seq > seq })
-	if i == 0 {
-		return nil
-	}
-	return past[i-1].entries
-}
 
 func sameEntry(a, b presence.Entry) bool {
 	return a.Dot == b.Dot && a.Origin == b.Origin && a.Key == b.Key && sameMeta(a.Meta, b.Meta)
@@ -72,15 +19,27 @@ func sameMeta(a, b presence.Meta) bool {
 
 // Check verifies the safety invariants of the package documentation at this
 // moment.
+//
+// A replica to which nothing was done since the last check is passed over, and
+// that leaves nothing out: it is a pure machine, so that it holds what it held,
+// and what it is judged by cannot have changed either. Histories only grow, by
+// numbers above all that anybody can have been told of (checked with S1); what a
+// watcher was told changes with a call of the replica, and where others stood is
+// noted when interest begins. The first check after Heal, and CheckLive, look at all
+// of them.
 func (c *Cluster) Check() error {
+	if c.fault != nil {
+		return c.fault
+	}
 	for _, h := range c.hosts {
-		if !h.running {
+		if !h.running || !h.touched {
 			continue
 		}
+		h.touched = false
 		if n := h.replica.Status().Stats.AuditMismatches; n > 0 {
 			return fmt.Errorf("S9: %s found %d contents that differ at the same number", h.name, n)
 		}
-		for _, topic := range c.topics() {
+		for _, topic := range c.topics {
 			if err := c.checkTopic(h, topic); err != nil {
 				return fmt.Errorf("%s, topic %s: %w", h.name, topic, err)
 			}
@@ -91,49 +50,52 @@ func (c *Cluster) Check() error {
 
 func (c *Cluster) checkTopic(h *host, topic string) error {
 	dump := h.replica.Dump(topic)
-	var own []owned
-	for _, e := range h.entries {
-		if e.topic == topic {
-			own = append(own, e)
-		}
-	}
-	if len(own) != len(dump.Own.Entries) {
-		return fmt.Errorf("S8: it holds %d entries of its own, and was made to hold %d", len(dump.Own.Entries), len(own))
+	if want := h.process.at(topic, math.MaxUint64); !slices.EqualFunc(dump.Own.Entries, want, sameEntry) {
+		return fmt.Errorf("S8: it holds %v of its own, and was made to hold %v", dots(dump.Own.Entries), dots(want))
 	}
 	for _, v := range dump.Views {
-		if !v.Synced {
-			if len(v.Entries) > 0 {
-				return fmt.Errorf("S1: an unsynced view of %s shows %d entries", v.Replica, len(v.Entries))
-			}
-			continue
-		}
-		if v.Held > 4 {
-			return fmt.Errorf("S10: the view of %s holds %d deltas back", v.Replica, v.Held)
-		}
-		if at := h.since[topic][v.Birth]; dump.Complete && v.Up && v.Seq < at {
-			return fmt.Errorf("S7: it is complete, and the view of %s stands at %d; that was at %d when interest began", v.Replica, v.Seq, at)
-		}
-		want := c.at(v.Birth, topic, v.Seq)
-		if !slices.EqualFunc(v.Entries, want, sameEntry) {
-			return fmt.Errorf("S1: the view of %s at %d is %v, the owner had %v", v.Replica, v.Seq, dots(v.Entries), dots(want))
-		}
-		if len(v.Entries) > 0 {
-			key := reachedKey{v.Replica, v.Epoch, topic}
-			if v.Seq < h.reached[key] {
-				return fmt.Errorf("S3: the view of %s went back from %d to %d", v.Replica, h.reached[key], v.Seq)
-			}
-			h.reached[key] = v.Seq
-		}
-		for _, m := range h.replica.Members() {
-			if m.Name == v.Replica && m.Epoch != v.Epoch {
-				return fmt.Errorf("S5: it shows epoch %d of %s, which is at %d", v.Epoch, v.Replica, m.Epoch)
-			}
+		if err := c.checkView(h, topic, v, dump.Complete); err != nil {
+			return err
 		}
 	}
 	if f := h.watches[topic]; f != nil {
-		if err := f.check(h.replica.List(topic)); err != nil {
+		if err := f.check(dump, h.replica.List(topic)); err != nil {
 			return fmt.Errorf("S6: %w", err)
 		}
+	}
+	return nil
+}
+
+func (c *Cluster) checkView(h *host, topic string, v presence.Part, complete bool) error {
+	owner := identity{v.Replica, v.Epoch}
+	issuer := c.issuers[owner]
+	if issuer == nil || issuer.birth != v.Birth || h.heard[v.Replica] != v.Epoch {
+		return fmt.Errorf("S5: it shows epoch %d of %s, and has heard of %d", v.Epoch, v.Replica, h.heard[v.Replica])
+	}
+	if v.Held > 4 {
+		return fmt.Errorf("S10: the view of %s holds %d deltas back", v.Replica, v.Held)
+	}
+	if !v.Synced {
+		if len(v.Entries) > 0 {
+			return fmt.Errorf("S1: an unsynced view of %s shows %d entries", v.Replica, len(v.Entries))
+		}
+		return nil
+	}
+	if v.Seq > issuer.last {
+		return fmt.Errorf("S1: the view of %s is at %d, the owner at %d", v.Replica, v.Seq, issuer.last)
+	}
+	if at := h.since[topic][v.Birth]; complete && v.Up && v.Seq < at {
+		return fmt.Errorf("S7: it is complete, and the view of %s stands at %d; that was at %d when interest began", v.Replica, v.Seq, at)
+	}
+	if want := issuer.at(topic, v.Seq); !slices.EqualFunc(v.Entries, want, sameEntry) {
+		return fmt.Errorf("S1: the view of %s at %d is %v, the owner had %v", v.Replica, v.Seq, dots(v.Entries), dots(want))
+	}
+	if len(v.Entries) > 0 {
+		key := reachedKey{owner, topic}
+		if v.Seq < h.reached[key] {
+			return fmt.Errorf("S3: the view of %s went back from %d to %d", v.Replica, h.reached[key], v.Seq)
+		}
+		h.reached[key] = v.Seq
 	}
 	return nil
 }
@@ -149,6 +111,12 @@ func dots(entries []presence.Entry) []uint64 {
 // CheckLive verifies what must hold some time after all faults ended: give it a
 // virtual minute and a half.
 func (c *Cluster) CheckLive() error {
+	for _, h := range c.hosts {
+		h.touched = true
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
 	for _, h := range c.hosts {
 		if !h.running {
 			continue
@@ -167,7 +135,7 @@ func (c *Cluster) CheckLive() error {
 				return fmt.Errorf("L3: %s still shows %s", h.name, other.name)
 			}
 		}
-		for _, topic := range c.topics() {
+		for _, topic := range c.topics {
 			if err := c.checkLiveTopic(h, topic); err != nil {
 				return fmt.Errorf("%s, topic %s: %w", h.name, topic, err)
 			}
@@ -180,7 +148,8 @@ func (c *Cluster) CheckLive() error {
 // that the traffic is heartbeats and the background comparison alone. Everything
 // must have been quiet for a while.
 func (c *Cluster) CheckQuiet() error {
-	clear(c.kinds)
+	c.kinds = map[string]int{}
+	defer func() { c.kinds = nil }()
 	c.Advance(5 * time.Second)
 	for kind, n := range c.kinds {
 		if n > 0 && kind != "heartbeat" && kind != "sync" && kind != "reply" {
@@ -251,21 +220,34 @@ func (f *folded) join(list []presence.Presence) {
 	}
 }
 
-func (f *folded) check(l *presence.List) error {
+// check compares what was told with what is held, and with the list.
+func (f *folded) check(dump presence.Dump, l *presence.List) error {
 	if f.fault != nil {
 		return f.fault
 	}
-	n := 0
+	held := 0
+	for _, part := range append(dump.Views, dump.Own) {
+		if !part.Up {
+			continue
+		}
+		held += len(part.Entries)
+		for _, e := range part.Entries {
+			if !sameMeta(f.metas[e.Meta.Ref], e.Meta) {
+				return fmt.Errorf("%s holds %s with %s, the folded diffs do not", part.Replica, e.Key, e.Meta.Ref)
+			}
+		}
+	}
+	listed := 0
 	for _, p := range l.Presences {
 		for _, m := range p.Metas {
-			n++
+			listed++
 			if !sameMeta(f.metas[m.Ref], m) {
 				return fmt.Errorf("the list has %s with %s, the folded diffs do not", p.Key, m.Ref)
 			}
 		}
 	}
-	if n != len(f.metas) {
-		return fmt.Errorf("the list has %d metas, the folded diffs %d", n, len(f.metas))
+	if held != len(f.metas) || listed != len(f.metas) {
+		return fmt.Errorf("%d metas are held, the list has %d, the folded diffs %d", held, listed, len(f.metas))
 	}
 	return nil
 }

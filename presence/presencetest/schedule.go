@@ -17,7 +17,7 @@ func Schedule(seed uint64, steps int) error {
 	topics := []string{"t1", "t2", "t3", "t4", "t5", "t6"}
 	c := New(seed, names...)
 	fail := func(step int, err error) error {
-		return fmt.Errorf("seed %d, step %d of %d, at %v: %w", seed, step, steps, c.now.Format("04:05.000"), err)
+		return fmt.Errorf("seed %d, step %d of %d, at %v: %w", seed, step, steps, c.now().Format("04:05.000"), err)
 	}
 	for step := range steps {
 		name := names[choose.IntN(len(names))]

@@ -124,7 +124,7 @@ func (s *script) command(f []string) error {
 		if err != nil || n < 1000 {
 			return fmt.Errorf("at least 1000 bytes")
 		}
-		c.MaxPayload = n
+		c.SetMaxPayload(n)
 	case "stop":
 		c.Stop(arg(1), arg(2))
 	case "release":

@@ -50,8 +50,7 @@ func (c *Cluster) Stop(from, to string) {
 func (c *Cluster) Release(from, to string) int {
 	kept := c.untrap(from, to)
 	for _, l := range kept {
-		l.at = c.now
-		c.postTo(l)
+		c.mail.push(c.at, l)
 	}
 	return len(kept)
 }
@@ -73,10 +72,10 @@ func (c *Cluster) untrap(from, to string) (kept []letter) {
 }
 
 // trapped tells whether a message does not go on because it was kept.
-func (c *Cluster) trapped(from, to *host, data []byte) bool {
+func (c *Cluster) trapped(from *host, l letter) bool {
 	held := false
 	for _, t := range c.traps {
-		if t.off || t.from != from.name || t.to != to.name || t.kind != "" && t.kind != presence.DescribeMessage(data) {
+		if t.off || t.from != from.name || t.to != l.to.name || t.kind != "" && t.kind != presence.DescribeMessage(l.data) {
 			continue
 		}
 		if t.nth > 0 {
@@ -85,7 +84,7 @@ func (c *Cluster) trapped(from, to *host, data []byte) bool {
 			held = held || t.off
 			continue
 		}
-		t.letters = append(t.letters, letter{to: to, run: to.replica, data: data})
+		t.letters = append(t.letters, l)
 		held = held || !t.copies
 	}
 	return held
