@@ -22,6 +22,16 @@
 // The secret says that a client may connect, not who it is: any client may be
 // present under any key.
 //
+// Networks that let no WebSocket through are left to long polling, at the same
+// socket (/socket/longpoll):
+//
+//	new Socket("/socket", {longPollFallbackMs: 3000, params: {secret: "..."}})
+//
+// In a cluster, its requests may reach any replica, for which all replicas need
+// the same secret; without one, long polling is off there, and the log says so.
+// The secret signs the tokens of sessions that poll: whoever sees one can try
+// secrets on it, so take one that is long and random.
+//
 // # Rooms
 //
 // Any topic that begins with "room:" can be joined, with

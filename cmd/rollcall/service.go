@@ -11,8 +11,9 @@ import (
 
 const synopsis = `Usage: rollcall serve [flags]
 
-Runs a replica of the presence service. Clients connect to /socket and join any
-"room:..." topic. GET /healthz tells how the replica is.`
+Runs a replica of the presence service. Clients connect to /socket, by WebSocket
+or long polling, and join any "room:..." topic. GET /healthz tells how the
+replica is.`
 
 // service is what "rollcall serve" serves.
 type service struct {
@@ -40,12 +41,15 @@ func (s *service) app() serve.App {
 
 func (s *service) build(env *serve.Env) (http.Handler, error) {
 	env.Authenticated = s.secret != nil
-	socket, err := env.Mount(s.handler())
+	if s.secret != nil {
+		env.Polling.Secret = s.secret.hash[:]
+	}
+	socket, err := env.Mount("/socket", s.handler(), "give all of them the same --secret-file, --secret or "+secretVariable)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/socket/websocket", socket)
+	mux.Handle("/socket/", socket)
 	return mux, nil
 }
 

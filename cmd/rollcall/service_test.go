@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -70,6 +71,18 @@ func (r *remote) awaitClose() int {
 	}
 }
 
+// get is the body of what is answered with 200.
+func get(t *testing.T, url string) string {
+	res, err := http.Get(url)
+	require.NoError(t, err)
+	defer http.DefaultClient.CloseIdleConnections()
+	defer res.Body.Close()
+	require.Equal(t, 200, res.StatusCode)
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
 // awaitDiff waits for a diff in which key joined, or left, and returns it.
 func (c *client) awaitDiff(side, key string) string {
 	c.t.Helper()
@@ -97,11 +110,7 @@ func TestServiceOnItsOwn(t *testing.T) {
 	require.Equal(t, "ok", alice.ask("room:1", "phx_leave", `{}`).Status)
 	bob.awaitDiff("leaves", "alice")
 
-	res, err := http.Get(c.URL + "/healthz")
-	require.NoError(t, err)
-	res.Body.Close()
-	http.DefaultClient.CloseIdleConnections()
-	require.Equal(t, 200, res.StatusCode)
+	require.Contains(t, get(t, c.URL+"/healthz"), `"status":"ok"`)
 	require.Contains(t, c.Stderr(), "no authentication is configured")
 	require.Equal(t, 0, c.Stop())
 }
@@ -149,9 +158,34 @@ func TestSecretIsRequiredOfClients(t *testing.T) {
 			require.Equal(t, test.code, res.StatusCode)
 		})
 	}
+	for query, status := range map[string]string{"": `{"status":403}`, "&secret=geheim+%26%2B": `"status":410`} {
+		require.Contains(t, get(t, c.URL+"/socket/longpoll?vsn=2.0.0"+query), status)
+	}
 	require.Equal(t, 0, c.Stop())
 	require.NotContains(t, c.Stderr(), "no authentication")
 	require.NotContains(t, c.Stderr(), "geheim")
+}
+
+// With one secret on all replicas each serves the polls of all.
+func TestLongPollingInAClusterIsSignedWithTheSecret(t *testing.T) {
+	for _, test := range []struct {
+		secret string
+		status string // of a poll that comes to the other replica
+	}{{"the same", `"status":200`}, {"another", `"status":410`}} {
+		addressA, addressB := freeAddress(t), freeAddress(t)
+		a := start(t, "--secret", "the same", "--name", "a", "--cluster-listen", addressA, "--routes", addressB)
+		b := start(t, "--secret", test.secret, "--name", "b", "--cluster-listen", addressB, "--routes", addressA)
+		for _, replica := range []string{a.URL, b.URL} {
+			require.Eventually(t, func() bool { return strings.Contains(get(t, replica+"/healthz"), `"routes":1`) }, timeout, 10*time.Millisecond)
+		}
+		query := "/socket/longpoll?vsn=2.0.0&secret=" + strings.ReplaceAll(test.secret, " ", "+")
+		var begun struct{ Token string }
+		require.NoError(t, json.Unmarshal([]byte(get(t, a.URL+"/socket/longpoll?vsn=2.0.0&secret=the+same")), &begun))
+		res, err := http.Post(a.URL+"/socket/longpoll?vsn=2.0.0&token="+begun.Token, "application/json", strings.NewReader(`["1","1","room:1","phx_join",{"key":"alice"}]`))
+		require.NoError(t, err)
+		res.Body.Close()
+		require.Contains(t, get(t, b.URL+query+"&token="+begun.Token), test.status)
+	}
 }
 
 // freeAddress is a loopback address at which nobody listens.

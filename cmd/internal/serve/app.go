@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
@@ -37,6 +38,10 @@ type Env struct {
 	Logger   *slog.Logger
 	// Socket are options for websocket.New: what the flags say about origins.
 	Socket websocket.Options
+	// Polling are options for longpoll.New: the same of origins, and the bus where
+	// there may be other replicas. Then Mount needs a Polling.Secret, which is the
+	// app's to set, the same on all replicas.
+	Polling longpoll.Options
 	// Authenticated is to be set by an app that lets in only clients who can
 	// prove something. Otherwise a warning is logged.
 	Authenticated bool
@@ -49,19 +54,34 @@ type Env struct {
 // return when its context ends. Call it in Build.
 func (e *Env) OnClose(f func(context.Context) error) { e.closers = append(e.closers, f) }
 
-// Mount makes the WebSocket transport of a handler, closed with the replica. Its
-// error names the flag at fault.
-func (e *Env) Mount(h channel.Handler) (http.Handler, error) {
+// Mount makes the transports of a handler, closed with the replica, for the app
+// to serve below path: WebSocket at path+"/websocket", and long polling at
+// path+"/longpoll". Without a secret in a cluster there is no long polling, for
+// its clients may reach any replica with any request; a warning says so, with
+// remedy, which names the flag that is missing.
+func (e *Env) Mount(path string, h channel.Handler, remedy string) (http.Handler, error) {
 	handler, err := channel.NewHandler(h)
 	if err != nil {
 		return nil, err
 	}
-	transport, err := websocket.New(e.Endpoint, handler, e.Socket)
+	mux := http.NewServeMux()
+	socket, err := websocket.New(e.Endpoint, handler, e.Socket)
 	if err != nil {
 		return nil, err
 	}
-	e.OnClose(transport.Close)
-	return transport, nil
+	e.OnClose(socket.Close)
+	mux.Handle(path+"/websocket", socket)
+	if e.Polling.Bus != nil && e.Polling.Secret == nil {
+		e.Logger.Warn("long polling is off: replicas need a secret in common for it", "path", path+"/longpoll", "remedy", remedy)
+		return mux, nil
+	}
+	polling, err := longpoll.New(e.Endpoint, handler, e.Polling)
+	if err != nil {
+		return nil, err
+	}
+	e.OnClose(polling.Close)
+	mux.Handle(path+"/longpoll", polling)
+	return mux, nil
 }
 
 // A UsageError is about how the command was called. Run returns 2 for one.

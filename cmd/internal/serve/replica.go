@@ -20,6 +20,7 @@ import (
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/cmd/internal/natsd"
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
 	"github.com/rollcall-go/rollcall/transport/websocket"
 )
@@ -96,7 +97,11 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 
 	env := &Env{
 		Replica: r.name, Endpoint: r.endpoint, Tracker: r.tracker, Logger: r.logger,
-		Socket: websocket.Options{CheckOrigin: s.origins, Logger: r.logger},
+		Socket:  websocket.Options{CheckOrigin: s.origins, Logger: r.logger},
+		Polling: longpoll.Options{CheckOrigin: s.origins, Logger: r.logger},
+	}
+	if s.nats != "" || s.clusterListen != "" { // or nobody else has a session
+		env.Polling.Bus = r.bus
 	}
 	handler, err := app.Build(env)
 	r.closers = env.closers // also those of a failed Build

@@ -31,11 +31,11 @@ func hello(change func(*serve.Env) error) serve.App {
 		Build: func(env *serve.Env) (http.Handler, error) {
 			mux := http.NewServeMux()
 			mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello from "+env.Replica) })
-			socket, err := env.Mount(channel.Handler{})
+			socket, err := env.Mount("/socket", channel.Handler{}, "--hello")
 			if err != nil {
 				return nil, err
 			}
-			mux.Handle("/socket/websocket", socket)
+			mux.Handle("/socket/", socket)
 			if change != nil {
 				return mux, change(env)
 			}
@@ -109,17 +109,73 @@ func TestAppThatAuthenticatesIsNotWarnedAbout(t *testing.T) {
 }
 
 func TestForeignPagesAreRefusedUnlessAllowed(t *testing.T) {
+	client := newClient(t)
 	for _, test := range []struct {
 		args []string
 		code int
-	}{{nil, 403}, {[]string{"--allow-origin", "https://friend.example"}, 101}} {
+		poll string
+	}{{nil, 403, `{"status":403}`}, {[]string{"--allow-origin", "https://friend.example"}, 101, `"status":410`}} {
 		c := servetest.Start(t, hello(nil), test.args...)
-		ws, res, _ := gorilla.DefaultDialer.Dial(c.WebSocket(""), http.Header{"Origin": {"https://friend.example"}})
+		header := http.Header{"Origin": {"https://friend.example"}}
+		ws, res, _ := gorilla.DefaultDialer.Dial(c.WebSocket(""), header)
 		if ws != nil {
 			ws.Close()
 		}
 		require.Equal(t, test.code, res.StatusCode)
+		require.Contains(t, poll(t, client, c, "", header).body, test.poll)
 	}
+}
+
+// poll begins a session of long polling, or polls that of a token.
+func poll(t require.TestingT, client *http.Client, c *servetest.Command, token string, header http.Header) answer {
+	req, err := http.NewRequest(http.MethodGet, c.URL+"/socket/longpoll?vsn=2.0.0&token="+token, nil)
+	require.NoError(t, err)
+	req.Header = header
+	res, err := client.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return answer{res.StatusCode, string(body)}
+}
+
+func TestLongPollingIsOffInAClusterWithoutASecret(t *testing.T) {
+	client := newClient(t)
+	c := servetest.Start(t, hello(nil), "--cluster-listen", "127.0.0.1:0")
+	require.Equal(t, 404, poll(t, client, c, "", nil).code)
+	require.Regexp(t, "level=WARN msg=\"long polling is off.*path=/socket/longpoll remedy=--hello\n", c.Stderr())
+	ws, _, err := gorilla.DefaultDialer.Dial(c.WebSocket(""), nil)
+	require.NoError(t, err)
+	ws.Close()
+}
+
+func TestShutdownAnswersPollsThatWait(t *testing.T) {
+	client := newClient(t)
+	app, polled := hello(nil), make(chan bool, 1)
+	build := app.Build
+	app.Build = func(env *serve.Env) (http.Handler, error) {
+		h, err := build(env)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("token") != "" {
+				polled <- true
+			}
+			h.ServeHTTP(w, r)
+		}), err
+	}
+	c := servetest.Start(t, app)
+	require.NotContains(t, c.Stderr(), "long polling is off")
+	var begun struct{ Token string }
+	require.NoError(t, json.Unmarshal([]byte(poll(t, client, c, "", nil).body), &begun))
+	answered := make(chan answer, 1)
+	go func() {
+		defer close(answered)
+		answered <- poll(t, client, c, begun.Token, nil)
+	}()
+	<-polled
+	began := time.Now()
+	require.Equal(t, 0, c.Stop())
+	require.Less(t, time.Since(began), 5*time.Second, "a poll waits for 10 s")
+	require.Equal(t, answer{503, `{"status":500}`}, <-answered)
 }
 
 func TestStartThatCannotBeSaysWhyInOneLine(t *testing.T) {
