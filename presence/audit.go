@@ -74,6 +74,9 @@ func (r *Replica) replaceShown(t *topic, m *member, shown, fresh []entry) {
 	if !wrong.Empty() {
 		r.change(t, m.birth, wrong)
 		r.emit(t)
+		if t.seen != nil {
+			t.seen.forget() // a ref that leaves and joins again is no difference to a list either
+		}
 	}
 	r.change(t, m.birth, rest)
 }

@@ -55,3 +55,23 @@ func BenchmarkPeek(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkState is a room of 1,000 in which one changes, and its presence_state
+// is encoded: what a join into a busy room costs besides its own frames.
+func BenchmarkState(b *testing.B) {
+	tracker, err := presence.Start(b.Context(), presence.Config{Name: "eu", Bus: membus.New().Bus()})
+	require.NoError(b, err)
+	defer tracker.Close(context.Background())
+	session := tracker.NewSession()
+	for i := range 1000 {
+		_, err := session.Track("room", fmt.Sprint("user ", i), nil)
+		require.NoError(b, err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := session.Update("room", "user 7", presence.Replace(nil)); err != nil {
+			b.Fatal(err)
+		}
+		tracker.Peek("room").JSON()
+	}
+}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
-	"strings"
 )
 
 // encodeMeta turns what a caller gave as a meta into the bytes of a JSON object.
@@ -77,11 +75,16 @@ func appendPresences(b []byte, list []Presence) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, p.Key)
-		b = append(b, ':')
-		b = p.appendJSON(b)
+		b = p.appendMember(b)
 	}
 	return append(b, '}')
+}
+
+// appendMember appends the key, and what stands under it.
+func (p Presence) appendMember(b []byte) []byte {
+	b = appendString(b, p.Key)
+	b = append(b, ':')
+	return p.appendJSON(b)
 }
 
 // MarshalJSON gives what stands under the key in what clients get.
@@ -128,23 +131,6 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
-}
-
-// JSON is the list as clients get it in presence_state: an object from key to
-// {"metas": [...]}. It is encoded once per List; the bytes are shared and must
-// not be changed. It may be called concurrently.
-func (l *List) JSON() []byte {
-	l.encode.Do(func() { l.json = appendPresences(nil, l.Presences) })
-	return l.json
-}
-
-// Get returns the presence under key.
-func (l *List) Get(key string) (Presence, bool) {
-	i, ok := sort.Find(len(l.Presences), func(i int) int { return strings.Compare(key, l.Presences[i].Key) })
-	if !ok {
-		return Presence{}, false
-	}
-	return l.Presences[i], true
 }
 
 // JSON is the diff as clients get it in presence_diff.

@@ -44,7 +44,7 @@ func (r *Replica) Release(now time.Time, name string, watch bool) {
 	t.users--
 	if watch {
 		if t.watchers--; t.watchers == 0 {
-			t.outlook().joined, t.outlook().left = nil, nil
+			t.outlook().told = changed{}
 		}
 	}
 	if t.users == 0 {

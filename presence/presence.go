@@ -1,9 +1,6 @@
 package presence
 
-import (
-	"encoding/json"
-	"sync"
-)
+import "encoding/json"
 
 // Meta is what one session says of itself under a key: a small JSON object.
 // A Meta is immutable and may be shared.
@@ -41,20 +38,6 @@ type Diff struct {
 
 // Empty tells whether nothing changed.
 func (d Diff) Empty() bool { return len(d.Joins) == 0 && len(d.Leaves) == 0 }
-
-// List is everyone present in a topic, at one moment, as one replica sees it.
-// It is immutable and shared: callers must not change what it holds.
-type List struct {
-	Topic string
-	// Presences is sorted by key.
-	Presences []Presence
-	// Complete tells whether every replica that is up has told us what it has
-	// in this topic; see the package documentation.
-	Complete bool
-
-	encode sync.Once
-	json   []byte
-}
 
 // Count is how many are present in a topic.
 type Count struct {

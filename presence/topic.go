@@ -42,11 +42,37 @@ type ownPart struct {
 
 // outlook is what readers and watchers of a topic get.
 type outlook struct {
-	list   *List          // current, or nil after a change
-	keys   map[string]int // metas under each key; nil until somebody counts
-	joined []visible      // since the last event
-	left   []visible
+	list  *List          // the last that was read; nil if none, or too much changed since
+	since changed        // what changed since list
+	keys  map[string]int // metas under each key; nil until somebody counts
+	told  changed        // what changed since the last event
 }
+
+// changed is what joined and left, in the order in which it did so.
+type changed struct{ joined, left []visible }
+
+func (c *changed) add(birth uint64, ch changes) {
+	for _, e := range ch.Removed {
+		c.left = append(c.left, visible{birth, e})
+	}
+	for _, e := range ch.Added {
+		c.joined = append(c.joined, visible{birth, e})
+	}
+}
+
+func (c *changed) len() int { return len(c.joined) + len(c.left) }
+
+// take returns the net difference and forgets it.
+func (c *changed) take() Diff {
+	d := makeDiff(c.joined, c.left)
+	*c = changed{}
+	return d
+}
+
+// A list is made from the one before while few entries changed: at most
+// minChanged, or a quarter of the list. Nothing more is remembered when nobody
+// reads.
+const minChanged = 64
 
 func (t *topic) outlook() *outlook {
 	if t.seen == nil {
@@ -54,6 +80,9 @@ func (t *topic) outlook() *outlook {
 	}
 	return t.seen
 }
+
+// forget has the next list be made from nothing.
+func (o *outlook) forget() { o.list, o.since = nil, changed{} }
 
 // visible is an entry and the birth of the process that made it: what a ref is
 // made of.
@@ -100,7 +129,11 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 	if o == nil {
 		return
 	}
-	o.list = nil
+	if o.list != nil {
+		if o.since.add(birth, ch); o.since.len() > max(minChanged, len(o.list.Presences)/4) {
+			o.forget()
+		}
+	}
 	if o.keys != nil {
 		for _, e := range ch.Removed {
 			if o.keys[e.Key]--; o.keys[e.Key] <= 0 {
@@ -112,12 +145,7 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 		}
 	}
 	if t.watchers > 0 {
-		for _, e := range ch.Removed {
-			o.left = append(o.left, visible{birth, e})
-		}
-		for _, e := range ch.Added {
-			o.joined = append(o.joined, visible{birth, e})
-		}
+		o.told.add(birth, ch)
 	}
 }
 
@@ -125,9 +153,8 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 func (r *Replica) emit(t *topic) {
 	complete := r.isComplete(t)
 	diff := Diff{}
-	if o := t.seen; o != nil && len(o.joined)+len(o.left) > 0 {
-		diff = makeDiff(o.joined, o.left)
-		o.joined, o.left = nil, nil
+	if o := t.seen; o != nil && o.told.len() > 0 {
+		diff = o.told.take()
 	}
 	if complete == t.complete && diff.Empty() {
 		return
@@ -191,10 +218,35 @@ func (r *Replica) List(name string) *List {
 		return &List{Topic: name}
 	}
 	complete, o := r.isComplete(t), t.outlook()
-	if o.list == nil || o.list.Complete != complete {
+	switch {
+	case o.list == nil:
 		o.list = &List{Topic: name, Presences: group(r.entries(t)), Complete: complete}
+	case o.since.len() > 0:
+		o.list = o.list.splice(o.since.take(), func(key string, had, left, joined []Meta) []Meta {
+			return r.metas(t, key, had, left, joined)
+		})
 	}
+	o.list = o.list.withComplete(complete)
 	return o.list
+}
+
+// metas is what is visible under key, which had something and changed. Where
+// others stay beside those who join, their order is looked up.
+func (r *Replica) metas(t *topic, key string, had, left, joined []Meta) []Meta {
+	stay := make([]Meta, 0, len(had))
+	for _, m := range had {
+		if indexRef(left, m.Ref) < 0 {
+			stay = append(stay, m)
+		}
+	}
+	switch {
+	case len(stay) == 0:
+		return joined
+	case len(joined) == 0:
+		return stay
+	}
+	all := slices.DeleteFunc(r.entries(t), func(v visible) bool { return v.Key != key })
+	return group(all)[0].Metas
 }
 
 // entries returns all that is visible in t, in no particular order.

@@ -1,9 +1,11 @@
 package presencetest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
@@ -237,17 +239,43 @@ func (f *folded) check(dump presence.Dump, l *presence.List) error {
 			}
 		}
 	}
-	listed := 0
-	for _, p := range l.Presences {
-		for _, m := range p.Metas {
-			listed++
-			if !sameMeta(f.metas[m.Ref], m) {
-				return fmt.Errorf("the list has %s with %s, the folded diffs do not", p.Key, m.Ref)
+	if held != len(f.metas) {
+		return fmt.Errorf("%d metas are held, the folded diffs have %d", held, len(f.metas))
+	}
+	return checkList(l, dump)
+}
+
+// checkList compares a list, which is made from the one before it, with all that
+// is held: the same metas under the same keys, in the order that is promised.
+func checkList(list *presence.List, dump presence.Dump) error {
+	type ranked struct {
+		presence.Entry
+		birth uint64
+	}
+	var held []ranked
+	for _, part := range append(dump.Views, dump.Own) {
+		for _, e := range part.Entries {
+			if part.Up {
+				held = append(held, ranked{e, part.Birth})
 			}
 		}
 	}
-	if held != len(f.metas) || listed != len(f.metas) {
-		return fmt.Errorf("%d metas are held, the list has %d, the folded diffs %d", held, listed, len(f.metas))
+	slices.SortFunc(held, func(a, b ranked) int {
+		return cmp.Or(strings.Compare(a.Key, b.Key), cmp.Compare(a.birth, b.birth), cmp.Compare(a.Origin, b.Origin))
+	})
+	for i, p := range list.Presences {
+		if i > 0 && p.Key <= list.Presences[i-1].Key {
+			return fmt.Errorf("the list has %q behind %q", p.Key, list.Presences[i-1].Key)
+		}
+		for _, m := range p.Metas {
+			if len(held) == 0 || held[0].Key != p.Key || !sameMeta(held[0].Meta, m) {
+				return fmt.Errorf("the list has %s with %s next, held is %v", p.Key, m.Ref, held[:min(1, len(held))])
+			}
+			held = held[1:]
+		}
+	}
+	if len(held) > 0 {
+		return fmt.Errorf("the list misses %d metas", len(held))
 	}
 	return nil
 }
