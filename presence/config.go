@@ -37,6 +37,14 @@ type Config struct {
 	// first change in a quiet topic goes at once. A longer interval saves
 	// messages in busy topics and delays what others see. Default 10 ms.
 	FlushInterval time.Duration
+	// RepairRate is the most bytes a second, before compression, of answers to
+	// others who are behind; what is beyond it waits, so that repairs leave room
+	// for what happens now. Default 64 MiB.
+	RepairRate int
+	// WireVersion is the highest version of the wire format that this replica
+	// reads and writes: 1 or 2. A cluster speaks what every replica of it can
+	// read, so it only needs to be set to hold version 2 back. Default 2.
+	WireVersion int
 	// Linger is how long a topic that nobody here uses any more is still
 	// followed, so that a page refresh does not unsubscribe. Default 30 s.
 	Linger time.Duration
@@ -76,6 +84,8 @@ func (c Config) withDefaults() Config {
 	setDuration(&c.IsolatedPeriod, 30*time.Second)
 	setDuration(&c.FlushInterval, 10*time.Millisecond)
 	setDuration(&c.Linger, 30*time.Second)
+	setInt(&c.RepairRate, 64<<20)
+	setInt(&c.WireVersion, wireVersion)
 	setInt(&c.MaxMeta, 8<<10)
 	setInt(&c.MaxSessionPresences, 1_000)
 	setInt(&c.MaxTopicPresences, 100_000)
@@ -103,6 +113,8 @@ func (c Config) validate() error {
 	fault(c.PermdownPeriod <= c.DownPeriod, "PermdownPeriod must be above DownPeriod (%v), have %v", c.DownPeriod, c.PermdownPeriod)
 	fault(c.IsolatedPeriod < c.DownPeriod, "IsolatedPeriod must be at least DownPeriod (%v), have %v", c.DownPeriod, c.IsolatedPeriod)
 	fault(c.FlushInterval < 0, "FlushInterval must be positive, have %v", c.FlushInterval)
+	fault(c.RepairRate < 64<<10, "RepairRate must be at least 64 KiB a second, have %d bytes", c.RepairRate)
+	fault(c.WireVersion < wireOldest || c.WireVersion > wireVersion, "WireVersion must be %d to %d, have %d", wireOldest, wireVersion, c.WireVersion)
 	fault(c.Linger < 0, "Linger must be positive, have %v", c.Linger)
 	fault(c.MaxMeta < 2, "MaxMeta must be at least 2 bytes, have %d", c.MaxMeta)
 	fault(c.MaxSessionPresences < 1, "MaxSessionPresences must be positive, have %d", c.MaxSessionPresences)

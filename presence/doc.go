@@ -85,6 +85,18 @@
 // An answer that does not fit Bus.MaxPayload goes in chunks, which count only
 // when all of them have come.
 //
+// Answers keep to Config.RepairRate, so that repairs leave room for what happens
+// now; when many ask for the same, as they do after an outage of everybody, most
+// of them get one answer together.
+//
+// # Versions
+//
+// Messages are written in the lowest version of the wire format that knows them,
+// and in a later one only while every replica that is up can read it, which
+// heartbeats tell: replicas of two successive versions form one cluster, and are
+// upgraded one after the other. A message that needs a later version than this
+// replica reads is counted (Stats.Outdated) and reported, with what to do.
+//
 // Names must be unique. Of two live processes of one name the one that started
 // later is heard; the other is fenced: it says so in its log and its Status, and
 // comes back under a fresh epoch when the later one is gone.

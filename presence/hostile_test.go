@@ -87,6 +87,9 @@ func hostile(d *decisions) message {
 			count: d.number(), hash: d.number(), chunks: 1 + d.next()%3,
 		}
 		p.chunk = d.next() % p.chunks
+		for n := d.next() % 3; n > 0; n-- {
+			p.others = append(p.others, d.number())
+		}
 		p.delta = hostileDelta(d)
 		m.parts = []topicPart{p}
 	}
@@ -126,11 +129,12 @@ func TestHostileMessagesAreWellFormed(t *testing.T) {
 		d := &decisions{rest: []byte{4, seed, seed / 3, seed, 5, 6, seed, 8, 9, 10, 11, seed, 2, 3, seed, 1, 1, 2}}
 		m := hostile(d)
 		b := appendHeader(nil, kindReply, m.name, m.epoch, m.epoch)
+		setVersion(b, jointVersion)
 		b = binary.AppendUvarint(b, uint64(len(m.parts)))
 		for _, p := range m.parts {
-			b = appendPart(b, p)
+			b = appendPart(b, p, jointVersion)
 		}
-		_, err := decode(b)
+		_, err := decode(b, wireVersion)
 		require.NoError(t, err)
 	}
 }

@@ -2,6 +2,8 @@ package presence
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,11 +15,13 @@ type member struct {
 	name  string
 	epoch uint64
 	birth uint64 // its first epoch, which its refs are made of
-	beat  uint64
-	heard instant
-	up    bool
-	water uint64 // see view
-	views map[*topic]*view
+	// oldest and newest are the versions of the wire format that it reads.
+	oldest, newest uint64
+	beat           uint64
+	heard          instant
+	up             bool
+	water          uint64 // see view
+	views          map[*topic]*view
 	// entries is how many entries the views hold.
 	entries int
 
@@ -35,10 +39,12 @@ type member struct {
 // grave is what must not be forgotten of a name: which incarnations of it are
 // over.
 type grave struct {
-	max   uint64 // the highest epoch seen
-	beat  uint64 // the last beat of it when it was dropped: a later one readmits it
-	left  bool   // it said goodbye: no beat readmits it
-	heard instant
+	max  uint64 // the highest epoch seen
+	beat uint64 // the last beat of it when it was dropped: a later one readmits it
+	left bool   // it said goodbye: no beat readmits it
+	// ignored: it was reported that there are too many replicas for it.
+	ignored bool
+	heard   instant
 }
 
 func (r *Replica) grave(name string) *grave {
@@ -57,7 +63,8 @@ func (r *Replica) heartbeat() {
 	}
 	r.beat++
 	b := binary.AppendUvarint(r.header(kindHeartbeat), r.beat)
-	r.op(OpPublish, DestAll, binary.AppendUvarint(b, r.fingerprint()))
+	b = binary.AppendUvarint(b, r.fingerprint())
+	r.op(OpPublish, DestAll, r.appendVersions(b))
 	r.setBeat(r.after(r.cfg.BeatPeriod))
 	r.watchOurselves()
 	r.backgroundSync()
@@ -81,8 +88,8 @@ func (r *Replica) greet() {
 }
 
 // fingerprint is of the settings that all replicas must share, which is told of
-// in the log where it differs. There are none yet beside the wire format.
-func (r *Replica) fingerprint() uint64 { return wireVersion }
+// in the log where it differs. There are none yet.
+func (r *Replica) fingerprint() uint64 { return 1 }
 
 func (r *Replica) receiveHeartbeat(msg message) {
 	g := r.grave(msg.name)
@@ -109,10 +116,14 @@ func (r *Replica) receiveHeartbeat(msg message) {
 			return
 		}
 		if len(r.members) >= r.cfg.MaxReplicas {
-			r.notice(msg.name, msg.epoch, "ignored: too many replicas")
+			r.stats.Ignored++
+			if !g.ignored {
+				g.ignored = true
+				r.notice(msg.name, msg.epoch, fmt.Sprintf("ignored: %d other replicas are known, the limit: see Config.MaxReplicas", len(r.members)))
+			}
 			return
 		}
-		g.heard = r.now
+		g.heard, g.ignored = r.now, false
 		r.admit(msg)
 		return
 	}
@@ -146,6 +157,7 @@ func (r *Replica) suspectAfter() time.Duration { return r.cfg.BeatPeriod * 6 / 5
 func (r *Replica) admit(msg message) {
 	m := &member{
 		name: msg.name, epoch: msg.epoch, birth: msg.birth, beat: msg.beat,
+		oldest: msg.oldest, newest: msg.newest,
 		up: true, views: map[*topic]*view{},
 	}
 	r.members[m.name] = m
@@ -155,6 +167,7 @@ func (r *Replica) admit(msg message) {
 	if msg.fingerprint != r.fingerprint() {
 		r.notice(m.name, m.epoch, "configured differently: settings that all replicas must share are not the same there")
 	}
+	r.checkVersions(m)
 	r.alive(m)
 	r.greet()
 	for _, t := range r.sortedTopics() {
@@ -333,6 +346,17 @@ func (r *Replica) BusUp(now time.Time) {
 func (r *Replica) Lost(now time.Time) {
 	r.step(now)
 	r.stats.Lost++
+	if r.lostAt == 0 {
+		r.lostAt = max(r.now, r.nextLost)
+		r.timers.push(timer{at: r.lostAt, kind: timerLost})
+	}
+}
+
+// reconcileAll compares everything with everybody. A bus that drops messages all
+// the time must not put the questions off for ever, nor make ever more of them:
+// so this has a pace.
+func (r *Replica) reconcileAll() {
+	r.lostAt, r.nextLost = 0, r.after(lostPause)
 	for _, m := range r.byName {
 		r.reconcile(m)
 	}
@@ -416,13 +440,21 @@ func (r *Replica) forgetGraves() {
 
 // Receive takes a message from the bus.
 func (r *Replica) Receive(now time.Time, data []byte) {
-	msg, err := decode(data)
+	msg, err := decode(data, byte(r.cfg.WireVersion))
 	r.step(now)
-	if err != nil {
+	r.decoded(msg, err)
+}
+
+// decoded takes what decode made of a message.
+func (r *Replica) decoded(msg message, err error) {
+	switch outdated := (*outdatedError)(nil); {
+	case errors.As(err, &outdated):
+		r.outdated(outdated)
+	case err != nil:
 		r.stats.Malformed++
-		return
+	default:
+		r.receive(msg)
 	}
-	r.receive(msg)
 }
 
 func (r *Replica) receive(msg message) {
@@ -443,7 +475,7 @@ func (r *Replica) receive(msg message) {
 	case kindLeave:
 		r.receiveLeave(msg)
 	case kindSync:
-		r.answer(msg)
+		r.receiveSync(msg)
 	case kindProbe:
 		r.op(OpPublish, r.address(msg.name, msg.epoch), r.header(kindAlive))
 	case kindNack:

@@ -9,7 +9,7 @@ import (
 )
 
 // This file is the owner's side of replication: our own presences, what we tell
-// others about them, and how we answer who is behind.
+// others about them.
 
 // Track makes key present in topic with meta, an encoded JSON object that must
 // not be changed any more, and returns the dot that names the entry from now
@@ -139,42 +139,6 @@ func (r *Replica) tip(t *topic) {
 		t.own = nil
 		r.release(t)
 	}
-}
-
-// answer replies to a sync: what the asker lacks in each topic. What does not
-// fit into one message goes in chunks, which count only together.
-func (r *Replica) answer(m message) {
-	dest := r.address(m.name, m.epoch)
-	limit := r.cfg.Bus.MaxPayload() - 256 - len(r.cfg.Name)
-	var body []byte
-	n := 0
-	send := func() {
-		if n > 0 {
-			b := binary.AppendUvarint(r.header(kindReply), uint64(n))
-			r.op(OpPublish, dest, pack(append(b, body...)))
-		}
-		body, n = nil, 0
-	}
-	for _, part := range m.parts {
-		p := topicPart{topic: part.topic, nonce: part.nonce}
-		d := delta{To: r.counter}
-		if t := r.topics[part.topic]; t != nil && t.own != nil {
-			r.flush(t)
-			d, p.hash = t.own.Since(part.seq, r.counter), t.own.hash
-		}
-		r.stats.count(d)
-		pieces := split(d, limit-64-len(part.topic))
-		p.chunks = uint64(len(pieces))
-		for i, piece := range pieces {
-			p.chunk, p.delta = uint64(i), piece
-			if len(body)+len(p.topic)+64+deltaSize(piece) > limit {
-				send()
-			}
-			body = appendPart(body, p)
-			n++
-		}
-	}
-	send()
 }
 
 // renew goes on under a fresh epoch above floor: what we told under the old one

@@ -24,6 +24,7 @@ const (
 	removalLog      = 256                    // removals a topic remembers for log repairs
 	holdBack        = 4                      // live deltas a view keeps that came too early
 	flushBytes      = 64 << 10               // a delta of this size does not wait
+	lostPause       = time.Second            // between two comparisons because of dropped messages
 	backgroundParts = 64                     // of the topics; one is compared each beat
 )
 
@@ -113,6 +114,14 @@ type Replica struct {
 	syncAll    []syncItem // questions to everybody
 	syncAllAt  instant
 	lastAll    instant
+
+	// repairs
+	questions  []question // of others, that wait
+	answerAt   instant
+	nextAnswer instant // the earliest time
+	lostAt     instant // when what may have been lost is looked for again
+	nextLost   instant // the earliest time
+	outdatedAt instant // the last report of a message that is too new
 
 	// what this step did
 	dirty   []*topic
@@ -243,6 +252,14 @@ func (r *Replica) runTimers() {
 		case timerCheck:
 			if t.member().checkAt == t.at {
 				r.check(t.member())
+			}
+		case timerAnswer:
+			if r.answerAt == t.at {
+				r.answer()
+			}
+		case timerLost:
+			if r.lostAt == t.at {
+				r.reconcileAll()
 			}
 		case timerFlush:
 			if own := t.topic().own; own != nil && own.flushAt == t.at {

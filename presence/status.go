@@ -52,6 +52,12 @@ type Stats struct {
 	// Topics answered, by what the asker needed.
 	Unchanged, LogRepairs, DotSets, Snapshots uint64
 
+	Joint   uint64 // answers that were for several who asked for the same
+	Unheard uint64 // questions that were not answered because too many waited
+
+	Outdated uint64 // messages that need a later version of this package
+	Ignored  uint64 // heartbeats of replicas beyond Config.MaxReplicas
+
 	Lost uint64 // times that the bus said it may have dropped messages
 	// AuditMismatches counts views that differed from their owner's content: it
 	// should stay 0 for ever.

@@ -15,6 +15,8 @@ const (
 	timerBeat    timerKind = iota // Replica.beatAt
 	timerSyncAll                  // Replica.syncAllAt
 	timerSettle                   // Replica.discoverAt
+	timerAnswer                   // Replica.answerAt
+	timerLost                     // Replica.lostAt
 	timerFlush                    // topic.flushAt
 	timerTip                      // topic.tipAt
 	timerLinger                   // topic.lingerAt

@@ -211,14 +211,10 @@ func (t *Tracker) send() {
 }
 
 func (t *Tracker) receive(data []byte) {
-	msg, err := decode(data) // before mu: it is the larger part of the work
+	msg, err := decode(data, byte(t.cfg.WireVersion)) // before mu: it is the larger part of the work
 	t.do(func(r *Replica, now time.Time) {
 		r.step(now)
-		if err != nil {
-			r.stats.Malformed++
-			return
-		}
-		r.receive(msg)
+		r.decoded(msg, err)
 	})
 }
 

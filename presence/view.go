@@ -314,7 +314,7 @@ func (r *Replica) receiveReply(t *topic, m *member, p topicPart) {
 	}
 	d := p.delta
 	if v != nil {
-		if !v.synced && p.nonce != v.nonce {
+		if !v.synced && !p.answers(v.nonce) {
 			return // to an earlier question
 		}
 		var whole bool
@@ -322,10 +322,31 @@ func (r *Replica) receiveReply(t *topic, m *member, p topicPart) {
 			return
 		}
 	}
-	r.receiveDelta(t, m, d, false, p.nonce)
+	r.receiveDelta(t, m, d, false, p.questionOf(v))
 	if v := m.views[t]; v != nil {
 		r.audit(v, p.delta.To, p.delta.To, p.hash)
 	}
+}
+
+// answers tells whether a reply is to the question that nonce names.
+func (p topicPart) answers(nonce uint64) bool {
+	return p.nonce == nonce || slices.Contains(p.others, nonce)
+}
+
+// questionOf is the question of v, which may be nil, that a reply is to: of those
+// that it answers, and be it none of v's.
+func (p topicPart) questionOf(v *view) uint64 {
+	if v == nil {
+		return p.nonce
+	}
+	own := v.nonce
+	if v.synced {
+		own = v.recon
+	}
+	if own != 0 && p.answers(own) {
+		return own
+	}
+	return p.nonce
 }
 
 // receiveTip takes word of where the owner stands: its last change is p.seq, and

@@ -3,7 +3,6 @@ package presence
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"unicode/utf8"
 	"unsafe"
 
@@ -17,7 +16,7 @@ import (
 //
 //	byte 0     wireMagic
 //	byte 1     version of this message
-//	byte 2     lowest version that can read it
+//	byte 2     lowest version that can read it (see version.go)
 //	byte 3     kind
 //	byte 4     flags: flagS2
 //	string     the sender's name
@@ -30,9 +29,8 @@ import (
 // change that an older reader must not skip raises byte 2, and an unknown flag
 // is refused.
 const (
-	wireMagic   = 0xA7
-	wireVersion = 1
-	wirePrefix  = 5 // bytes before what may be compressed
+	wireMagic  = 0xA7
+	wirePrefix = 5 // bytes before what may be compressed
 
 	flagS2 = 1 << 0
 
@@ -49,9 +47,9 @@ type kind uint8
 const (
 	kindDelta     kind = 1 // topic, delta
 	kindTip       kind = 2 // topic, seq, at, entries, hash
-	kindHeartbeat kind = 3 // beat, fingerprint
+	kindHeartbeat kind = 3 // beat, fingerprint; from version 2: the versions that the sender reads
 	kindSync      kind = 4 // count, then topic, seq, nonce of each
-	kindReply     kind = 5 // count, then topic, nonce, hash, chunk, chunks, delta of each
+	kindReply     kind = 5 // count, then topic, nonce (in version 2: their count, and each), hash, chunk, chunks, delta of each
 	kindProbe     kind = 6 // nothing
 	kindAlive     kind = 7 // nothing: the answer to a probe
 	kindNack      kind = 8 // max, silent in milliseconds
@@ -95,6 +93,7 @@ type message struct {
 	birth uint64
 
 	beat, fingerprint uint64      // heartbeat
+	oldest, newest    uint64      // heartbeat: the versions that the sender reads
 	parts             []topicPart // delta, tip: one; sync, reply: any number
 	max, silent       uint64      // nack; silent in milliseconds
 }
@@ -103,18 +102,20 @@ type message struct {
 type topicPart struct {
 	topic string
 	nonce uint64 // sync, reply
-	seq   uint64 // sync, tip
-	at    uint64 // tip: the content is the same at every number in [seq, at]
-	count uint64 // tip: how many entries the topic has
-	hash  uint64 // tip, reply: of the owner's content at seq, or at the delta's To
-	delta delta  // delta, reply
+	// others are more questions that a reply answers.
+	others []uint64
+	seq    uint64 // sync, tip
+	at     uint64 // tip: the content is the same at every number in [seq, at]
+	count  uint64 // tip: how many entries the topic has
+	hash   uint64 // tip, reply: of the owner's content at seq, or at the delta's To
+	delta  delta  // delta, reply
 	// reply: which part of how many this is. All have the same numbers, and
 	// count only together.
 	chunk, chunks uint64
 }
 
 func appendHeader(b []byte, k kind, name string, epoch, birth uint64) []byte {
-	b = append(b, wireMagic, wireVersion, wireVersion, byte(k), 0)
+	b = append(b, wireMagic, wireOldest, wireOldest, byte(k), 0)
 	b = appendText(b, name)
 	b = binary.BigEndian.AppendUint64(b, epoch)
 	return binary.AppendUvarint(b, epoch-birth)
@@ -205,10 +206,16 @@ func deltaSize(d delta) int {
 	return size
 }
 
-// appendPart writes one topic of a reply.
-func appendPart(b []byte, p topicPart) []byte {
+// appendPart writes one topic of a reply of some version.
+func appendPart(b []byte, p topicPart, version byte) []byte {
 	b = appendText(b, p.topic)
+	if version >= jointVersion {
+		b = binary.AppendUvarint(b, uint64(1+len(p.others)))
+	}
 	b = binary.AppendUvarint(b, p.nonce)
+	for _, nonce := range p.others {
+		b = binary.AppendUvarint(b, nonce)
+	}
 	b = binary.BigEndian.AppendUint64(b, p.hash)
 	b = binary.AppendUvarint(b, p.chunk)
 	b = binary.AppendUvarint(b, p.chunks)
@@ -252,13 +259,14 @@ func split(d delta, size int) []delta {
 var errMalformed = errors.New("presence: malformed message")
 
 // decode reads a message. It never panics, allocates no more than the input
-// can justify, and keeps no reference to it.
-func decode(data []byte) (message, error) {
+// can justify, and keeps no reference to it. newest is the highest version that
+// is read; a message that needs a later one is an *outdatedError.
+func decode(data []byte, newest byte) (message, error) {
 	if len(data) < wirePrefix || data[0] != wireMagic {
 		return message{}, errMalformed
 	}
-	if data[2] > wireVersion {
-		return message{}, fmt.Errorf("presence: message needs version %d of the wire format, this replica reads %d: upgrade it", data[2], wireVersion)
+	if data[2] > newest {
+		return message{}, &outdatedError{needs: data[2], reads: newest}
 	}
 	rest, err := unpack(data)
 	if err != nil {
@@ -277,6 +285,10 @@ func decode(data []byte) (message, error) {
 	case kindProbe, kindAlive, kindLeave:
 	case kindHeartbeat:
 		m.beat, m.fingerprint = r.uvarint(), r.uvarint()
+		m.oldest, m.newest = 1, 1 // version 1 does not say
+		if len(r.rest) > 0 && newest >= jointVersion {
+			m.oldest, m.newest = r.uvarint(), r.uvarint()
+		}
 	case kindNack:
 		m.max, m.silent = r.uvarint(), r.uvarint()
 	case kindDelta:
@@ -289,7 +301,9 @@ func decode(data []byte) (message, error) {
 		}
 	case kindReply:
 		for n := r.count(19); n > 0 && !r.bad; n-- {
-			p := topicPart{topic: r.name(), nonce: r.uvarint(), hash: r.fixed(), chunk: r.uvarint(), chunks: r.uvarint(), delta: r.delta()}
+			p := topicPart{topic: r.name()}
+			p.nonce, p.others = r.nonces(data[2])
+			p.hash, p.chunk, p.chunks, p.delta = r.fixed(), r.uvarint(), r.uvarint(), r.delta()
 			if p.chunk >= p.chunks || p.chunks > maxChunks {
 				r.bad = true
 			}
@@ -389,6 +403,22 @@ func (r *reader) keyAndMeta() (string, []byte) {
 	both := make([]byte, 0, len(key)+len(meta))
 	both = append(append(both, key...), meta...)
 	return unsafe.String(&both[0], len(key)), both[len(key):]
+}
+
+// nonces reads which questions a reply of some version answers.
+func (r *reader) nonces(version byte) (first uint64, others []uint64) {
+	n := 1
+	if version >= jointVersion {
+		n = r.count(1)
+	}
+	if n == 0 {
+		r.bad = true
+	}
+	first = r.uvarint()
+	for ; n > 1 && !r.bad; n-- {
+		others = append(others, r.uvarint())
+	}
+	return first, others
 }
 
 func (r *reader) delta() delta {

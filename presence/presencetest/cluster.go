@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,6 +61,7 @@ type host struct {
 	outage   bool          // its bus is down
 	hidden   bool          // a route to it is being reset: nobody finds it, and it is not told
 	clock    time.Duration // the wall clock is off by this
+	wire     int           // the version of the wire format that it is held at; 0: the newest
 	waiting  []letter      // that came while it was paused
 	deadline time.Duration // since the cluster's start
 
@@ -87,8 +89,8 @@ type noBus struct {
 func (b noBus) MaxPayload() int { return b.c.maxPayload }
 
 // New starts replicas of these names; "twin=eu" is one that runs under the name
-// eu and is called twin here. Everything that happens by chance depends
-// on seed alone.
+// eu and is called twin here; "eu@1" is held at version 1 of the wire format until
+// it is upgraded. Everything that happens by chance depends on seed alone.
 func New(seed uint64, names ...string) *Cluster { return Setup{Seed: seed}.Start(names...) }
 
 // Start starts replicas of these names, as New does.
@@ -109,7 +111,14 @@ func (s Setup) Start(names ...string) *Cluster {
 		witness:    newWitness(),
 	}
 	for i, name := range names {
+		name, version, held := strings.Cut(name, "@")
 		h := &host{name: name, as: name, index: i}
+		if held {
+			var err error
+			if h.wire, err = strconv.Atoi(version); err != nil {
+				panic(fmt.Sprintf("presencetest: version of %s: %v", name, err))
+			}
+		}
 		if label, as, twin := strings.Cut(name, "="); twin {
 			h.name, h.as = label, as
 		}
@@ -143,6 +152,9 @@ func (c *Cluster) boot(h *host) {
 	h.waiting, h.entries, h.watches = nil, nil, map[string]*folded{}
 	cfg := c.setup.Config
 	cfg.Name, cfg.Bus = h.as, noBus{c: c}
+	if h.wire != 0 {
+		cfg.WireVersion = h.wire
+	}
 	wall := func() time.Time { return c.now().Add(h.clock) }
 	h.replica = presence.NewReplica(cfg, c.now(), wall, c.random.Uint64)
 	h.testimony = c.born(h)
@@ -341,6 +353,10 @@ func (c *Cluster) Restart(name string, clock time.Duration) {
 	h.clock = clock
 	c.boot(h)
 }
+
+// Upgrade makes name, from its next start on, speak the newest version of the
+// wire format.
+func (c *Cluster) Upgrade(name string) { c.host(name).wire = 0 }
 
 // Heal ends all faults: killed replicas stay away.
 func (c *Cluster) Heal() {

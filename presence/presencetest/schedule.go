@@ -15,13 +15,22 @@ func Schedule(seed uint64, steps int) error {
 	choose := rand.New(rand.NewPCG(seed, 1))
 	names := []string{"eu", "us", "ap", "sa", "af"}[:3+choose.IntN(3)]
 	topics := []string{"t1", "t2", "t3", "t4", "t5", "t6"}
+	if choose.IntN(3) == 0 { // a rolling upgrade that has begun
+		names[choose.IntN(len(names))] += "@1"
+	}
 	c := New(seed, names...)
+	for i, h := range c.hosts {
+		names[i] = h.name
+	}
 	fail := func(step int, err error) error {
 		return fmt.Errorf("seed %d, step %d of %d, at %v: %w", seed, step, steps, c.now().Format("04:05.000"), err)
 	}
 	for step := range steps {
 		name := names[choose.IntN(len(names))]
 		if !c.host(name).running && choose.IntN(3) > 0 {
+			if choose.IntN(2) == 0 {
+				c.Upgrade(name)
+			}
 			c.Restart(name, time.Duration(choose.IntN(3)-1)*time.Hour)
 		}
 		if h := c.host(name); h.running && !h.paused {

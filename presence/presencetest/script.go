@@ -15,7 +15,8 @@ import (
 // watchers were told and what became of replicas, each under its command. With
 // -rewrite the output is recorded.
 //
-//	start eu us ...               begins a cluster of these replicas
+//	start eu us@1 ...             begins a cluster of these replicas; us is held at
+//	                              version 1 of the wire format until upgrade us
 //	eu watch room                 eu watches a topic; unwatch ends it
 //	eu track room alice           also untrack, update; alice*50 is fifty of them
 //	list eu room                  who is there as eu sees it
@@ -34,6 +35,8 @@ import (
 //	pause eu, resume eu           SIGSTOP and SIGCONT
 //	kill eu, leave eu             the end, without a word or with one
 //	restart eu [-1h]              a new process, its clock off by so much
+//	upgrade eu                    its next process speaks the newest version
+//	answers eu                    how often eu answered who was behind
 //	heal                          all faults end
 //	live                          what must hold when all is quiet
 //
@@ -161,6 +164,11 @@ func (s *script) command(f []string) error {
 			}
 		}
 		c.Restart(arg(1), clock)
+	case "upgrade":
+		c.Upgrade(arg(1))
+	case "answers":
+		st := c.Replica(arg(1)).Status().Stats
+		s.printf("%s answered %d questions, %d times several at once", arg(1), st.Unchanged+st.LogRepairs+st.DotSets+st.Snapshots, st.Joint)
 	case "heal":
 		c.Heal()
 	case "live":

@@ -1,0 +1,173 @@
+package presence
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// This file is how we answer who is behind: at a bounded rate, so that repairs
+// leave room for what happens now, and once where many ask for the same, as
+// they do when everybody comes back from an outage.
+
+const (
+	answerPause  = 10 * time.Millisecond // questions that come meanwhile are answered together
+	manyAsk      = 3                     // so many get one answer, on the topic's subject
+	maxQuestions = 1 << 18               // that wait; whoever is not heard asks again
+)
+
+// question is one topic of a sync. It waits for the next answer.
+type question struct {
+	what  asked
+	asker string // its address
+	nonce uint64
+	crowd bool // may be answered together with others
+}
+
+// asked is what is asked for; the same answer fits all who ask for it.
+type asked struct {
+	topic string
+	seq   uint64 // that the asker holds
+}
+
+// receiveSync takes the questions of a sync. The first in a while are answered
+// at once.
+func (r *Replica) receiveSync(m message) {
+	asker := r.address(m.name, m.epoch)
+	known := r.members[m.name]
+	crowd := known != nil && known.epoch == m.epoch
+	for _, p := range m.parts {
+		if len(r.questions) == maxQuestions {
+			r.stats.Unheard++
+			continue
+		}
+		r.questions = append(r.questions, question{asked{p.topic, p.seq}, asker, p.nonce, crowd})
+	}
+	r.answerSoon()
+}
+
+// answerSoon answers as soon as the pace allows.
+func (r *Replica) answerSoon() {
+	if r.answerAt == 0 && len(r.questions) > 0 {
+		r.answerAt = max(r.now, r.nextAnswer)
+		r.timers.push(timer{at: r.answerAt, kind: timerAnswer})
+	}
+}
+
+// answer replies to what was asked, as far as the pace allows: what each asker
+// lacks in each topic. What does not fit into one message goes in chunks, which
+// count only together.
+func (r *Replica) answer() {
+	r.answerAt = 0
+	budget := max(r.cfg.RepairRate/int(time.Second/answerPause), 1)
+	crowds := r.crowds()
+	out := replies{r: r, byDest: map[string]*reply{}}
+	rest := r.questions
+	for len(rest) > 0 && out.size < budget {
+		q := rest[0]
+		rest = rest[1:]
+		nonces, dest, version := []uint64{q.nonce}, q.asker, byte(wireOldest)
+		if c := crowds[q.what]; q.crowd && len(c) >= manyAsk {
+			nonces, dest, version = c, TopicDest(q.what.topic), jointVersion
+			crowds[q.what] = c[:0] // answered, of the others too
+			r.stats.Joint++
+		} else if q.crowd && c != nil && len(c) == 0 {
+			continue
+		}
+		out.add(dest, version, q.what, nonces)
+	}
+	out.send()
+	// Those who wait although a joint answer was for them, too, have it.
+	kept := r.questions[:0]
+	for _, q := range rest {
+		if c := crowds[q.what]; q.crowd && c != nil && len(c) == 0 {
+			continue
+		}
+		kept = append(kept, q)
+	}
+	clear(r.questions[len(kept):])
+	if r.questions = kept; len(kept) == 0 {
+		r.questions = nil
+	}
+	pause := time.Duration(out.size) * time.Second / time.Duration(r.cfg.RepairRate)
+	r.nextAnswer = r.after(max(answerPause, pause))
+	r.answerSoon()
+}
+
+// crowds are the nonces under which many ask for the same, if everybody can read
+// an answer to all of them.
+func (r *Replica) crowds() map[asked][]uint64 {
+	if len(r.questions) < manyAsk || r.readByAll() < jointVersion {
+		return nil
+	}
+	most := r.cfg.Bus.MaxPayload() / 2 / binary.MaxVarintLen64
+	crowds := map[asked][]uint64{}
+	for i := range r.questions {
+		q := &r.questions[i]
+		if q.crowd = q.crowd && len(crowds[q.what]) < most; q.crowd {
+			crowds[q.what] = append(crowds[q.what], q.nonce)
+		}
+	}
+	return crowds
+}
+
+// replies gathers what is answered into messages, one at a time for each who
+// gets any.
+type replies struct {
+	r      *Replica
+	order  []*reply // as they were begun
+	byDest map[string]*reply
+	size   int // bytes of all, before compression
+}
+
+// reply is a message in the making.
+type reply struct {
+	dest    string
+	version byte
+	parts   []byte
+	n       int
+}
+
+func (o *replies) add(dest string, version byte, what asked, nonces []uint64) {
+	r := o.r
+	to := o.byDest[dest]
+	if to == nil {
+		to = &reply{dest: dest, version: version}
+		o.byDest[dest] = to
+		o.order = append(o.order, to)
+	}
+	p := topicPart{topic: what.topic, nonce: nonces[0], others: nonces[1:]}
+	d := delta{To: r.counter}
+	if t := r.topics[what.topic]; t != nil && t.own != nil {
+		r.flush(t)
+		d, p.hash = t.own.Since(what.seq, r.counter), t.own.hash
+	}
+	r.stats.count(d)
+	limit := r.cfg.Bus.MaxPayload() - 256 - len(r.cfg.Name)
+	frame := 64 + len(p.topic) + binary.MaxVarintLen64*len(p.others)
+	pieces := split(d, limit-frame)
+	p.chunks = uint64(len(pieces))
+	for i, piece := range pieces {
+		p.chunk, p.delta = uint64(i), piece
+		if to.n > 0 && len(to.parts)+frame+deltaSize(piece) > limit {
+			o.post(to)
+		}
+		before := len(to.parts)
+		to.parts = appendPart(to.parts, p, version)
+		to.n++
+		o.size += len(to.parts) - before
+	}
+}
+
+func (o *replies) send() {
+	for _, to := range o.order {
+		o.post(to)
+	}
+}
+
+func (o *replies) post(to *reply) {
+	b := o.r.header(kindReply)
+	setVersion(b, to.version)
+	b = binary.AppendUvarint(b, uint64(to.n))
+	o.r.op(OpPublish, to.dest, pack(append(b, to.parts...)))
+	to.parts, to.n = nil, 0
+}

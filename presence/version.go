@@ -1,0 +1,70 @@
+package presence
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// Versions of the wire format. A message names the one that it is written in;
+// what everybody can read stays at the lowest.
+const (
+	wireOldest   = 1 // the lowest that this package reads
+	wireVersion  = 2 // the highest that it reads and writes
+	jointVersion = 2 // answers to several questions at once; heartbeats tell of versions
+)
+
+// outdatedEvery is how often a message that is too new to be read is reported.
+const outdatedEvery = time.Minute
+
+// outdatedError says that a message needs a later version of this package.
+type outdatedError struct{ needs, reads byte }
+
+func (e *outdatedError) Error() string {
+	return fmt.Sprintf("presence: message needs version %d of the wire format, this replica reads up to %d: upgrade it", e.needs, e.reads)
+}
+
+// setVersion marks a message, of which the header is written, as one of the
+// version v.
+func setVersion(b []byte, v byte) { b[1], b[2] = v, v }
+
+// appendVersions ends a heartbeat with what we can read. Those who know version
+// 1 only skip it, and send none.
+func (r *Replica) appendVersions(b []byte) []byte {
+	if r.cfg.WireVersion < jointVersion {
+		return b
+	}
+	b = binary.AppendUvarint(b, wireOldest)
+	return binary.AppendUvarint(b, uint64(r.cfg.WireVersion))
+}
+
+// readByAll is the highest version that everybody who is up can read.
+func (r *Replica) readByAll() byte {
+	v := uint64(r.cfg.WireVersion)
+	for _, m := range r.byName {
+		if m.up {
+			v = min(v, m.newest)
+		}
+	}
+	return byte(v)
+}
+
+// checkVersions reports a member that we will not understand, or that will not
+// understand us.
+func (r *Replica) checkVersions(m *member) {
+	switch {
+	case m.oldest > uint64(r.cfg.WireVersion):
+		r.notice(m.name, m.epoch, fmt.Sprintf("too new: it reads versions %d to %d of the wire format, this replica writes up to %d: upgrade this one", m.oldest, m.newest, r.cfg.WireVersion))
+	case m.newest < wireOldest:
+		r.notice(m.name, m.epoch, fmt.Sprintf("too old: it reads up to version %d of the wire format, this replica writes %d and later: upgrade that one", m.newest, wireOldest))
+	}
+}
+
+// outdated counts, and now and then reports, a message that is too new.
+func (r *Replica) outdated(err *outdatedError) {
+	r.stats.Outdated++
+	if r.outdatedAt == 0 || r.now-r.outdatedAt >= instant(outdatedEvery) {
+		r.outdatedAt = r.now
+		r.notice(r.cfg.Name, r.epoch, err.Error())
+	}
+}
