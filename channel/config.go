@@ -21,8 +21,17 @@ type Config struct {
 	// presence_diff. Nil: there is no presence. It is not closed with the
 	// endpoint: close it after.
 	Presence *presence.Tracker
-	// Logger gets what an operator should know. Nil: nothing is logged.
+	// Logger gets what an operator should know: connections, joins and messages
+	// at the levels of [Handler].Log, [Route].LogJoin and [Route].LogHandleIn,
+	// except those of topics that begin with "phoenix"; every [Rejection], at most
+	// 50 a second after a burst of 200 (what is left out is counted in the next
+	// one's not_logged); and faults. Nil: nothing is logged.
 	Logger *slog.Logger
+	// LogParams says which parameters of clients the log may show. Default: none
+	// whose name contains "password", "token" or another word for a secret.
+	LogParams ParamFilter
+	// Telemetry are told what happens, in their order.
+	Telemetry []Telemetry
 
 	// MaxChannels is how many channels one connection may have joined. Default
 	// 100; a client over it is answered "too many channels joined".

@@ -52,18 +52,37 @@ type Conn struct {
 // transport accepts the client; nothing is registered yet. ctx is the
 // handler's. The error is always a *ConnectError.
 func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*Conn, error) {
-	began := time.Now()
-	if !info.At.IsZero() {
-		began = info.At
+	began := e.telemetry.connectBegan(h, info)
+	c, asked, err := e.connect(ctx, h, info)
+	if err != nil {
+		err = asRefusal(err)
 	}
-	c, err := e.connect(ctx, h, info)
-	log := e.logger.With("transport", info.Transport, "remote", addrString(info), "duration", time.Since(began))
-	if err == nil {
-		log.Info("channel: connected", "vsn", c.Info.Vsn, "id", c.ID())
-		return c, nil
+	switch {
+	case !asked:
+		e.Reject(Rejection{
+			Cause: connectCause(err), Transport: info.Transport, Remote: addrString(info),
+			Code: err.(*ConnectError).Status, Err: err,
+		})
+	case !began.IsZero():
+		e.telemetry.connect(ConnectEvent{
+			Endpoint: e, Handler: h, Conn: c, Serializer: c.dialect.String(), Duration: e.telemetry.since(began), Err: err,
+		})
 	}
-	log.Warn("channel: refused connection", "error", err)
-	return nil, asRefusal(err)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// connectCause is why a connection was refused before the handler was asked.
+func connectCause(err error) Cause {
+	switch {
+	case errors.Is(err, ErrVersion):
+		return CauseVersion
+	case errors.Is(err, ErrClosed):
+		return CauseDraining
+	}
+	return CauseFault
 }
 
 // asRefusal makes a *ConnectError of what refused a connection (B006, B007).
@@ -85,12 +104,13 @@ const (
 	statusUnavailable = 503
 )
 
-func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c *Conn, err error) {
+// connect makes a connection; asked tells that the handler had its say.
+func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c *Conn, asked bool, err error) {
 	if e.isDraining() {
-		return nil, &ConnectError{Status: statusUnavailable, Err: ErrClosed}
+		return nil, false, &ConnectError{Status: statusUnavailable, Err: ErrClosed}
 	}
 	if err := h.check(); err != nil {
-		return nil, &ConnectError{Status: statusInternal, Err: err}
+		return nil, false, &ConnectError{Status: statusInternal, Err: err}
 	}
 	c = &Conn{
 		Params:   decodeParams(info.Params),
@@ -115,30 +135,35 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 		case string:
 			c.Info.Vsn = vsn
 		default: // vsn[]=2.0.0
-			return nil, fmt.Errorf("%w: vsn is not a string", ErrVersion)
+			return nil, false, fmt.Errorf("%w: vsn is not a string", ErrVersion)
 		}
 	}
 	if c.dialect, err = negotiate(c.Info.Vsn); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if h.Connect == nil {
-		return c, nil
+	return c, true, c.ask(ctx)
+}
+
+// ask asks the handler.
+func (c *Conn) ask(ctx context.Context) (err error) {
+	if c.handler.Connect == nil {
+		return nil
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			e.logPanic("Connect", v)
-			c, err = nil, fmt.Errorf("panic in Connect: %v", v)
+			c.endpoint.logPanic("Connect", v)
+			err = fmt.Errorf("panic in Connect: %v", v)
 		}
 	}()
-	if err := h.Connect(ctx, c); err != nil {
-		return nil, err
+	if err := c.handler.Connect(ctx, c); err != nil {
+		return err
 	}
 	if id := c.ID(); id != "" {
 		if err := checkTopic(id); err != nil {
-			return nil, fmt.Errorf("id: %w", err)
+			return fmt.Errorf("id: %w", err)
 		}
 	}
-	return c, nil
+	return nil
 }
 
 func addrString(info ConnectInfo) string {
@@ -231,20 +256,32 @@ func (d disconnector) deliver(b *dispatch) {
 // the link with it. What is received after the connection ended is ignored.
 func (c *Conn) Receive(binary bool, data []byte) *CloseError {
 	if !binary && !utf8.Valid(data) {
+		c.Reject(Rejection{Cause: CauseText, Code: CloseInvalidText})
 		return &CloseError{Code: CloseInvalidText, Reason: "text is not UTF-8"}
 	}
 	m, err := c.dialect.Decode(binary, data)
 	if err != nil {
-		c.endpoint.logger.Warn("channel: malformed frame", "remote", addrString(c.Info), "id", c.ID(), "error", err)
+		c.Reject(Rejection{Cause: CauseMalformed, Code: CloseInternal, Err: err})
 		return &CloseError{Code: CloseInternal, Reason: "malformed frame"}
 	}
-	now := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.started && !c.closed {
-		c.perform(c.session.receive(now, m))
+	for _, a := range c.receive(time.Now(), m) {
+		if a.kind == actReject {
+			c.Reject(*a.reject)
+		}
 	}
 	return nil
+}
+
+// receive carries out what the session decides about a message, and returns it.
+func (c *Conn) receive(now time.Time, m Message) []action {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.started || c.closed {
+		return nil
+	}
+	acts := c.session.receive(now, m)
+	c.perform(acts)
+	return acts
 }
 
 // Close ends this connection, and its channels with ReasonDisconnected: with a
@@ -314,6 +351,7 @@ func (c *Conn) perform(acts []action) {
 			c.members[a.id].give(mailLeave{a.message}, 0)
 		case actStop:
 			c.members[a.id].box.force(mailStop{a.reason})
+		case actReject: // told without the lock; see Receive
 		}
 	}
 }

@@ -106,6 +106,15 @@
 // differently. Limits are in [Config]; nothing a client sends is held without
 // one.
 //
+// # Telemetry
+//
+// [Config.Telemetry] are functions that are told of connections, joins and
+// messages, with how long the application took for each, of the batches of a
+// drain, and of every [Rejection]: what was refused without asking the
+// application, because of a limit or a fault of the client. [Config.Logger] gets
+// the same as lines, at the levels of [Handler] and [Route], without secrets (see
+// [ParamFilter]).
+//
 // # Shutdown
 //
 // [Endpoint.Drain] closes all connections with 1012, in batches, and waits for
@@ -138,6 +147,9 @@
 //	            comes right behind it. The reference kills the channel, and which of
 //	            the two wins is a matter of luck.
 //	B084        How long channels may take to end on shutdown is the context of Drain.
+//	B087        What is logged of clients is the same; the messages are constant, and
+//	            what varies are attributes, as logs of log/slog are searched.
+//	B088        A filter hides keys in any case, and secret and apikey too by default.
 //	B092        Close codes are those of the row, also where another web server under
 //	            the reference closes with 1000 after silence, or cuts the connection
 //	            for bad UTF-8: a client that should come back is never sent 1000.

@@ -18,12 +18,13 @@ import (
 // its connections. All methods may be called concurrently.
 type Endpoint struct {
 	// static after New
-	config   Config
-	logger   *slog.Logger
-	pubsub   *pubsub
-	rooms    *rooms        // nil without presence
-	fetches  chan struct{} // one element for each Fetch that runs
-	counters counters
+	config    Config
+	logger    *slog.Logger
+	telemetry telemetry
+	pubsub    *pubsub
+	rooms     *rooms        // nil without presence
+	fetches   chan struct{} // one element for each Fetch that runs
+	counters  counters
 
 	// running counts what Close waits for: joined channels, and goroutines.
 	running sync.WaitGroup
@@ -48,6 +49,9 @@ func New(cfg Config) (*Endpoint, error) {
 		conns:   map[*Conn]struct{}{},
 		subs:    map[*Subscription]struct{}{},
 	}
+	e.telemetry.log, e.telemetry.now = newEventLog(cfg.Logger, cfg.LogParams), time.Now
+	e.telemetry.panicked = func(where string, v any) { e.logPanic(where, v) }
+	e.telemetry.add(cfg.Telemetry...)
 	var self instance
 	_, _ = rand.Read(self[:]) // never fails
 	if e.pubsub, err = newPubsub(cfg.Bus, cfg.Name, self, cfg.Logger, &e.counters.garbage); err != nil {
@@ -172,14 +176,21 @@ func (e *Endpoint) Drain(ctx context.Context) error {
 	}
 	e.mu.Unlock()
 
+	rounds := (len(conns) + e.config.DrainBatch - 1) / e.config.DrainBatch
 	for i, c := range conns {
-		if i > 0 && i%e.config.DrainBatch == 0 && ctx.Err() == nil {
-			wait := time.NewTimer(e.config.DrainInterval/2 + mathrand.N(e.config.DrainInterval))
-			select {
-			case <-wait.C:
-			case <-ctx.Done():
-				wait.Stop()
+		if i%e.config.DrainBatch == 0 {
+			if i > 0 && ctx.Err() == nil {
+				wait := time.NewTimer(e.config.DrainInterval/2 + mathrand.N(e.config.DrainInterval))
+				select {
+				case <-wait.C:
+				case <-ctx.Done():
+					wait.Stop()
+				}
 			}
+			e.telemetry.drain(DrainEvent{
+				Endpoint: e, Count: min(e.config.DrainBatch, len(conns)-i), Total: len(conns),
+				Index: i/e.config.DrainBatch + 1, Rounds: rounds, Interval: e.config.DrainInterval,
+			})
 		}
 		c.shutdown(CloseRestart, "restart", ReasonDraining)
 	}

@@ -1,6 +1,9 @@
 package channel
 
-import "sync"
+import (
+	"fmt"
+	"sync"
+)
 
 // mailbox hands mail to one handler, one piece at a time and in order, on a
 // goroutine that exists only while there is mail. Its zero value is unusable;
@@ -30,20 +33,31 @@ func (b *mailbox[T]) init(group *sync.WaitGroup, limit, maxBytes int, held bool,
 	b.group, b.limit, b.maxBytes, b.held, b.handle = group, limit, maxBytes, held, handle
 }
 
-// put adds mail of a size in bytes. It fails with ErrMailboxFull over the
-// limits, and with ErrClosed.
+// put adds mail of a size in bytes. It fails with an *overflow over the limits,
+// and with ErrClosed.
 func (b *mailbox[T]) put(mail T, size int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 		return ErrClosed
-	case len(b.queue) >= b.limit || b.bytes+size > b.maxBytes && len(b.queue) > 0:
-		return ErrMailboxFull
+	case len(b.queue) >= b.limit:
+		return &overflow{b.limit, "pieces of mail"}
+	case b.bytes+size > b.maxBytes && len(b.queue) > 0:
+		return &overflow{b.maxBytes, "bytes"}
 	}
 	b.add(mail, size)
 	return nil
 }
+
+// An overflow is an ErrMailboxFull that tells which limit it was.
+type overflow struct {
+	limit int
+	of    string
+}
+
+func (o *overflow) Error() string { return fmt.Sprintf("%v: %d %s", ErrMailboxFull, o.limit, o.of) }
+func (o *overflow) Unwrap() error { return ErrMailboxFull }
 
 // force adds mail whatever waits: what there is little of, and must come.
 func (b *mailbox[T]) force(mail T) {
@@ -76,8 +90,9 @@ func (b *mailbox[T]) release() {
 }
 
 // replace drops all mail that waits and puts last in its place, behind which
-// nothing comes any more.
-func (b *mailbox[T]) replace(last T) {
+// nothing comes any more. Then it calls tell, on a goroutine of its own: locks may
+// be held here, and what is being handled may never return.
+func (b *mailbox[T]) replace(last T, tell func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -86,6 +101,7 @@ func (b *mailbox[T]) replace(last T) {
 	b.queue, b.bytes = nil, 0
 	b.add(last, 0)
 	b.closed = true
+	b.group.Go(tell)
 }
 
 // close refuses further mail and returns what waits, which is not handled.

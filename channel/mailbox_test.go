@@ -84,12 +84,15 @@ func TestMailboxReplaceAndClose(t *testing.T) {
 		var group sync.WaitGroup
 		var got []int
 		var b, c mailbox[int]
+		told := 0
 		b.init(&group, 3, 100, true, func(n int) { got = append(got, n) })
 		require.NoError(t, b.put(1, 0))
-		b.replace(9)
-		b.replace(8)
+		b.replace(9, func() { told++ })
+		b.replace(8, func() { told++ })
 		b.force(7)
 		require.ErrorIs(t, b.put(2, 0), ErrClosed)
+		synctest.Wait()
+		require.Equal(t, 1, told, "while it is held, and once")
 		b.release()
 		synctest.Wait()
 		require.Equal(t, []int{9}, got)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // member is the life of one joined channel: its mailbox, and what its callbacks
@@ -117,10 +118,11 @@ func (m *member) release() {
 // give puts mail into the mailbox. It may be called with conn.mu held.
 func (m *member) give(v mail, size int) bool {
 	err := m.box.put(v, size)
-	if errors.Is(err, ErrMailboxFull) {
-		m.conn.endpoint.counters.overflows.Add(1)
-		m.conn.endpoint.logger.Warn("channel: mailbox full, the channel ends", "topic", m.topic, "remote", addrString(m.conn.Info))
-		m.box.replace(mailStop{Crashed(ErrMailboxFull)})
+	if full := (*overflow)(nil); errors.As(err, &full) {
+		m.box.replace(mailStop{Crashed(full)}, func() {
+			m.conn.endpoint.counters.overflows.Add(1)
+			m.conn.Reject(Rejection{Cause: CauseMailbox, Topic: m.topic, Limit: full.limit, Err: full})
+		})
 	}
 	return err == nil
 }
@@ -173,7 +175,7 @@ func (m *member) handle(v mail) {
 		ref := ReplyRef{m: m, ref: v.message.Ref}
 		m.current.Store(&ref)
 		m.act("HandleIn", &ref, func() Result {
-			return m.channel.HandleIn(&m.socket, v.message.Event, v.message.Payload)
+			return m.handleIn(v.message)
 		})
 		m.current.Store(nil)
 	case mailLeave:
@@ -202,6 +204,17 @@ func (m *member) handle(v mail) {
 		}
 		m.end(v.reason, nil)
 	}
+}
+
+// handleIn calls HandleIn, and tells of it when it has returned (B127).
+func (m *member) handleIn(msg Message) Result {
+	t := &m.conn.endpoint.telemetry
+	began := t.handleInBegan(m.route, m.topic)
+	res := m.channel.HandleIn(&m.socket, msg.Event, msg.Payload)
+	if !began.IsZero() {
+		t.handleIn(HandleInEvent{Socket: &m.socket, Event: msg.Event, Payload: msg.Payload, Ref: msg.Ref, Duration: t.since(began)})
+	}
+	return res
 }
 
 // errPanic is what a panic of a callback is reported as.
@@ -250,6 +263,8 @@ func (m *member) join() {
 		m.refuse(reasonJoinCrashed)
 		return
 	}
+	params, began := m.ask.Payload, e.telemetry.joinBegan(m.route, m.topic)
+	var took time.Duration
 	var answer any
 	var err error
 	if crash := m.guard("Join", func() {
@@ -257,17 +272,23 @@ func (m *member) join() {
 		if i, ok := m.channel.(Interceptor); ok {
 			m.intercepts = slices.Clone(i.Intercept())
 		}
-		answer, err = m.channel.Join(&m.socket, m.ask.Payload)
+		answer, err = m.channel.Join(&m.socket, params)
 	}); crash != nil {
 		err = crash
+	}
+	if !began.IsZero() {
+		took = e.telemetry.since(began)
+		defer func() { // when the client has been told
+			e.telemetry.join(JoinEvent{Socket: &m.socket, Params: params, Duration: took, Err: err})
+		}()
 	}
 	m.ask.Payload = Payload{} // may be large, and is not needed any more
 	if err != nil {
 		m.refuse(m.refusal(err))
 		return
 	}
-	response, err := m.accept(answer)
-	if err != nil {
+	var response Payload
+	if response, err = m.accept(answer); err != nil {
 		e.logger.Error("channel: join", "topic", m.topic, "error", err)
 		m.detach()
 		m.terminate(Crashed(err))
@@ -284,7 +305,6 @@ func (m *member) join() {
 		m.box.force(mailSettled{})
 	}
 	m.conn.mu.Unlock()
-	e.logger.Info("channel: joined", "topic", m.topic, "remote", addrString(m.conn.Info))
 	if m.route.PushState {
 		if err := m.socket.PushPresenceState(); err != nil {
 			e.logger.Error("channel: presence_state", "topic", m.topic, "error", err)
@@ -325,7 +345,6 @@ func (m *member) refusal(err error) Payload {
 			_, err = m.conn.dialect.Encode(reply(m.ask.JoinRef, m.ask.Ref, m.topic, statusError, response))
 		}
 		if err == nil {
-			e.logger.Info("channel: refused join", "topic", m.topic, "remote", addrString(m.conn.Info))
 			return response
 		}
 		e.logger.Error("channel: response of a refused join", "topic", m.topic, "error", err)

@@ -431,7 +431,7 @@ func TestChannelThatDoesNotKeepUpEndsAlone(t *testing.T) {
 			`["1","3","t","phx_reply",{"status":"ok","response":{}}]`,
 			`["1","1","t","phx_error",{"reason":"channel_crash"}]`,
 		}, c.take())
-		require.Equal(t, []string{"t: crashed: channel: mailbox full"}, tr.take())
+		require.Equal(t, []string{"t: crashed: channel: mailbox full: 10 pieces of mail"}, tr.take())
 		require.Equal(t, uint64(1), e.Stats().MailboxOverflows)
 		require.Equal(t, int64(1), e.Stats().Channels)
 		require.Len(t, c.get(`["5","5","t","phx_join",{}]`), 1, "it can be joined again")

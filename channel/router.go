@@ -12,6 +12,11 @@ import (
 // A Handler is what one mounted socket ("/socket") does: who may connect, and
 // which topics reach which channel. It must not be changed once it is used.
 type Handler struct {
+	// Name is what the handler is called in logs.
+	Name string
+	// Log is the level at which connections are logged, accepted or refused.
+	// Default info.
+	Log LogLevel
 	// Connect admits a connection, and may give it an id and assigns. An error
 	// refuses it with 403; a *ConnectError chooses the answer. Nil admits
 	// everybody. It is called concurrently.
@@ -48,6 +53,9 @@ type Route struct {
 	// PushState sends presence_state after every join, without a call of
 	// [Socket.PushPresenceState].
 	PushState bool
+	// LogJoin and LogHandleIn are the levels at which joins and messages are
+	// logged. Default info and debug.
+	LogJoin, LogHandleIn LogLevel
 	// Assigns are values that [Socket.Value] finds before those of the
 	// connection.
 	Assigns map[string]any

@@ -29,10 +29,7 @@ type session struct {
 	// closed: the connection is ending, nothing is sent any more.
 	closed bool
 
-	// tokens is how many joins may come at once now; refilled is when it was
-	// last brought up to date.
-	tokens   float64
-	refilled time.Time
+	joins bucket
 }
 
 type sessionLimits struct {
@@ -78,6 +75,8 @@ const (
 	actLeave
 	// actStop: the channel id ends for reason, after what it was given before.
 	actStop
+	// actReject: tell that the message was refused, when all is done.
+	actReject
 )
 
 type action struct {
@@ -87,6 +86,7 @@ type action struct {
 	route   *Route
 	message Message
 	reason  Reason
+	reject  *Rejection
 }
 
 func newSession(limits sessionLimits, route func(topic string) *Route) *session {
@@ -95,7 +95,6 @@ func newSession(limits sessionLimits, route func(topic string) *Route) *session 
 		route:   route,
 		entries: map[string]*entry{},
 		byID:    map[uint64]*entry{},
-		tokens:  float64(limits.joinBurst),
 	}
 }
 
@@ -139,18 +138,21 @@ func (s *session) undelivered(m Message) []action {
 }
 
 func (s *session) join(now time.Time, m Message) []action {
-	refuse := func(reason Payload) []action {
-		return []action{send(reply(m.JoinRef, m.Ref, m.Topic, statusError, reason))}
+	refuse := func(reason Payload, cause Cause, limit any) []action {
+		return []action{
+			send(reply(m.JoinRef, m.Ref, m.Topic, statusError, reason)),
+			{kind: actReject, reject: &Rejection{Cause: cause, Topic: m.Topic, Limit: limit}},
+		}
 	}
 	route := s.route(m.Topic)
 	if m.Topic == "" || route == nil { // B048
-		return []action{unmatched(m)}
+		return []action{unmatched(m), {kind: actReject, reject: &Rejection{Cause: CauseUnmatched, Topic: m.Topic}}}
 	}
 	if len(m.Topic) > s.limits.topic {
-		return refuse(reasonTopicLength)
+		return refuse(reasonTopicLength, CauseTopicLength, s.limits.topic)
 	}
-	if !s.take(now) {
-		return refuse(reasonTooFast)
+	if !s.joins.take(now, s.limits.joinRate, s.limits.joinBurst) {
+		return refuse(reasonTooFast, CauseJoinRate, s.limits.joinRate)
 	}
 	old := s.entries[m.Topic]
 	replacing := old != nil && old.phase != phaseOver
@@ -158,7 +160,7 @@ func (s *session) join(now time.Time, m Message) []action {
 	// to end count too, or joining one topic again and again would have no
 	// bound.
 	if !replacing && s.open >= s.limits.channels || len(s.byID) >= 2*s.limits.channels {
-		return refuse(reasonTooMany)
+		return refuse(reasonTooMany, CauseChannels, s.limits.channels)
 	}
 
 	s.lastID++
@@ -176,20 +178,6 @@ func (s *session) join(now time.Time, m Message) []action {
 	}
 	e.replaces = old // B050
 	return []action{{kind: actStop, id: old.id, reason: ReasonDuplicate}, join}
-}
-
-// take takes one join from the bucket.
-func (s *session) take(now time.Time) bool {
-	if !s.refilled.IsZero() {
-		s.tokens += now.Sub(s.refilled).Seconds() * s.limits.joinRate
-	}
-	s.refilled = now
-	s.tokens = min(s.tokens, float64(s.limits.joinBurst))
-	if s.tokens < 1 {
-		return false
-	}
-	s.tokens--
-	return true
 }
 
 // joined: the Join of id accepted.

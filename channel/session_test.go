@@ -129,6 +129,12 @@ func describe(t *testing.T, acts []action) string {
 			fmt.Fprintf(&b, "leave to #%d\n", a.id)
 		case actStop:
 			fmt.Fprintf(&b, "stop #%d: %v\n", a.id, a.reason)
+		case actReject:
+			fmt.Fprintf(&b, "tell of %s", a.reject.Cause)
+			if a.reject.Limit != nil {
+				fmt.Fprintf(&b, " %v", a.reject.Limit)
+			}
+			b.WriteByte('\n')
 		}
 	}
 	return b.String()

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"errors"
 	"log/slog"
 	"sync/atomic"
 )
@@ -40,11 +41,12 @@ func (s *Subscription) end() {
 }
 
 func (s *Subscription) deliver(d *dispatch) {
-	if s.box.put(d.Broadcast, 0) != ErrMailboxFull {
+	if !errors.Is(s.box.put(d.Broadcast, 0), ErrMailboxFull) {
 		return
 	}
 	if s.dropped.Add(1) == 1 {
-		s.endpoint.logger.Warn("channel: a subscriber does not keep up, broadcasts are dropped", slog.String("topic", d.Topic))
+		s.endpoint.logger.Warn("channel: a subscriber does not keep up, broadcasts are dropped",
+			slog.String("topic", d.Topic), slog.Int("limit", s.endpoint.config.MailboxSize))
 	}
 	s.endpoint.counters.dropped.Add(1)
 }

@@ -59,6 +59,7 @@ func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, si
 // room.
 func (a *app) handler() channel.Handler {
 	return channel.Handler{
+		Name: "pointingparty",
 		Routes: []channel.Route{{
 			Pattern: topicPrefix + "*",
 			New:     func() channel.Channel { return &member{app: a} },

@@ -55,6 +55,7 @@ func (s *service) build(env *serve.Env) (http.Handler, error) {
 
 func (s *service) handler() channel.Handler {
 	return channel.Handler{
+		Name:    "rollcall",
 		Connect: s.connect,
 		Routes:  []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return new(room) }}},
 	}

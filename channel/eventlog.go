@@ -1,0 +1,237 @@
+package channel
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// A LogLevel is the level at which something is logged. The zero value is the
+// default of what it is set for.
+type LogLevel struct {
+	level slog.Level
+	set   bool
+	never bool
+}
+
+// LogAt logs at a level.
+func LogAt(level slog.Level) LogLevel { return LogLevel{level: level, set: true} }
+
+// LogNever does not log at all.
+func LogNever() LogLevel { return LogLevel{set: true, never: true} }
+
+// Level is the level, and whether it is to be logged at all; hooks of
+// [Telemetry] that log should respect it too. def is what zero means.
+func (l LogLevel) Level(def slog.Level) (slog.Level, bool) {
+	if !l.set {
+		return def, true
+	}
+	return l.level, !l.never
+}
+
+// The levels unless a handler or a route says otherwise (B086).
+const (
+	logConnect  = slog.LevelInfo
+	logJoin     = slog.LevelInfo
+	logHandleIn = slog.LevelDebug
+)
+
+// logsTopic: what phoenix.js itself does with such topics is no news (B086).
+func logsTopic(topic string) bool { return !strings.HasPrefix(topic, topicPhoenix) }
+
+// eventLog writes what [Telemetry] is told into a log. Its messages are
+// constant, and what varies are attributes.
+//
+// Clients cause its lines, so they are bounded: parameters by maxLogged, names by
+// MaxTopic, and rejections, of which a client may cause any number, by a budget.
+type eventLog struct {
+	// static
+	logger *slog.Logger
+	filter ParamFilter
+
+	mu      sync.Mutex
+	budget  bucket
+	skipped uint64 // rejections that found it empty, since the last that did not
+}
+
+// rejectRate and rejectBurst are how many rejections a second are logged.
+const (
+	rejectRate  = 50
+	rejectBurst = 200
+)
+
+func newEventLog(logger *slog.Logger, filter ParamFilter) *eventLog {
+	return &eventLog{logger: logger, filter: filter}
+}
+
+// wants tells whether lines of a level are written.
+func (l *eventLog) wants(level slog.Level, on bool) bool {
+	return on && l.logger.Enabled(context.Background(), level)
+}
+
+func (l *eventLog) connect(e ConnectEvent) {
+	level, on := e.Handler.Log.Level(logConnect)
+	if !l.wants(level, on) {
+		return
+	}
+	c := e.Conn
+	attrs := make([]slog.Attr, 0, 8)
+	if e.Handler.Name != "" {
+		attrs = append(attrs, slog.String("handler", e.Handler.Name))
+	}
+	attrs = append(attrs,
+		slog.Duration("duration", e.Duration),
+		slog.String("transport", c.Info.Transport),
+		slog.String("serializer", e.Serializer),
+		slog.String("remote", addrString(c.Info)),
+		slog.String("id", c.ID()),
+		slog.String("params", l.filter.text(map[string]any(c.Params))),
+	)
+	if e.Err != nil {
+		l.write(level, "channel: refused connection", append(attrs, slog.Any("error", e.Err)))
+		return
+	}
+	l.write(level, "channel: connected", attrs)
+}
+
+func (l *eventLog) join(e JoinEvent) {
+	m := e.Socket.m
+	level, on := m.route.LogJoin.Level(logJoin)
+	if !l.wants(level, on) || !logsTopic(m.topic) {
+		return
+	}
+	attrs := append(l.channelAttrs(m, e.Params), slog.Duration("duration", e.Duration))
+	switch refusal := (*Refusal)(nil); {
+	case e.Err == nil:
+		l.write(level, "channel: joined", attrs)
+	case errors.As(e.Err, &refusal):
+		l.write(level, "channel: refused join", append(attrs, slog.String("response", l.filter.text(refusal.Response))))
+	default: // the fault itself is logged where it is found
+		l.write(level, "channel: refused join", append(attrs, slog.String("response", string(reasonJoinCrashed.Bytes()))))
+	}
+}
+
+func (l *eventLog) handleIn(e HandleInEvent) {
+	m := e.Socket.m
+	level, on := m.route.LogHandleIn.Level(logHandleIn)
+	if !l.wants(level, on) || !logsTopic(m.topic) {
+		return
+	}
+	l.write(level, "channel: handled", append(l.channelAttrs(m, e.Payload),
+		slog.String("event", clip(e.Event)), slog.Duration("duration", e.Duration)))
+}
+
+func (l *eventLog) channelAttrs(m *member, params Payload) []slog.Attr {
+	return []slog.Attr{
+		slog.String("topic", m.topic),
+		slog.String("channel", fmt.Sprintf("%T", m.channel)),
+		slog.String("remote", addrString(m.conn.Info)),
+		slog.String("id", m.conn.ID()),
+		slog.String("params", l.filter.payload(params)),
+	}
+}
+
+func (l *eventLog) drain(e DrainEvent) {
+	if l.wants(slog.LevelInfo, true) {
+		l.write(slog.LevelInfo, "channel: draining", []slog.Attr{
+			slog.Int("count", e.Count), slog.Int("total", e.Total), slog.Duration("interval", e.Interval),
+			slog.Int("round", e.Index), slog.Int("rounds", e.Rounds),
+		})
+	}
+}
+
+func (l *eventLog) reject(now func() time.Time, r Rejection) {
+	level := slog.LevelWarn
+	if r.Cause == CauseIdle || r.Cause == CauseDraining { // clients vanish, and replicas are replaced
+		level = slog.LevelInfo
+	}
+	if !l.wants(level, true) {
+		return
+	}
+	skipped, ok := l.spend(now())
+	if !ok {
+		return
+	}
+	attrs := []slog.Attr{slog.String("cause", string(r.Cause)), slog.String("transport", r.Transport), slog.String("remote", r.Remote)}
+	if r.Conn != nil {
+		attrs = append(attrs, slog.String("id", r.Conn.ID()))
+	}
+	if r.Topic != "" {
+		attrs = append(attrs, slog.String("topic", clip(r.Topic)))
+	}
+	if r.Limit != nil {
+		attrs = append(attrs, slog.Any("limit", r.Limit))
+	}
+	if r.Code != 0 {
+		attrs = append(attrs, slog.Int("code", r.Code))
+	}
+	if r.Err != nil {
+		attrs = append(attrs, slog.Any("error", r.Err))
+	}
+	if skipped > 0 {
+		attrs = append(attrs, slog.Uint64("not_logged", skipped))
+	}
+	l.write(level, "channel: rejected", attrs)
+}
+
+// spend takes a line from the budget of rejections, and tells how many there
+// were none for since the last one.
+func (l *eventLog) spend(now time.Time) (skipped uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.budget.take(now, rejectRate, rejectBurst) {
+		l.skipped++
+		return 0, false
+	}
+	skipped, l.skipped = l.skipped, 0
+	return skipped, true
+}
+
+func (l *eventLog) write(level slog.Level, message string, attrs []slog.Attr) {
+	l.logger.LogAttrs(context.Background(), level, message, attrs...)
+}
+
+// clip shortens what a client calls something to what a topic may have.
+func clip(name string) string {
+	if len(name) <= MaxTopic {
+		return name
+	}
+	end := MaxTopic
+	for end > 0 && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end] + "..."
+}
+
+// payload is a payload as it is logged. One that is large is not even looked at.
+func (f ParamFilter) payload(p Payload) string {
+	if p.IsBinary() || len(p.Bytes()) > maxLogged {
+		return fmt.Sprintf("(%d bytes)", len(p.Bytes()))
+	}
+	var v any
+	if err := json.Unmarshal(p.JSON(), &v); err != nil {
+		return fmt.Sprintf("(%d bytes)", len(p.Bytes()))
+	}
+	return f.text(v)
+}
+
+// text is the JSON of what may be shown of v.
+func (f ParamFilter) text(v any) string {
+	text, err := marshal(f.Apply(v))
+	switch {
+	case err != nil:
+		return "(not JSON)"
+	case len(text) > maxLogged:
+		return fmt.Sprintf("(%d bytes)", len(text))
+	}
+	return string(text)
+}
+
+// maxLogged is the most bytes of parameters that are logged.
+const maxLogged = 4 << 10

@@ -1,0 +1,110 @@
+package channel
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Filtered stands in a log for what it must not show.
+const Filtered = "[FILTERED]"
+
+// A ParamFilter says which parameters a log may show: of connections, of joins
+// and of messages. The zero value hides what is under a key that contains
+// "password", "token", "secret", "apikey" or "api_key", in any case, however deep
+// it is nested.
+type ParamFilter struct {
+	// Hide replaces these words. A list that is empty and not nil hides
+	// nothing.
+	Hide []string
+	// Keep, if it is not nil, hides everything but what is under one of these
+	// keys, which must match exactly. What is nested under one is shown too. Hide
+	// is ignored then.
+	Keep []string
+}
+
+var defaultHide = []string{"password", "token", "secret", "apikey", "api_key"}
+
+// Apply returns v with what must not be shown replaced by [Filtered]. v is a
+// value as encoding/json decodes it into an any, or Params; any other is shown
+// through its JSON. It is not changed.
+func (f ParamFilter) Apply(v any) any {
+	if f.Keep != nil {
+		return f.keep(v)
+	}
+	words := f.Hide
+	if words == nil {
+		words = defaultHide
+	}
+	lower := make([]string, len(words))
+	for i, word := range words {
+		lower[i] = strings.ToLower(word)
+	}
+	return hide(v, lower)
+}
+
+// hide hides what is under keys that contain one of the words.
+func hide(v any, words []string) any {
+	switch v := jsonValue(v).(type) {
+	case map[string]any:
+		shown := make(map[string]any, len(v))
+		for key, value := range v {
+			if lower := strings.ToLower(key); slices.ContainsFunc(words, func(word string) bool { return strings.Contains(lower, word) }) {
+				shown[key] = Filtered
+			} else {
+				shown[key] = hide(value, words)
+			}
+		}
+		return shown
+	case []any:
+		shown := make([]any, len(v))
+		for i, value := range v {
+			shown[i] = hide(value, words)
+		}
+		return shown
+	default:
+		return v
+	}
+}
+
+func (f ParamFilter) keep(v any) any {
+	switch v := jsonValue(v).(type) {
+	case map[string]any:
+		shown := make(map[string]any, len(v))
+		for key, value := range v {
+			if slices.Contains(f.Keep, key) {
+				shown[key] = value
+			} else {
+				shown[key] = f.keep(value)
+			}
+		}
+		return shown
+	case []any:
+		shown := make([]any, len(v))
+		for i, value := range v {
+			shown[i] = f.keep(value)
+		}
+		return shown
+	default:
+		return Filtered
+	}
+}
+
+// jsonValue is v as encoding/json decodes it, where it is anything else.
+func jsonValue(v any) any {
+	switch v := v.(type) {
+	case nil, string, bool, float64, map[string]any, []any:
+		return v
+	case Params:
+		return map[string]any(v)
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return Filtered
+	}
+	var decoded any
+	if json.Unmarshal(text, &decoded) != nil {
+		return Filtered
+	}
+	return decoded
+}

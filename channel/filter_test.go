@@ -1,0 +1,57 @@
+package channel
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestParamFilter(t *testing.T) {
+	proves(t, "B088")
+	for _, c := range []struct {
+		name   string
+		filter ParamFilter
+		params string
+		want   string
+	}{
+		{"by default", ParamFilter{}, `{"user":"bob","password":"x","token":"y"}`, `{"user":"bob","password":"[FILTERED]","token":"[FILTERED]"}`},
+		{"other words for it", ParamFilter{}, `{"secret":"x","apikey":"y","API_KEY":"z","key":"k"}`, `{"secret":"[FILTERED]","apikey":"[FILTERED]","API_KEY":"[FILTERED]","key":"k"}`},
+		{"part of a key", ParamFilter{}, `{"password_confirmation":"x","_csrf_token":{"a":1}}`, `{"password_confirmation":"[FILTERED]","_csrf_token":"[FILTERED]"}`},
+		{"in any case", ParamFilter{}, `{"PassWord":"x","accessToken":1}`, `{"PassWord":"[FILTERED]","accessToken":"[FILTERED]"}`},
+		{"nested", ParamFilter{}, `{"user":{"password":"x","name":"bob"},"list":[{"token":"y"},2]}`, `{"user":{"password":"[FILTERED]","name":"bob"},"list":[{"token":"[FILTERED]"},2]}`},
+		{"no object", ParamFilter{}, `["password",7,null]`, `["password",7,null]`},
+		{"words of one's own", ParamFilter{Hide: []string{"Secret"}}, `{"my_secret":"x","password":"y"}`, `{"my_secret":"[FILTERED]","password":"y"}`},
+		{"no words", ParamFilter{Hide: []string{}}, `{"password":"y"}`, `{"password":"y"}`},
+		{"keep", ParamFilter{Keep: []string{"id", "order"}}, `{"id":1,"ids":2,"order":{"password":"x"},"user":{"id":3,"name":"bob"},"list":["a",{"id":4}]}`,
+			`{"id":1,"ids":"[FILTERED]","order":{"password":"x"},"user":{"id":3,"name":"[FILTERED]"},"list":["[FILTERED]",{"id":4}]}`},
+		{"keep nothing", ParamFilter{Keep: []string{}}, `{"a":1,"b":[true]}`, `{"a":"[FILTERED]","b":["[FILTERED]"]}`},
+	} {
+		var v, before any
+		require.NoError(t, json.Unmarshal([]byte(c.params), &v))
+		require.NoError(t, json.Unmarshal([]byte(c.params), &before))
+		got, err := json.Marshal(c.filter.Apply(v))
+		require.NoError(t, err)
+		require.JSONEq(t, c.want, string(got), c.name)
+		require.Equal(t, before, v, "%s: it is not changed", c.name)
+	}
+	require.Equal(t, map[string]any{"token": Filtered, "a": "b"}, ParamFilter{}.Apply(Params{"token": "x", "a": "b"}))
+	type reply struct {
+		Password string `json:"password"`
+		Reason   string `json:"reason"`
+	}
+	require.Equal(t, map[string]any{"password": Filtered, "reason": "no"}, ParamFilter{}.Apply(map[string]any{"password": "x", "reason": "no"}))
+	require.Equal(t, map[string]any{"password": Filtered, "reason": "no"}, ParamFilter{}.Apply(reply{"x", "no"}))
+	require.Equal(t, Filtered, ParamFilter{}.Apply(func() {}))
+}
+
+func TestWhatIsLoggedOfParametersIsBounded(t *testing.T) {
+	f := ParamFilter{}
+	require.Equal(t, `{"a":1}`, f.payload(rawPayload([]byte(`{"a":1}`))))
+	require.Equal(t, "(4 bytes)", f.payload(Payload{data: []byte("\x00\x01\x02\x03"), binary: true}))
+	require.Equal(t, "(5008 bytes)", f.payload(rawPayload([]byte(`{"a":"`+strings.Repeat("x", 5000)+`"}`))))
+	require.Equal(t, "(5008 bytes)", f.text(map[string]any{"a": strings.Repeat("x", 5000)}))
+	require.Equal(t, strings.Repeat("x", MaxTopic)+"...", clip(strings.Repeat("x", 300)))
+	require.Equal(t, strings.Repeat("x", MaxTopic-1)+"...", clip(strings.Repeat("x", MaxTopic-1)+"ä"), "no half of a character")
+}

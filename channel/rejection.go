@@ -1,0 +1,92 @@
+package channel
+
+// A Rejection is something that a client was refused, or that ended its channel
+// or its connection, because of a limit or a fault of the client's. It is told to
+// the log and to [Telemetry].
+type Rejection struct {
+	Cause Cause
+	// Conn is the connection; nil where there is none yet.
+	Conn *Conn
+	// Transport and Remote are how and from where the client came. Empty: as Conn
+	// has it.
+	Transport string
+	Remote    string
+	// Topic is what the client asked for, where it is about one. It may be
+	// anything that a client can send, of any length.
+	Topic string
+	// Limit is the limit that was exceeded: an int, a float64 or a
+	// time.Duration. Nil: it is about no limit.
+	Limit any
+	// Code is what the client is told with, an HTTP status or a close code. Zero:
+	// an error reply, or phx_error.
+	Code int
+	// Err says more, for the log. May be nil.
+	Err error
+}
+
+// A Cause is why something was rejected. There are few, so that a metric may
+// have them as a label.
+type Cause string
+
+// What keeps a client from connecting.
+const (
+	CauseVersion     Cause = "version"     // no serializer for its vsn
+	CauseOrigin      Cause = "origin"      // of a page that may not connect
+	CauseSubprotocol Cause = "subprotocol" // none that is served, or a bad auth token in one
+	CauseHandshake   Cause = "handshake"   // no valid handshake
+	CauseConnections Cause = "connections" // there are as many as there may be
+	CauseDraining    Cause = "draining"    // the replica shuts down
+	CauseFault       Cause = "fault"       // of the program: a bad Handler, a panic
+)
+
+// What keeps a client from joining a topic.
+const (
+	CauseUnmatched   Cause = "unmatched_topic" // no route
+	CauseTopicLength Cause = "topic_length"    // MaxTopic
+	CauseJoinRate    Cause = "join_rate"       // Config.JoinRate
+	CauseChannels    Cause = "channels"        // Config.MaxChannels
+)
+
+// What ends a channel.
+const (
+	CauseMailbox Cause = "mailbox" // Config.MailboxSize or MailboxBytes
+)
+
+// What ends a connection, or refuses a request that brought messages.
+const (
+	CauseMalformed Cause = "malformed"  // a frame that cannot be decoded
+	CauseText      Cause = "text"       // text that is not UTF-8
+	CauseFrameSize Cause = "frame_size" // a frame, or a body, above the limit
+	CauseProtocol  Cause = "protocol"   // a violation of the transport's protocol
+	CauseIdle      Cause = "idle"       // silence for too long
+	CauseSlow      Cause = "slow"       // a client that does not read what it is sent
+	CauseBinary    Cause = "binary"     // bytes for a client that can be sent only text
+)
+
+// Causes are all causes that this package and its transports give.
+func Causes() []Cause {
+	return []Cause{
+		CauseVersion, CauseOrigin, CauseSubprotocol, CauseHandshake, CauseConnections, CauseDraining, CauseFault,
+		CauseUnmatched, CauseTopicLength, CauseJoinRate, CauseChannels,
+		CauseMailbox,
+		CauseMalformed, CauseText, CauseFrameSize, CauseProtocol, CauseIdle, CauseSlow, CauseBinary,
+	}
+}
+
+// Reject tells the log and the hooks of a client that a transport has refused
+// before there was a connection. It refuses nothing by itself.
+func (e *Endpoint) Reject(r Rejection) { e.telemetry.reject(r) }
+
+// Reject tells the log and the hooks why a transport ends the connection, or has
+// not taken what its client sent. It ends nothing by itself, and is not to be
+// called by a method of [Link].
+func (c *Conn) Reject(r Rejection) {
+	r.Conn = c
+	if r.Transport == "" {
+		r.Transport = c.Info.Transport
+	}
+	if r.Remote == "" {
+		r.Remote = addrString(c.Info)
+	}
+	c.endpoint.telemetry.reject(r)
+}
