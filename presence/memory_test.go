@@ -9,60 +9,44 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkMemory tells what one presence of another replica costs, beyond its
-// key and meta: B/presence (12 bytes of key and 64 of meta not counted).
+// BenchmarkMemory tells what presences cost that joined, 20 at a time, on another
+// replica (remote) or on this one (own), with a key of 12 bytes and a meta of 65:
+// the heap in use for one presence, with all that its topic costs here, and what
+// of it is beyond key and meta.
 func BenchmarkMemory(b *testing.B) {
-	for _, room := range []int{4, 100, 10_000} {
-		b.Run(fmt.Sprintf("room=%d", room), func(b *testing.B) {
-			const presences = 100_000
-			meta := []byte(`{"color":"red","name":"somebody","status":"available","n":123456}`)
-			require.Len(b, meta, 65)
-			for b.Loop() {
-				owner, now := newTestReplica("eu")
-				watcher, _ := newTestReplica("us")
-				now = now.Add(time.Second)
-				owner.Tick(now) // a heartbeat
-				for _, op := range owner.Ready().Ops {
-					watcher.Receive(now, op.Data)
+	for _, presences := range []int{100_000, 1_000_000} {
+		for _, room := range []int{4, 100, 10_000} {
+			b.Run(fmt.Sprintf("presences=%d/room=%d", presences, room), func(b *testing.B) {
+				for b.Loop() {
+					remote, own := memoryOf(b, presences, room)
+					b.ReportMetric(remote, "remote-B")
+					b.ReportMetric(remote-12-float64(len(presentMeta)), "remote-B-beyond")
+					b.ReportMetric(own-12, "own-B-beyond") // all have the same meta
 				}
-				watcher.Ready()
-				topics := presences / room
-				var deltas [][]byte
-				for t := range topics {
-					topic := fmt.Sprint("room:", t)
-					require.NoError(b, owner.Acquire(now, topic, false))
-					for i := range room {
-						_, err := owner.Track(now, topic, fmt.Sprintf("user %07d", i), meta)
-						require.NoError(b, err)
-					}
-					for _, op := range owner.Ready().Ops {
-						if op.Kind == OpPublish {
-							deltas = append(deltas, op.Data)
-						}
-					}
-				}
-				before := heap()
-				for t := range topics {
-					require.NoError(b, watcher.Acquire(now, fmt.Sprint("room:", t), false))
-				}
-				// The views are empty and synced: a first delta from 0 starts them.
-				for t := range topics {
-					for _, v := range watcher.topics[fmt.Sprint("room:", t)].views {
-						watcher.receiveReply(v.t, v.m, topicPart{topic: v.t.name, nonce: v.nonce, chunks: 1, delta: delta{To: 0}})
-					}
-				}
-				for _, data := range deltas {
-					watcher.Receive(now, data)
-				}
-				watcher.Ready()
-				after := heap()
-				require.Equal(b, room, watcher.Count("room:0").Sessions)
-				b.ReportMetric(float64(after-before)/presences-12-65, "B/presence")
-				runtime.KeepAlive(owner)
-				runtime.KeepAlive(deltas)
-			}
-		})
+				b.ReportMetric(0, "ns/op")
+			})
+		}
 	}
+}
+
+// memoryOf returns bytes a presence: what becomes free with each replica.
+func memoryOf(b *testing.B, presences, room int) (remote, own float64) {
+	p := newPair(b, nil)
+	for topic := range presences / room {
+		require.NoError(b, p.us.Acquire(p.now, topicOf(topic), false))
+	}
+	p.pass(time.Second) // it asks, and is told that nobody is there
+	p.fill(b, p.eu, presences, room, 20)
+	p.pass(pruneAfter + time.Second) // until nothing of the joins is left to be done
+	require.Equal(b, presences, p.us.byName[0].entries)
+
+	both := heap()
+	p.us = nil
+	owner := heap()
+	p.eu = nil
+	neither := heap()
+	n := float64(presences)
+	return float64(both-owner) / n, float64(owner-neither) / n
 }
 
 func heap() uint64 {

@@ -19,11 +19,16 @@ func newTestReplica(name string) (*Replica, time.Time) {
 
 func startTestReplica(cfg Config) (*Replica, time.Time) {
 	cfg.Bus = payloadOnly{}
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	random := rand.New(rand.NewPCG(1, 2))
-	r := NewReplica(cfg, now, func() time.Time { return now }, random.Uint64)
+	r, now := makeTestReplica(cfg)
 	r.Ready()
 	return r, now
+}
+
+// makeTestReplica leaves what the replica wants done at its start to the caller.
+func makeTestReplica(cfg Config) (*Replica, time.Time) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	random := rand.New(rand.NewPCG(1, 2))
+	return NewReplica(cfg, now, func() time.Time { return now }, random.Uint64), now
 }
 
 func TestEpochsRiseWithTheClockAndAboveTheFloor(t *testing.T) {
