@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -16,8 +17,10 @@ import (
 
 // A conn is one WebSocket connection: the [channel.Link] of its session.
 //
-// Its reader, the goroutine that runs serve, owns the connection: it starts
-// with the connection, waits for the outbox's writer, and is the last to leave.
+// Its goroutine, which runs serve, owns the connection: it starts with the
+// connection, waits for who writes for it, and is the last to leave. It waits
+// for input, and has it handled by one of the transport's readers; the two are
+// called the reader, for only one of them runs at a time.
 type conn struct {
 	// Static after creation.
 	t       *Transport
@@ -30,7 +33,9 @@ type conn struct {
 	out  outbox
 
 	// Owned by the reader.
-	ended bool // the session was told
+	reader bufio.Reader // gorilla's; see attach
+	broken bool         // the session could not be started
+	ended  bool         // the session was told
 }
 
 var _ channel.Link = (*conn)(nil)
@@ -44,24 +49,29 @@ func (c *conn) Close(code int, reason string) { c.out.close(code, reason) }
 // wrap makes the connection that gorilla gets of the one that was hijacked.
 func (c *conn) wrap(raw net.Conn) net.Conn {
 	c.raw = raw
-	c.wire.Conn = raw
-	c.wire.again = c.readAgain
-	c.wire.strayWrite = c.out.armNow
-	c.out.init(c, outboxBounds{
-		maxBytes:     c.t.options.OutboxBytes,
-		maxAge:       c.t.options.OutboxAge,
-		closeTimeout: c.t.options.CloseTimeout,
-	}, c.tellSlow)
+	c.wire.Conn, c.wire.owner = raw, c
+	c.wire.sock.open(&c.wire)
+	w := c.t.writers
+	if !c.wire.sock.ready() || c.t.options.Compress {
+		w = nil
+	}
+	c.out.init(c, &c.t.bounds, w)
+	c.reader = *bufio.NewReaderSize(nil, readBuffer)
 	return &c.wire
 }
 
-func (c *conn) tellSlow() { c.t.stats.slow.Add(1) }
+// strayWrite implements wireOwner.
+func (c *conn) strayWrite() { c.out.armNow() }
 
-// serve is the reader.
-func (c *conn) serve() {
-	defer c.t.leave(c)
-	defer c.hangUp()
-	defer c.contain("reading")
+// start begins the session. The handshake's goroutine calls it, before serve.
+func (c *conn) start() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.broken = true
+			c.logPanic("starting", p)
+			c.out.close(channel.CloseInternal, "internal error")
+		}
+	}()
 	c.ws.SetPingHandler(func(data string) error {
 		c.out.sendPong(data)
 		return nil
@@ -70,26 +80,55 @@ func (c *conn) serve() {
 		c.out.close(code, "") // the answer to a close is its echo
 		return nil
 	})
+	if c.wire.sock.ready() {
+		c.reader = bufio.Reader{}
+	}
+	c.wire.opened()
 	c.out.armRead(time.Now().Add(c.t.options.IdleTimeout))
 	c.session.Start(c)
-	c.read()
 }
 
-// read gives the client's messages to the session until the connection ends.
+// serve is the connection's goroutine. Until the end it calls nothing that needs
+// more than a little stack.
+func (c *conn) serve() {
+	defer c.t.leave(c)
+	defer c.hangUp()
+	switch {
+	case c.broken:
+		c.linger()
+	case c.wire.sock.ready():
+		for c.wire.await() && c.t.readers.read(c) {
+		}
+	default:
+		c.readOn()
+	}
+}
+
+// readOn gives the session the client's messages: those that have arrived, where
+// that can be told, else until the connection ends. It tells whether to go on.
 // When we are closing it reads on, for the client's answer, and drops the rest.
-func (c *conn) read() {
+func (c *conn) readOn() (more bool) {
+	defer c.contain("reading")
+	if c.wire.sock.ready() {
+		c.attach()
+	}
 	for {
 		kind, r, err := c.ws.NextReader()
 		if err != nil {
 			c.readFailed(err)
-			return
+			return false
 		}
-		if _, closing := c.out.notice(); closing {
-			continue // NextReader skips the message
+		// Of a message that comes while we are closing the rest is skipped by
+		// NextReader.
+		if _, closing := c.out.closing(); !closing {
+			if err := c.receive(kind, r); err != nil {
+				c.readFailed(err)
+				return false
+			}
 		}
-		if err := c.receive(kind, r); err != nil {
-			c.readFailed(err)
-			return
+		if c.wire.sock.ready() && c.drained() {
+			c.detach()
+			return true
 		}
 	}
 }
@@ -155,15 +194,15 @@ func (c *conn) logPanic(doing string, p any) {
 	c.t.options.Logger.Error("websocket: panic", "doing", doing, "panic", p, "stack", string(debug.Stack()))
 }
 
-// hangUp ends what is left of the connection and waits for the writer.
+// hangUp ends what is left of the connection and waits for who writes.
 func (c *conn) hangUp() {
 	defer c.contain("closing")
 	if c.wire.readErr == nil {
-		c.out.writer.Wait() // the client has closed: our answer goes out, within CloseTimeout
+		c.out.writing.Wait() // the client has closed: our answer goes out, within CloseTimeout
 	}
 	c.out.end()
 	c.raw.Close()
-	c.out.writer.Wait()
+	c.out.writing.Wait()
 	c.endSession()
 }
 
@@ -176,8 +215,8 @@ func (c *conn) endSession() {
 	}
 }
 
-// readAgain is called by the reader when its deadline has passed: the client has
-// said nothing for some time, or the outbox was closed.
+// readAgain implements wireOwner: the client has said nothing for some time, or
+// the outbox was closed.
 func (c *conn) readAgain(since time.Time) (time.Time, bool) {
 	since, until, idle := idleUntil(since, time.Now(), c.t.options.IdleTimeout)
 	if idle && c.out.close(channel.CloseProtocol, "idle timeout") {
@@ -187,11 +226,11 @@ func (c *conn) readAgain(since time.Time) (time.Time, bool) {
 		return since, true
 	}
 	c.endSession()
-	notice, _ := c.out.notice()
-	if !time.Now().Before(notice.by) {
+	by, _ := c.out.closing()
+	if !time.Now().Before(by) {
 		return since, false
 	}
-	c.raw.SetReadDeadline(notice.by)
+	c.raw.SetReadDeadline(by)
 	return since, true
 }
 
@@ -215,7 +254,8 @@ func idleUntil(since, now time.Time, timeout time.Duration) (_, until time.Time,
 	return since, until, !now.Before(until)
 }
 
-// arm, wake, write, writeClose and abort implement port.
+// arm, armRead, wake, tellSlow, tryWrite, write, writeClose and abort implement
+// port.
 
 func (c *conn) arm(deadline time.Time) { c.raw.SetWriteDeadline(deadline) }
 
@@ -226,57 +266,60 @@ func (c *conn) wake() { c.raw.SetReadDeadline(longAgo) }
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
+func (c *conn) tellSlow() { c.t.stats.slow.Add(1) }
+
+func (c *conn) tryWrite(b *batch) (done bool, err error) {
+	defer c.containWrite(&err)
+	return c.wire.tryWrite(b)
+}
+
 func (c *conn) write(b *batch) (err error) {
 	defer c.containWrite(&err)
+	if !c.t.options.Compress {
+		return c.wire.write(b)
+	}
 	mode := wireCorked
 	if len(b.frames) == 1 && !b.pongDue && b.frames[0].Shared {
 		mode = wireDirect // gorilla writes a prepared frame at once and uncopied
 	}
 	c.wire.begin(mode)
-	err = c.writeAll(b)
+	err = c.compress(b)
 	if flushed := c.wire.end(); err == nil {
 		err = flushed
 	}
 	return ignoreCloseSent(err)
 }
 
-func (c *conn) writeAll(b *batch) error {
+// compress writes through gorilla, which knows whether this client's frames are
+// to be compressed.
+func (c *conn) compress(b *batch) error {
 	if b.pongDue {
 		if err := c.ws.WriteMessage(gorilla.PongMessage, b.pong); err != nil {
 			return err
 		}
 	}
 	for _, f := range b.frames {
-		if err := c.writeFrame(f); err != nil {
+		if err := c.compressFrame(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *conn) writeFrame(f *channel.Frame) error {
-	kind := gorilla.TextMessage
-	if f.Binary {
-		kind = gorilla.BinaryMessage
-	}
-	if !f.Shared {
-		return c.ws.WriteMessage(kind, f.Data)
-	}
-	prepared := f.Prepared(func() any {
-		message, err := gorilla.NewPreparedMessage(kind, f.Data)
-		if err != nil {
-			return err
+func (c *conn) compressFrame(f *channel.Frame) error {
+	if f.Shared {
+		if p := prepared(f); p != nil {
+			message, err := p.message(f)
+			if err != nil {
+				return err
+			}
+			return c.ws.WritePreparedMessage(message)
 		}
-		return message
-	})
-	message, ok := prepared.(*gorilla.PreparedMessage)
-	if !ok {
-		return c.ws.WriteMessage(kind, f.Data)
 	}
-	return c.ws.WritePreparedMessage(message)
+	return c.ws.WriteMessage(kindOf(f), f.Data)
 }
 
-func (c *conn) writeClose(n closeNotice) (err error) {
+func (c *conn) writeClose(n *closeNotice) (err error) {
 	defer c.containWrite(&err)
 	c.wire.begin(wireDirect)
 	err = c.ws.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(n.code, clipReason(n.reason)))

@@ -201,11 +201,14 @@ func TestPanicWhileWritingEndsThatConnection(t *testing.T) {
 	defer far.Close()
 	c.wrap(near)
 	require.Equal(t, errPanic, c.write(&batch{frames: []*channel.Frame{nil, nil}}))
-	require.Equal(t, errPanic, c.writeClose(closeNotice{})) // there is no gorilla.Conn to write to
+	done, err := c.tryWrite(&batch{frames: []*channel.Frame{nil}})
+	require.False(t, done)
+	require.Equal(t, errPanic, err)
+	require.Equal(t, errPanic, c.writeClose(&closeNotice{})) // there is no gorilla.Conn to write to
 	require.Contains(t, logged.String(), "doing=writing")
-	c.out.writing = true
+	c.out.taken = true
 	c.out.fail(errPanic)
-	_, err := far.Read(make([]byte, 1))
+	_, err = far.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err, "the connection is cut")
 }
 

@@ -27,7 +27,8 @@
 //
 // # Messages in
 //
-// Each connection has one goroutine, its reader, which calls the session with
+// Each connection has one goroutine, which waits for input, and has it handled by
+// one of a few that its transport keeps for that: these call the session, with
 // one message at a time. Messages are bounded by Options.MaxFrame (1009), and
 // text must be UTF-8 (1007). A ping is answered with a pong; of several that
 // wait for their answer, the last is answered. A client that sends nothing for
@@ -41,6 +42,12 @@
 // all that waits goes out in one write (up to 64 KiB of small frames; larger
 // frames are written by themselves, uncopied). The frame of a broadcast is
 // framed, and compressed, once for all connections.
+//
+// All outboxes share a few writers, at most one for each processor, which write
+// what a socket takes at once. An outbox whose socket is full gets a goroutine of
+// its own until nothing waits; so does every outbox with something to write
+// where writing without waiting is impossible: over TLS, with Options.Compress,
+// and on systems other than Unix.
 //
 // A client that does not read fast enough costs others nothing and is closed:
 // with 1013 ("try again later") when more than Options.OutboxBytes would wait,
@@ -64,16 +71,19 @@
 //
 // # What a connection costs
 //
-// Idle: the reader's stack, a read buffer of 512 bytes, and under 1 KiB of state.
-// There is no writer goroutine, timer or write buffer while nothing is written:
-// the writer starts with the first frame that finds none and ends when nothing
-// waits, and all buffers are pooled. The goroutine and the memory that net/http
-// used for the handshake are released before the first message.
+// Idle: a goroutine on the 2 KiB of stack that it began with, and under 2 KiB of
+// state. There is no buffer, timer or further goroutine while nothing is read or
+// written: what reads takes a buffer when input is there and gives it back when
+// all of it is dealt with, and what writes likewise. The goroutine and the memory
+// that net/http used for the handshake are released before the first message.
+//
+// A client that sends pings holds on to a larger stack and the buffers from its
+// ping to its next message, and so does one over TLS always.
 //
 // # Shutdown
 //
-// Every goroutine is waited for: a writer by its reader, the readers by
-// [Transport.Close]. A connection that is closed, by whomever, is gone after
+// Every goroutine is waited for: what writes for a connection by the
+// connection's own goroutine, and those by [Transport.Close]. A connection that is closed, by whomever, is gone after
 // Options.CloseTimeout: until then what waits is written, then the close frame,
 // and the client's answer is awaited. A program ends in this order:
 //

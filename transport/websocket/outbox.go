@@ -8,12 +8,15 @@ import (
 )
 
 // An outbox holds what waits to be written to one connection. Whoever sends
-// never waits: a frame is put in a queue, and a writer goroutine exists while
-// there is something to write, started by the send that finds none. The writer
-// takes everything that waits and hands it to the port as one batch; what is
-// sent meanwhile is the next batch. So a connection that gets one frame now and
-// then costs a short-lived goroutine for each, and one that gets many costs one
-// write for many.
+// never waits: a frame is put in a queue, and the outbox is given to the writers
+// of its transport, which write all that waits as one batch; what is sent
+// meanwhile is the next batch. So one that gets many frames costs one write for
+// many, and an idle one costs neither a goroutine nor a buffer.
+//
+// The writers never wait for a client. A batch that the socket does not take at
+// once is the start of a writer of the outbox's own, a goroutine that lasts
+// until nothing waits any more. Where writing without waiting is impossible
+// (TLS, compression), that goroutine is started by the send that finds none.
 //
 // Two bounds keep a slow client from growing memory:
 //
@@ -28,25 +31,20 @@ import (
 // ends it at once.
 type outbox struct {
 	// Static after creation.
-	port     port
-	bounds   outboxBounds
-	run      func() // write as a value: starting it costs no allocation
-	tellSlow func() // called once when a bound was exceeded, with mu held
+	port    port
+	bounds  *outboxBounds
+	writers *writers // nil: writing may wait, so this outbox has a writer of its own
 
-	writer sync.WaitGroup // the writer; Add is called with mu held and state not ended
+	writing sync.WaitGroup // who writes; Add is called with mu held and state not ended
 
 	mu sync.Mutex
 	// Guarded by mu.
-	state   outboxState
-	writing bool      // the writer exists and will look at the queue again
-	queue   *batch    // nil: nothing waits
-	bytes   int       // of the queue's frames, with their headers
-	oldest  time.Time // when what waits began to wait
-	pong    []byte    // payload of the last unanswered ping
-	pongDue bool
-	armed   time.Time   // the write deadline that is on the socket
-	slow    bool        // a bound was exceeded
-	closing closeNotice // from closing on
+	state  outboxState
+	taken  bool // somebody writes, and will look at the queue again
+	slow   bool // a bound was exceeded
+	queue  *batch
+	armed  time.Time    // the write deadline that is on the socket
+	notice *closeNotice // from closing on, if it came to that
 }
 
 // outboxBounds are the limits of an outbox, the same for all connections.
@@ -71,68 +69,44 @@ type closeNotice struct {
 	by     time.Time // nothing of the connection lasts longer
 }
 
-// A port is the connection as an outbox sees it. arm, armRead and wake are
-// called with the outbox's mu held and must not block; the others are called by
-// the writer.
+// A port is the connection as an outbox sees it. arm, armRead, wake and tellSlow
+// are called with the outbox's mu held and must not block; the others are called
+// by who writes.
 type port interface {
-	arm(deadline time.Time)       // sets the write deadline, also of a write that is under way
-	armRead(deadline time.Time)   // sets the read deadline
-	wake()                        // the outbox is closing: the reader should notice
-	write(b *batch) error         // writes the batch, in as few writes to the socket as it can
-	writeClose(closeNotice) error // writes a close frame
-	abort()                       // ends the connection at once, so that its reader ends too
+	arm(deadline time.Time)     // sets the write deadline, also of a write that is under way; zero: none
+	armRead(deadline time.Time) // sets the read deadline
+	wake()                      // the outbox is closing: the reader should notice
+	tellSlow()                  // a bound was exceeded
+
+	// tryWrite writes the batch if that can be done without waiting. What it did
+	// not write it leaves in the batch.
+	tryWrite(b *batch) (done bool, err error)
+	write(b *batch) error          // writes the batch, in as few writes to the socket as it can
+	writeClose(*closeNotice) error // writes a close frame
+	abort()                        // ends the connection at once, so that its reader ends too
 }
 
-// A batch is what goes out together. Batches are pooled: an idle connection
-// holds none.
-type batch struct {
-	frames  []*channel.Frame
-	pong    []byte
-	pongDue bool
-}
-
-var batches = sync.Pool{New: func() any { return new(batch) }}
-
-// keepBatch is the most frames that a pooled batch keeps room for.
-const keepBatch = 1024
-
-func (b *batch) release() {
-	clear(b.frames)
-	if cap(b.frames) > keepBatch {
-		b.frames = nil
-	}
-	b.frames, b.pong, b.pongDue = b.frames[:0], b.pong[:0], false
-	batches.Put(b)
-}
-
-// frameHeader is what a frame costs besides its data, at most: its header on
-// the wire and its place in the queue.
-const frameHeader = 18
-
-func (o *outbox) init(p port, bounds outboxBounds, tellSlow func()) {
-	o.port, o.bounds, o.tellSlow = p, bounds, tellSlow
-	o.run = o.write
+func (o *outbox) init(p port, bounds *outboxBounds, w *writers) {
+	o.port, o.bounds, o.writers = p, bounds, w
 }
 
 // send queues a frame. It never blocks; after close it does nothing.
 func (o *outbox) send(f *channel.Frame) {
+	size := len(f.Data) + frameHeader
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.state != outboxOpen {
 		return
 	}
-	size := len(f.Data) + frameHeader
-	if o.bytes > 0 && o.bytes+size > o.bounds.maxBytes {
+	if o.queue != nil && o.queue.bytes > 0 && o.queue.bytes+size > o.bounds.maxBytes {
 		o.tooSlow()
 		o.drop()
 		o.startClose(channel.CloseTryLater, "client too slow")
 		return
 	}
-	if o.queue == nil {
-		o.queue = batches.Get().(*batch)
-	}
-	o.queue.frames = append(o.queue.frames, f)
-	o.bytes += size
+	b := o.waiting()
+	b.frames = append(b.frames, f)
+	b.bytes += size
 	o.start()
 }
 
@@ -144,8 +118,17 @@ func (o *outbox) sendPong(data string) {
 	if o.state != outboxOpen {
 		return
 	}
-	o.pong, o.pongDue = append(o.pong[:0], data...), true
+	b := o.waiting()
+	b.pong, b.pongDue = append(b.pong[:0], data...), true
 	o.start()
+}
+
+// waiting is the batch that the next frame goes to. mu is held.
+func (o *outbox) waiting() *batch {
+	if o.queue == nil {
+		o.queue = newBatch(time.Now())
+	}
+	return o.queue
 }
 
 // close lets what waits go out, then a close frame. Only the first call counts.
@@ -162,7 +145,7 @@ func (o *outbox) close(code int, reason string) bool {
 }
 
 // end stops all writing: the connection is gone. The caller closes the socket
-// and may then wait for the writer.
+// and may then wait for who writes.
 func (o *outbox) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -170,19 +153,23 @@ func (o *outbox) end() {
 	o.drop()
 }
 
-// notice is the close notice, once there is one.
-func (o *outbox) notice() (n closeNotice, closing bool) {
+// closing tells whether the outbox was closed, or has ended, and until when what
+// is left of the connection may last.
+func (o *outbox) closing() (by time.Time, closing bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.closing, o.state != outboxOpen
+	if o.notice != nil {
+		by = o.notice.by
+	}
+	return by, o.state != outboxOpen
 }
 
 // startClose is called with mu held and the outbox open.
 func (o *outbox) startClose(code int, reason string) {
 	o.state = outboxClosing
-	o.closing = closeNotice{code: code, reason: reason, by: time.Now().Add(o.bounds.closeTimeout)}
-	if o.writing && o.armed.After(o.closing.by) {
-		o.arm(o.closing.by) // a write that is stuck now has less time left
+	o.notice = &closeNotice{code: code, reason: reason, by: time.Now().Add(o.bounds.closeTimeout)}
+	if o.taken && o.armed.After(o.notice.by) {
+		o.arm(o.notice.by) // a write that is stuck now has less time left
 	}
 	o.start()
 	o.port.wake()
@@ -190,16 +177,16 @@ func (o *outbox) startClose(code int, reason string) {
 
 // start is called with mu held and the outbox not ended.
 func (o *outbox) start() {
-	if o.writing {
-		if o.oldest.IsZero() {
-			o.oldest = time.Now()
-		}
+	if o.taken {
 		return
 	}
-	o.oldest = time.Now()
-	o.writing = true
-	o.writer.Add(1)
-	go o.run()
+	o.taken = true
+	o.writing.Add(1)
+	if o.writers != nil {
+		o.writers.add(o)
+	} else {
+		go o.write()
+	}
 }
 
 // drop is called with mu held.
@@ -207,14 +194,14 @@ func (o *outbox) drop() {
 	if o.queue != nil {
 		o.queue.release()
 	}
-	o.queue, o.bytes, o.pongDue = nil, 0, false
+	o.queue = nil
 }
 
 // tooSlow is called with mu held.
 func (o *outbox) tooSlow() {
 	if !o.slow {
 		o.slow = true
-		o.tellSlow()
+		o.port.tellSlow()
 	}
 }
 
@@ -230,7 +217,7 @@ func (o *outbox) armRead(deadline time.Time) bool {
 	return true
 }
 
-// armNow sets a deadline for a write that is not the writer's.
+// armNow sets a deadline for a write that is not the outbox's.
 func (o *outbox) armNow() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -242,23 +229,72 @@ func (o *outbox) arm(deadline time.Time) {
 	o.port.arm(deadline)
 }
 
-// write is the writer. It ends when nothing waits, when the close frame is
-// written, and when a write fails.
-func (o *outbox) write() {
-	defer o.writer.Done()
+// attempt is called by one of the writers. It writes one batch, if that needs no
+// waiting, and tells whether more waits. What may need waiting goes to a writer
+// of its own.
+func (o *outbox) attempt() (more bool) {
+	o.mu.Lock()
+	b := o.queue
+	if o.state != outboxOpen || b == nil || b.bytes > tryLimit {
+		o.mu.Unlock()
+		go o.write()
+		return false
+	}
+	o.queue = nil
+	o.mu.Unlock()
+
+	done, err := o.port.tryWrite(b)
+	switch {
+	case err != nil:
+		b.release()
+		o.fail(err)
+		o.writing.Done()
+		return false
+	case !done:
+		o.mu.Lock()
+		if o.state != outboxEnded {
+			o.armFor(b.since)
+		}
+		o.mu.Unlock()
+		go o.writeFrom(b)
+		return false
+	}
+	b.release()
+
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state == outboxOpen && o.queue == nil {
+		o.taken = false
+		o.writing.Done()
+		return false
+	}
+	return true
+}
+
+// write is a writer of the outbox's own. It ends when nothing waits, when the
+// close frame is written, and when a write fails.
+func (o *outbox) write() { o.writeFrom(nil) }
+
+// writeFrom is write that begins with a batch for which the deadline is set.
+func (o *outbox) writeFrom(b *batch) {
+	defer o.writing.Done()
 	for {
-		b, notice, what := o.take()
+		var notice *closeNotice
+		if b == nil {
+			b, notice = o.take()
+		}
 		var err error
-		switch what {
-		case takeNothing:
-			return
-		case takeBatch:
+		switch {
+		case b != nil:
 			err = o.port.write(b)
 			b.release()
-		case takeClose:
+			b = nil
+		case notice != nil:
 			if err = o.port.writeClose(notice); err == nil {
 				return
 			}
+		default:
+			return
 		}
 		if err != nil {
 			o.fail(err)
@@ -267,52 +303,40 @@ func (o *outbox) write() {
 	}
 }
 
-type takeWhat uint8
-
-const (
-	takeNothing takeWhat = iota
-	takeBatch
-	takeClose
-)
-
-// take is what the writer does next. It sets the deadline that the write must
-// meet.
-func (o *outbox) take() (*batch, closeNotice, takeWhat) {
+// take is what an own writer does next: a batch, a close frame, or nothing more.
+// It sets the deadline that the write must meet.
+func (o *outbox) take() (*batch, *closeNotice) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.state == outboxEnded:
-	case o.queue != nil || o.pongDue:
+	case o.queue != nil:
 		b := o.queue
-		if b == nil {
-			b = batches.Get().(*batch)
-		}
-		if o.pongDue {
-			b.pong, b.pongDue = append(b.pong[:0], o.pong...), true
-		}
-		o.armFor(o.oldest)
-		o.queue, o.bytes, o.pongDue, o.oldest = nil, 0, false, time.Time{}
-		return b, closeNotice{}, takeBatch
+		o.queue = nil
+		o.armFor(b.since)
+		return b, nil
 	case o.state == outboxClosing:
 		o.state = outboxEnded
-		o.writing = false
-		o.arm(o.closing.by)
-		return nil, o.closing, takeClose
+		o.taken = false
+		o.arm(o.notice.by)
+		return nil, o.notice
+	case o.writers != nil && !o.armed.IsZero():
+		o.arm(time.Time{}) // once it has passed, nothing could be written without it
 	}
-	o.writing = false
-	return nil, closeNotice{}, takeNothing
+	o.taken = false
+	return nil, nil
 }
 
-// armFor sets the deadline of a batch that began to wait at oldest. Setting a
+// armFor sets the deadline of a batch that began to wait at since. Setting a
 // deadline costs as much as a small write does, so one that is at most a quarter
 // too late is left as it is. (One that an earlier write left behind is seldom
 // right: to set none would let the next write die of it.)
-func (o *outbox) armFor(oldest time.Time) {
+func (o *outbox) armFor(since time.Time) {
 	if o.state == outboxClosing {
-		o.arm(o.closing.by)
+		o.arm(o.notice.by)
 		return
 	}
-	earliest := oldest.Add(o.bounds.maxAge)
+	earliest := since.Add(o.bounds.maxAge)
 	latest := earliest.Add(o.bounds.maxAge / 4)
 	if o.armed.Before(earliest) || o.armed.After(latest) {
 		o.arm(latest)
@@ -326,7 +350,7 @@ func (o *outbox) fail(err error) {
 		o.tooSlow()
 	}
 	o.state = outboxEnded
-	o.writing = false
+	o.taken = false
 	o.drop()
 	o.mu.Unlock()
 	o.port.abort()

@@ -23,6 +23,7 @@ type fakePort struct {
 	changed   *sync.Cond
 	held      bool
 	fail      error
+	slow      *atomic.Int32
 	deadline  time.Time
 	batches   []string // frames joined by space, a pong in front
 	closed    *closeNotice
@@ -30,6 +31,8 @@ type fakePort struct {
 	wakes     int
 	aborts    int
 	unlockers []*time.Timer
+	tries     int
+	after     func() // called after a batch was written
 }
 
 func newPort() *fakePort {
@@ -53,6 +56,21 @@ func (p *fakePort) arm(deadline time.Time) {
 func (p *fakePort) armRead(time.Time) {}
 func (p *fakePort) wake()             { p.wakes++ }
 
+func (p *fakePort) tellSlow() { p.slow.Add(1) }
+
+// tryWrite writes when it is not held.
+func (p *fakePort) tryWrite(b *batch) (done bool, err error) {
+	p.mu.Lock()
+	p.tries++
+	held := p.held
+	p.mu.Unlock()
+	if held {
+		return false, nil
+	}
+	err = p.write(b)
+	return err == nil, err
+}
+
 func (p *fakePort) write(b *batch) error {
 	var parts []string
 	if b.pongDue {
@@ -60,6 +78,9 @@ func (p *fakePort) write(b *batch) error {
 	}
 	for _, f := range b.frames {
 		parts = append(parts, string(f.Data))
+	}
+	if p.after != nil {
+		defer p.after()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,20 +91,20 @@ func (p *fakePort) write(b *batch) error {
 	return p.fail
 }
 
-func (p *fakePort) writeClose(n closeNotice) error {
+func (p *fakePort) writeClose(n *closeNotice) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.wait(); err != nil {
 		return err
 	}
-	p.closed = &n
+	p.closed = n
 	return p.fail
 }
 
 // wait is called with mu held.
 func (p *fakePort) wait() error {
 	for {
-		if !time.Now().Before(p.deadline) {
+		if !p.deadline.IsZero() && !time.Now().Before(p.deadline) {
 			return os.ErrDeadlineExceeded
 		}
 		if !p.held {
@@ -114,15 +135,32 @@ type testOutbox struct {
 	slow atomic.Int32
 }
 
-func newTestOutbox(maxBytes int) *testOutbox {
+// newTestOutbox makes an outbox that has its own writer, or is one of several
+// that writers write for.
+func newTestOutbox(maxBytes int, w *writers) *testOutbox {
 	o := &testOutbox{port: newPort()}
-	o.init(o.port, outboxBounds{maxBytes: maxBytes, maxAge: 10 * time.Second, closeTimeout: 5 * time.Second}, func() { o.slow.Add(1) })
+	o.port.slow = &o.slow
+	o.init(o.port, &outboxBounds{maxBytes: maxBytes, maxAge: 10 * time.Second, closeTimeout: 5 * time.Second}, w)
 	return o
 }
 
+// eachOutbox runs a test in virtual time with an outbox of either kind, which
+// must behave alike.
+func eachOutbox(t *testing.T, maxBytes int, run func(t *testing.T, o *testOutbox)) {
+	t.Run("own writer", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { run(t, newTestOutbox(maxBytes, nil)) })
+	})
+	t.Run("shared writers", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var group sync.WaitGroup
+			run(t, newTestOutbox(maxBytes, newWriters(&group)))
+			group.Wait()
+		})
+	})
+}
+
 func TestWhatWaitsGoesOutTogetherAndInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1 << 20)
+	eachOutbox(t, 1<<20, func(t *testing.T, o *testOutbox) {
 		o.port.hold(true)
 		o.send(text("1"))
 		synctest.Wait() // the writer has taken it
@@ -145,13 +183,12 @@ func TestWhatWaitsGoesOutTogetherAndInOrder(t *testing.T) {
 }
 
 func TestNothingOfAnIdleOutboxRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1 << 20)
+	eachOutbox(t, 1<<20, func(t *testing.T, o *testOutbox) {
 		for range 3 {
 			o.send(text("x"))
 			synctest.Wait()
-			o.writer.Wait() // returns: the writer has ended
-			require.False(t, o.writing)
+			o.writing.Wait() // returns: the writer has ended
+			require.False(t, o.taken)
 			require.Nil(t, o.queue)
 		}
 		o.port.stop()
@@ -159,8 +196,7 @@ func TestNothingOfAnIdleOutboxRuns(t *testing.T) {
 }
 
 func TestOutboxOverItsBytesClosesWith1013(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(3 * (10 + frameHeader))
+	eachOutbox(t, 3*(10+frameHeader), func(t *testing.T, o *testOutbox) {
 		o.port.hold(true)
 		o.send(text("in flight."))
 		synctest.Wait()
@@ -176,7 +212,7 @@ func TestOutboxOverItsBytesClosesWith1013(t *testing.T) {
 		o.sendPong("dropped")
 		require.False(t, o.close(1012, "later"), "the first close counts")
 		o.port.hold(false)
-		o.writer.Wait()
+		o.writing.Wait()
 		require.Equal(t, []string{"in flight."}, o.port.batches)
 		require.Equal(t, channel.CloseTryLater, o.port.closed.code)
 		require.EqualValues(t, 1, o.slow.Load())
@@ -186,8 +222,7 @@ func TestOutboxOverItsBytesClosesWith1013(t *testing.T) {
 }
 
 func TestOneFrameMayBeLargerThanTheOutbox(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(100)
+	eachOutbox(t, 100, func(t *testing.T, o *testOutbox) {
 		o.port.hold(true)
 		large := strings.Repeat("x", 1000)
 		o.send(text(large)) // in flight
@@ -197,22 +232,21 @@ func TestOneFrameMayBeLargerThanTheOutbox(t *testing.T) {
 		o.send(text("y"))
 		require.EqualValues(t, 1, o.slow.Load())
 		o.port.hold(false)
-		o.writer.Wait()
+		o.writing.Wait()
 		require.Equal(t, []string{large}, o.port.batches)
 		o.port.stop()
 	})
 }
 
 func TestWriteStuckForTheAgeEndsTheOutbox(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1 << 20)
+	eachOutbox(t, 1<<20, func(t *testing.T, o *testOutbox) {
 		o.port.hold(true)
 		begin := time.Now()
 		o.send(text("stuck"))
 		synctest.Wait()
 		time.Sleep(9 * time.Second)
 		o.send(text("waits behind it"))
-		o.writer.Wait()
+		o.writing.Wait()
 		took := time.Since(begin)
 		require.GreaterOrEqual(t, took, 10*time.Second)
 		require.LessOrEqual(t, took, 12500*time.Millisecond)
@@ -228,8 +262,7 @@ func TestWriteStuckForTheAgeEndsTheOutbox(t *testing.T) {
 // A frame's age counts from its send, so what waited behind a slow write has
 // less time for its own.
 func TestAgeCountsFromTheSend(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1 << 20)
+	eachOutbox(t, 1<<20, func(t *testing.T, o *testOutbox) {
 		o.port.hold(true)
 		o.send(text("first"))
 		synctest.Wait()
@@ -247,7 +280,7 @@ func TestAgeCountsFromTheSend(t *testing.T) {
 
 func TestDeadlineIsSetSeldomAndNeverStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1 << 20)
+		o := newTestOutbox(1<<20, nil)
 		for range 1000 { // 10 s at 100 frames a second
 			o.send(text("x"))
 			synctest.Wait()
@@ -265,9 +298,48 @@ func TestDeadlineIsSetSeldomAndNeverStale(t *testing.T) {
 	})
 }
 
-func TestCloseWritesWhatWaitsThenTheCloseFrame(t *testing.T) {
+// What is written without waiting needs no deadline, and none is left behind by
+// a write that had to wait.
+func TestWhatNeedNotWaitHasNoDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1 << 20)
+		var group sync.WaitGroup
+		o := newTestOutbox(1<<20, newWriters(&group))
+		o.send(text("1"))
+		o.writing.Wait()
+		require.Zero(t, o.port.armings)
+		o.port.hold(true)
+		o.send(text("2"))
+		synctest.Wait()
+		require.Equal(t, 1, o.port.armings)
+		o.send(text("3"))
+		group.Wait() // the shared writers do not wait for it
+		o.port.hold(false)
+		o.writing.Wait()
+		require.Zero(t, o.port.deadline)
+		armings := o.port.armings
+		time.Sleep(time.Hour)
+		o.send(text("4"))
+		o.writing.Wait()
+		require.Equal(t, []string{"1", "2", "3", "4"}, o.port.batches)
+		require.Equal(t, armings, o.port.armings)
+		o.port.stop()
+	})
+}
+
+func TestLargeBatchIsNotForTheSharedWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var group sync.WaitGroup
+		o := newTestOutbox(1<<20, newWriters(&group))
+		o.send(text(strings.Repeat("x", tryLimit)))
+		o.writing.Wait()
+		require.Zero(t, o.port.tries)
+		require.Len(t, o.port.batches, 1)
+		o.port.stop()
+	})
+}
+
+func TestCloseWritesWhatWaitsThenTheCloseFrame(t *testing.T) {
+	eachOutbox(t, 1<<20, func(t *testing.T, o *testOutbox) {
 		o.port.hold(true)
 		o.send(text("1"))
 		synctest.Wait()
@@ -276,7 +348,7 @@ func TestCloseWritesWhatWaitsThenTheCloseFrame(t *testing.T) {
 		o.send(text("too late"))
 		require.False(t, o.close(1001, "second"))
 		o.port.hold(false)
-		o.writer.Wait()
+		o.writing.Wait()
 		require.Equal(t, []string{"1", "2"}, o.port.batches)
 		require.Equal(t, 1012, o.port.closed.code)
 		require.Equal(t, "drain", o.port.closed.reason)
@@ -288,14 +360,13 @@ func TestCloseWritesWhatWaitsThenTheCloseFrame(t *testing.T) {
 }
 
 func TestCloseOfAStuckOutboxIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1 << 20)
+	eachOutbox(t, 1<<20, func(t *testing.T, o *testOutbox) {
 		o.port.hold(true)
 		o.send(text("stuck"))
 		synctest.Wait()
 		begin := time.Now()
 		o.close(1012, "drain")
-		o.writer.Wait()
+		o.writing.Wait()
 		require.Equal(t, 5*time.Second, time.Since(begin))
 		require.Equal(t, 1, o.port.aborts)
 		require.Zero(t, o.slow.Load(), "a client is not slow because we close")
@@ -304,11 +375,10 @@ func TestCloseOfAStuckOutboxIsBounded(t *testing.T) {
 }
 
 func TestFailedWriteEndsTheOutbox(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1 << 20)
+	eachOutbox(t, 1<<20, func(t *testing.T, o *testOutbox) {
 		o.port.fail = errors.New("broken pipe")
 		o.send(text("1"))
-		o.writer.Wait()
+		o.writing.Wait()
 		require.Equal(t, 1, o.port.aborts)
 		require.Zero(t, o.slow.Load())
 		o.send(text("2"))
@@ -324,7 +394,14 @@ func TestFailedWriteEndsTheOutbox(t *testing.T) {
 // Frames of several senders arrive all, each sender's in order, whatever the
 // writer does between.
 func TestConcurrentSendersKeepTheirOrder(t *testing.T) {
-	o := newTestOutbox(1 << 20)
+	var group sync.WaitGroup
+	for name, w := range map[string]*writers{"own writer": nil, "shared writers": newWriters(&group)} {
+		t.Run(name, func(t *testing.T) { testConcurrentSenders(t, newTestOutbox(1<<20, w)) })
+	}
+	group.Wait()
+}
+
+func testConcurrentSenders(t *testing.T, o *testOutbox) {
 	const senders, each = 8, 2000
 	var group sync.WaitGroup
 	for s := range senders {
@@ -336,7 +413,7 @@ func TestConcurrentSendersKeepTheirOrder(t *testing.T) {
 	}
 	group.Wait()
 	o.close(1012, "")
-	o.writer.Wait()
+	o.writing.Wait()
 	next := make([]int, senders)
 	for _, b := range o.port.batches {
 		for _, f := range strings.Fields(b) {

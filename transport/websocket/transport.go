@@ -25,9 +25,13 @@ type Transport struct {
 	// Static after New.
 	connect  func(context.Context, channel.ConnectInfo) (session, error)
 	options  Options
+	bounds   outboxBounds
 	upgrader gorilla.Upgrader
+	writers  *writers
+	readers  *readers
 
-	stats counters
+	stats   counters
+	helpers sync.WaitGroup // goroutines of writers and readers
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -66,12 +70,8 @@ var (
 // is in use only while a frame that is not shared is written.
 var writeBuffers sync.Pool
 
-// readBuffer and writeBuffer are sizes in bytes. An idle connection holds a read
-// buffer; larger messages are read past it.
-const (
-	readBuffer  = 512
-	writeBuffer = 1024
-)
+// writeBuffer is their size in bytes.
+const writeBuffer = 1024
 
 // New returns the transport of a handler, to be mounted where its clients look
 // for it: phoenix.js appends "/websocket" to the path that its user gives. The
@@ -100,11 +100,16 @@ func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) 
 
 // newTransport takes prepared options.
 func newTransport(connect func(context.Context, channel.ConnectInfo) (session, error), options Options) *Transport {
-	return &Transport{
+	t := &Transport{
 		connect: connect,
 		options: options,
+		bounds: outboxBounds{
+			maxBytes:     options.OutboxBytes,
+			maxAge:       options.OutboxAge,
+			closeTimeout: options.CloseTimeout,
+		},
 		upgrader: gorilla.Upgrader{
-			ReadBufferSize:    readBuffer,
+			// ReadBufferSize is 0: it takes the reader that hijacker gives it.
 			WriteBufferSize:   writeBuffer,
 			WriteBufferPool:   &writeBuffers,
 			EnableCompression: options.Compress,
@@ -114,6 +119,8 @@ func newTransport(connect func(context.Context, channel.ConnectInfo) (session, e
 		},
 		conns: make(map[*conn]struct{}),
 	}
+	t.writers, t.readers = newWriters(&t.helpers), newReaders(&t.helpers)
+	return t
 }
 
 // ServeHTTP makes a connection of a WebSocket handshake, or refuses it with one
@@ -149,6 +156,7 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if closing := t.join(c); closing {
 		c.Close(channel.CloseRestart, restartReason)
 	}
+	c.start()
 	go c.serve() // c holds the slot: Close waits for it
 }
 
@@ -196,7 +204,7 @@ func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, pro
 	if protocol != "" {
 		header = http.Header{"Sec-Websocket-Protocol": {protocol}}
 	}
-	h := &hijacker{ResponseWriter: w, wrap: c.wrap}
+	h := &hijacker{ResponseWriter: w, c: c}
 	ws, err := t.upgrader.Upgrade(h, r, header)
 	if err == nil {
 		c.ws = ws
@@ -275,8 +283,11 @@ func (t *Transport) leave(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.conns, c)
-	t.slots--
-	if t.slots == 0 && t.empty != nil {
+	if t.slots--; t.slots > 0 {
+		return
+	}
+	t.readers.end()
+	if t.empty != nil {
 		close(t.empty)
 		t.empty = nil
 	}
@@ -296,21 +307,16 @@ const restartReason = "service restart"
 // before it, which does. It may be called more than once.
 func (t *Transport) Close(ctx context.Context) error {
 	conns, empty := t.startClose()
-	if empty == nil {
-		return nil
-	}
 	for _, c := range conns {
 		c.Close(channel.CloseRestart, restartReason)
 	}
 	select {
 	case <-empty:
+		t.helpers.Wait() // they have nothing to do any more
 		return nil
 	case <-ctx.Done():
 	}
 	conns, empty = t.startClose()
-	if empty == nil {
-		return nil
-	}
 	for _, c := range conns {
 		c.abort()
 	}
@@ -318,6 +324,10 @@ func (t *Transport) Close(ctx context.Context) error {
 	defer last.Stop()
 	select {
 	case <-empty:
+		t.helpers.Wait()
+		if len(conns) == 0 {
+			return nil
+		}
 		return fmt.Errorf("websocket: close: %d connections cut: %w", len(conns), context.Cause(ctx))
 	case <-last.C:
 		return fmt.Errorf("websocket: close: %d connections remain: %w", t.Stats().Connections, context.Cause(ctx))
@@ -325,19 +335,26 @@ func (t *Transport) Close(ctx context.Context) error {
 }
 
 // startClose returns the connections there are, and a channel that is closed
-// when they and all handshakes are gone; nil when they are.
+// when they and all handshakes are gone.
 func (t *Transport) startClose() ([]*conn, <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closing = true
 	if t.slots == 0 {
-		return nil, nil
+		return nil, gone
 	}
 	if t.empty == nil {
 		t.empty = make(chan struct{})
 	}
 	return slices.Collect(maps.Keys(t.conns)), t.empty
 }
+
+// gone is closed.
+var gone = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // Stats returns what was counted so far.
 func (t *Transport) Stats() Stats {

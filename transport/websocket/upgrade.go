@@ -51,10 +51,11 @@ func isChallengeKey(key string) bool {
 }
 
 // A hijacker lets gorilla hijack the connection and get it wrapped, so that all
-// its reads and writes pass through a wire.
+// its reads and writes pass through a wire, and read with the connection's own
+// reader.
 type hijacker struct {
 	http.ResponseWriter
-	wrap func(net.Conn) net.Conn
+	c *conn
 }
 
 // Hijack implements http.Hijacker, also where middleware hides the server's own
@@ -64,5 +65,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return h.wrap(raw), rw, nil
+	wrapped := h.c.wrap(raw)
+	if rw.Reader.Buffered() == 0 { // else gorilla refuses it
+		rw.Reader = &h.c.reader
+	}
+	return wrapped, rw, nil
 }

@@ -7,68 +7,152 @@ import (
 	"time"
 )
 
-// corkSize is how many bytes are gathered for one write to the socket, and the
-// size from which a frame is written by itself, uncopied.
-const corkSize = 64 << 10
-
-// corks holds the buffers that bytes are gathered in.
-var corks = sync.Pool{New: func() any {
-	buf := make([]byte, 0, 4<<10)
-	return &buf
-}}
-
-// A wire is a hijacked connection as gorilla sees it. It differs from the
-// net.Conn in three ways:
+// A wire is a hijacked connection, as gorilla and the outbox see it. It differs
+// from the net.Conn in these ways:
 //
-//   - between cork and uncork, writes are gathered and go to the socket as one;
+//   - batches are written to it whole, beside gorilla, or through gorilla and
+//     gathered between begin and end, to go to the socket as one;
 //   - it keeps the write deadline to itself: gorilla sets one before each write,
 //     also before those of control messages, and so would change the deadline
-//     of a flush that is under way;
-//   - reading never times out as long as again finds a reason to go on.
+//     of a write that is under way;
+//   - reading never times out as long as its owner finds a reason to go on;
+//   - where the socket allows it, its reader waits for input without a buffer,
+//     on little stack (see await).
 //
-// Reads are made by one goroutine. Writes are made by the outbox's writer, and
-// in one case by the reader: gorilla answers a protocol error with a close frame
-// of its own.
+// Reads are made by one goroutine at a time. Writes are made by one that writes
+// for the outbox, and in one case by the reader: gorilla answers a protocol
+// error with a close frame of its own.
 type wire struct {
-	net.Conn // static
+	// Static.
+	net.Conn
+	owner wireOwner
+	sock  socket
 
-	// again is asked, by the reading goroutine, when the read deadline has
-	// passed: whether it has set a new one. since is when the read began; it is
-	// given back, moved or not.
-	again func(since time.Time) (time.Time, bool)
-	// strayWrite is called before a write that the outbox's writer does not make.
-	strayWrite func()
-
-	// Owned by the reading goroutine.
-	readErr error // why the socket can be read no more
+	// Owned by the reader.
+	readErr error  // why the socket can be read no more
+	input   *input // what was read ahead; nil while nothing is being read
 
 	mu sync.Mutex
 	// Guarded by mu, which is held during writes to the socket.
-	mode wireMode
-	cork *[]byte
-	err  error // of a write made while corked
+	mode  wireMode
+	torn  bool    // a batch is half written
+	ended bool    // gorilla has written its close frame
+	cork  *[]byte // in wireCorked
+	err   error   // of a write made while corked
+}
+
+// A wireOwner is the connection as its wire sees it.
+type wireOwner interface {
+	// readAgain is asked, by the reader, when the read deadline has passed:
+	// whether it has set a new one. since is when the read began; it is given
+	// back, moved or not.
+	readAgain(since time.Time) (time.Time, bool)
+	// strayWrite is called before a write that is not the outbox's.
+	strayWrite()
 }
 
 type wireMode uint8
 
 const (
-	wireIdle   wireMode = iota // the writer writes nothing
-	wireDirect                 // the writer writes; each write goes to the socket
-	wireCorked                 // the writer writes; writes are gathered
+	wireHandshake wireMode = iota // gorilla answers the handshake
+	wireIdle                      // the outbox writes nothing through gorilla
+	wireDirect                    // it does; each write goes to the socket
+	wireCorked                    // it does; writes are gathered
 )
 
-// begin is called by the outbox's writer before it writes.
+// tryWrite writes of a batch what the socket takes at once.
+func (w *wire) tryWrite(b *batch) (done bool, err error) {
+	if !w.mu.TryLock() { // the reader writes
+		return false, nil
+	}
+	defer w.mu.Unlock()
+	if w.ended {
+		return true, nil
+	}
+	b.gather()
+	n, err := w.sock.tryWrite(b)
+	b.unsent = b.unsent[n:]
+	w.torn = n > 0 && len(b.unsent) > 0
+	return len(b.unsent) == 0, err
+}
+
+// write writes a batch, or what is left of it.
+func (w *wire) write(b *batch) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return nil
+	}
+	if b.unsent == nil && b.bytes+len(b.pong) > corkSize {
+		return w.writeLarge(b)
+	}
+	if b.unsent == nil {
+		b.gather()
+	}
+	_, err := w.Conn.Write(b.unsent)
+	w.torn = err != nil
+	return err
+}
+
+// writeLarge writes a batch that is too large to be gathered whole.
+func (w *wire) writeLarge(b *batch) error {
+	cork := newCork()
+	defer releaseCork(cork)
+	w.torn = true // in case of an error
+	if b.pongDue {
+		*cork = append(appendHeader(*cork, opPong, len(b.pong)), b.pong...)
+	}
+	flush := func() error {
+		_, err := w.Conn.Write(*cork)
+		*cork = (*cork)[:0]
+		return err
+	}
+	for _, f := range b.frames {
+		if len(*cork)+len(f.Data)+maxHeader <= corkSize {
+			*cork = appendFrame(*cork, f)
+			continue
+		}
+		*cork = appendHeader(*cork, firstByte(f), len(f.Data))
+		if len(f.Data) < corkSize/2 {
+			*cork = append(*cork, f.Data...)
+		}
+		if err := flush(); err != nil {
+			return err
+		}
+		if len(f.Data) < corkSize/2 {
+			continue
+		}
+		if _, err := w.Conn.Write(f.Data); err != nil {
+			return err
+		}
+	}
+	if len(*cork) > 0 {
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	w.torn = false
+	return nil
+}
+
+// opened is called when the handshake was answered.
+func (w *wire) opened() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mode = wireIdle
+}
+
+// begin is called before the outbox writes through gorilla.
 func (w *wire) begin(mode wireMode) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mode = mode
 	if mode == wireCorked && w.cork == nil {
-		w.cork = corks.Get().(*[]byte)
+		w.cork = newCork()
 	}
 }
 
-// end is called by the outbox's writer when it has written: it writes what was
-// gathered.
+// end is called when it has: it writes what was gathered.
 func (w *wire) end() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,9 +161,7 @@ func (w *wire) end() error {
 		return nil
 	}
 	w.flush()
-	if cap(*w.cork) <= corkSize {
-		corks.Put(w.cork)
-	}
+	releaseCork(w.cork)
 	err := w.err
 	w.cork, w.err = nil, nil
 	return err
@@ -93,12 +175,20 @@ func (w *wire) flush() {
 	*w.cork = (*w.cork)[:0]
 }
 
-// Write implements net.Conn.
+// Write implements net.Conn, for gorilla.
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.mode == wireIdle {
-		w.strayWrite()
+	switch w.mode {
+	case wireHandshake:
+		w.owner.strayWrite()
+	case wireIdle:
+		// The close frame that answers a violation, after which nothing may come.
+		// It has no place inside of another frame.
+		if w.ended = true; w.torn {
+			return len(p), nil
+		}
+		w.owner.strayWrite()
 	}
 	if w.mode != wireCorked {
 		return w.Conn.Write(p)
@@ -120,22 +210,44 @@ func (w *wire) Write(p []byte) (int, error) {
 // SetWriteDeadline implements net.Conn. It does nothing: see wire.
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
-// Read implements net.Conn.
-func (w *wire) Read(p []byte) (int, error) {
+// Read implements net.Conn, for gorilla.
+func (w *wire) Read(p []byte) (n int, err error) {
+	if in := w.input; in != nil && len(in.ahead) > 0 {
+		n = copy(p, in.ahead)
+		in.ahead = in.ahead[n:]
+		return n, nil
+	}
+	err = w.patiently(func() (err error) {
+		if n, err = w.Conn.Read(p); n > 0 {
+			return nil // an error comes again
+		}
+		return err
+	})
+	return n, err
+}
+
+// await waits until there is input, and reads ahead. It is where a reader spends
+// its life.
+func (w *wire) await() (ok bool) {
+	return w.patiently(w.sock.readAhead) == nil
+}
+
+// patiently reads until there is input, or no reason to go on.
+func (w *wire) patiently(read func() error) error {
 	since := time.Now()
 	for {
-		n, err := w.Conn.Read(p)
+		err := read()
 		if err == nil {
-			return n, nil
+			return nil
 		}
-		if n == 0 && isTimeout(err) {
+		if isTimeout(err) {
 			var again bool
-			if since, again = w.again(since); again {
+			if since, again = w.owner.readAgain(since); again {
 				continue
 			}
 		}
 		w.readErr = err
-		return n, err
+		return err
 	}
 }
 

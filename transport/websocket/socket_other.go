@@ -1,0 +1,14 @@
+//go:build !unix
+
+package websocket
+
+import "errors"
+
+// A socket reads and writes without waiting: not on this system.
+type socket struct{}
+
+func (*socket) open(*wire)  {}
+func (*socket) ready() bool { return false }
+
+func (*socket) readAhead() error             { return errors.ErrUnsupported }
+func (*socket) tryWrite(*batch) (int, error) { return 0, errors.ErrUnsupported }

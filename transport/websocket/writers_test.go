@@ -1,0 +1,64 @@
+package websocket
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// One outbox that is written to without end does not keep the others waiting.
+func TestWritersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var group sync.WaitGroup
+		w := newWriters(&group)
+		w.most = 1
+		busy, other := newTestOutbox(1<<20, w), newTestOutbox(1<<20, w)
+		more := 100
+		busy.port.after = func() {
+			if more--; more == 90 {
+				other.send(text("x"))
+			}
+			if more > 0 {
+				busy.send(text("x"))
+			}
+			if len(other.port.batches) == 0 {
+				require.Greater(t, more, 80)
+			}
+		}
+		busy.send(text("x"))
+		group.Wait()
+		require.Len(t, busy.port.batches, 100)
+		require.Len(t, other.port.batches, 1)
+		busy.port.stop()
+		other.port.stop()
+	})
+}
+
+// The writers come and go with what waits, and their queue does not grow with
+// what has passed through it.
+func TestWritersQueueStaysSmall(t *testing.T) {
+	var group sync.WaitGroup
+	w := newWriters(&group)
+	outboxes := make([]*testOutbox, 200)
+	for i := range outboxes {
+		outboxes[i] = newTestOutbox(1<<20, w)
+	}
+	const rounds = 300
+	for n := range rounds {
+		for _, o := range outboxes {
+			o.send(text(fmt.Sprint(n)))
+		}
+	}
+	group.Wait()
+	require.Zero(t, w.active)
+	require.Empty(t, w.ready)
+	require.LessOrEqual(t, cap(w.ready), 4*len(outboxes))
+	for _, o := range outboxes {
+		require.Equal(t, rounds, len(strings.Fields(strings.Join(o.port.batches, " "))))
+		o.port.stop()
+	}
+}
