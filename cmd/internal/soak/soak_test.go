@@ -182,6 +182,45 @@ func TestWhatHappensToRealPartsWithDefaultPeriods(t *testing.T) {
 		c.routes[[2]int{0, 1}].mend(t)
 	})
 
+	step("the network swallows everything between servers for some seconds", func(t *testing.T) {
+		for _, route := range []*proxy{c.routes[[2]int{0, 1}], c.routes[[2]int{0, 2}]} {
+			route.stall()
+		}
+		us.do(t, "track room dave")
+		eu.do(t, "track room erin")
+		<-time.After(4 * time.Second) // four heartbeats are missing, and probes find nobody
+		eu.awaitKeys(t, patience, "room", everybody+" erin")
+		us.awaitKeys(t, patience, "room", everybody+" dave")
+		c.nobodyLeft(t)
+		for _, route := range []*proxy{c.routes[[2]int{0, 1}], c.routes[[2]int{0, 2}]} {
+			route.resume()
+		}
+		for _, r := range c.replicas {
+			r.awaitKeys(t, patience, "room", everybody+" dave erin")
+		}
+		c.nobodyLeft(t)
+		us.do(t, "untrack room dave")
+		eu.do(t, "untrack room erin")
+	})
+
+	step("the network swallows everything past DownPeriod", func(t *testing.T) {
+		for _, route := range []*proxy{c.routes[[2]int{0, 1}], c.routes[[2]int{0, 2}]} {
+			route.stall()
+		}
+		us.do(t, "track room dave")
+		eu.awaitKeys(t, patience, "room", "alice@eu bob@eu")
+		us.awaitKeys(t, patience, "room", "bob@ap bob@us carol@ap carol@us dave")
+		for _, route := range []*proxy{c.routes[[2]int{0, 1}], c.routes[[2]int{0, 2}]} {
+			route.resume()
+		}
+		// What was sent meanwhile comes late, and all of it.
+		for _, r := range c.replicas {
+			r.awaitKeys(t, patience, "room", everybody+" dave")
+		}
+		require.Equal(t, "alice@eu bob@eu", us.left(), "just once")
+		us.do(t, "untrack room dave")
+	})
+
 	step("every replica is replaced", func(t *testing.T) {
 		for i, r := range c.replicas {
 			r.do(t, "close")
