@@ -262,6 +262,7 @@ func (e *Endpoint) fetchPresence(ctx context.Context, h *Handler, topic string, 
 	if err != nil {
 		return nil, nil, err
 	}
+	list = list.Visible()
 	picked := pick(list)
 	route := h.route(topic)
 	if route == nil || route.Fetch == nil || len(picked) == 0 {

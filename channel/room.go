@@ -268,7 +268,7 @@ func (r *room) event(ev presence.Event) {
 		r.inbox = append(r.inbox, arrival{state: ev.State})
 		last++
 	}
-	r.inbox[last].diffs.add(ev.Diff)
+	r.inbox[last].diffs.add(ev.Diff.Visible())
 	r.inbox[last].complete = ev.Complete
 	r.start()
 }
@@ -328,6 +328,7 @@ func (r *room) step() bool {
 		}
 		return true
 	}
+	ev.state = ev.state.Visible()
 	r.present = sessions(ev.state.Presences)
 	diff, asked := r.pending.take(), len(r.waiting) > 0
 	r.mu.Unlock()

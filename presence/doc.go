@@ -20,7 +20,8 @@
 // change them. A [Meta] is what a session says of itself: a small JSON object.
 // Each value of it has a ref of its own (phx_ref), unique in the cluster. A
 // replica is one running [Tracker]: a name and an epoch; a restart is a new epoch
-// of the same name. A [Diff] is what changed in a topic for those who watch it.
+// of the same name. A [Diff] is what changed in a topic for those who watch it. A
+// presence can be [Hidden] from clients: an observer, a bot.
 //
 // # What a list promises
 //

@@ -10,6 +10,16 @@ import (
 
 // encodeMeta turns what a caller gave as a meta into the bytes of a JSON object.
 func encodeMeta(meta any, limit int) ([]byte, error) {
+	if hidden, ok := meta.(hiddenMeta); ok {
+		data, err := encodeMeta(hidden.meta, limit)
+		if err != nil || isHidden(data) {
+			return data, err
+		}
+		if data = hide(data); len(data) > limit {
+			return nil, fmt.Errorf("%w: %d bytes with %s, the limit is %d", ErrMetaTooLarge, len(data), hiddenMember, limit)
+		}
+		return data, nil
+	}
 	if meta == nil {
 		return []byte("{}"), nil
 	}
@@ -33,10 +43,11 @@ func encodeMeta(meta any, limit int) ([]byte, error) {
 	return slices.Clip(data), nil
 }
 
-// stripRefs removes phx_ref and phx_ref_prev, which are ours to set: a caller
-// who sends back a meta that he was given must not end up with two of them.
+// stripRefs removes phx_ref, phx_ref_prev and phx_hidden, which are ours to set:
+// a caller who sends back a meta that he was given must not end up with two of
+// them, and a client whose meta is passed on must not hide.
 func stripRefs(data []byte) ([]byte, error) {
-	if !bytes.Contains(data, []byte(`"phx_ref`)) {
+	if !bytes.Contains(data, []byte(`"phx_ref`)) && !bytes.Contains(data, []byte(`"phx_hidden`)) {
 		return data, nil
 	}
 	var fields map[string]json.RawMessage
@@ -45,6 +56,7 @@ func stripRefs(data []byte) ([]byte, error) {
 	}
 	delete(fields, "phx_ref")
 	delete(fields, "phx_ref_prev")
+	delete(fields, "phx_hidden")
 	return json.Marshal(fields)
 }
 

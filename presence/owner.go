@@ -36,10 +36,15 @@ func (r *Replica) Update(now time.Time, topic string, dot uint64, meta []byte) (
 	if t == nil || t.own == nil {
 		return 0, false
 	}
-	if _, held := t.own.Get(dot); !held {
+	old, held := t.own.Get(dot)
+	if !held {
 		return 0, false
 	}
-	added, removed, _ := t.own.Replace(r.nextNumber(), dot, value{prev: dot, meta: meta})
+	v := value{prev: dot, meta: meta}
+	if isHidden(old.Value.meta) != isHidden(meta) {
+		v.prev = 0 // who was not shown the old value does not learn of it
+	}
+	added, removed, _ := t.own.Replace(r.nextNumber(), dot, v)
 	r.changed(t, changes{Added: []entry{added}, Removed: []entry{removed}})
 	return added.Dot, true
 }

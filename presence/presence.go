@@ -8,10 +8,10 @@ type Meta struct {
 	// Ref names this value cluster-wide (phx_ref); an update makes a new one.
 	Ref string
 	// PrevRef is the Ref of the value that this one replaced (phx_ref_prev),
-	// empty before the first update. Its value may never have been seen here.
+	// empty before the first update, and after one that hid or showed it. Its value may never have been seen here.
 	PrevRef string
-	// Data is the object as it was tracked, without the refs. It must not be
-	// changed.
+	// Data is the object as it was tracked, without the refs; a hidden one has
+	// the member phx_hidden. It must not be changed.
 	Data json.RawMessage
 }
 
@@ -39,7 +39,7 @@ type Diff struct {
 // Empty tells whether nothing changed.
 func (d Diff) Empty() bool { return len(d.Joins) == 0 && len(d.Leaves) == 0 }
 
-// Count is how many are present in a topic.
+// Count is how many are present in a topic, the hidden ones too.
 type Count struct {
 	Keys     int  // distinct keys
 	Sessions int  // metas

@@ -100,7 +100,7 @@ type Change func(current Meta) (any, error)
 func Replace(meta any) Change { return func(Meta) (any, error) { return meta, nil } }
 
 // Patch sets the members of fields, anything that encodes to a JSON object, in
-// the current meta. A member that is null in fields is removed (RFC 7396, for
+// the current meta; a hidden one stays hidden. A member that is null in fields is removed (RFC 7396, for
 // the outermost object).
 func Patch(fields any) Change {
 	return func(current Meta) (any, error) {
@@ -121,6 +121,9 @@ func Patch(fields any) Change {
 			} else {
 				old[name] = v
 			}
+		}
+		if current.Hidden() {
+			return Hidden(old), nil
 		}
 		return old, nil
 	}
