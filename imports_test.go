@@ -50,7 +50,7 @@ const shells = `
 crdt
 presence               tracker.go watch.go session.go
 presence/presencetest
-channel                conn.go endpoint.go fetch.go mailbox.go room.go
+channel                conn.go endpoint.go fetch.go mailbox.go metas.go room.go
 channel/jwtauth
 channel/token          auth.go entropy.go
 `

@@ -96,6 +96,13 @@
 // is there is right also where it fails. [Endpoint.ListPresence] and
 // [Endpoint.GetPresence] give the program what clients see.
 //
+// Route.Presence says how much a route's clients are shown: everybody, or only
+// how many ([PresenceCounts]), or nothing. What is tracked with
+// [presence.Hidden] (an observer, a bot) no client is shown on any replica, not
+// in states, diffs or counts; the program sees it. An update can show it, and
+// hide it again: a join and a leave. Route.NewMetas makes what follows a topic's
+// presences on the server: a [MetasHandler].
+//
 // # Failure
 //
 // A panic, a stop for an unplanned reason, and a mailbox over its limits end
@@ -181,6 +188,10 @@
 //	B169        Where a topic is not yet complete the state waits up to StateTimeout,
 //	            and has in it what the channel tracked meanwhile; there it would come
 //	            by diff.
+//	B170        The state of a [MetasHandler] is a topic's. It runs where channels of
+//	            its route are joined, is given metas as they were tracked, not as
+//	            Fetch made them, and is made by [Route.NewMetas]: init cannot be
+//	            missing.
 //	joins       At most 50 a second on one connection, after a burst of 100: "too many
 //	            joins". A topic has at most 255 bytes: "topic too long". There is no
 //	            limit there.

@@ -305,6 +305,11 @@ func (m *member) join() {
 		m.box.force(mailSettled{})
 	}
 	m.conn.mu.Unlock()
+	if m.route.NewMetas != nil && m.room != nil {
+		if err := m.room.want(); err != nil {
+			e.logger.Error("channel: HandleMetas", "topic", m.topic, "error", err)
+		}
+	}
 	if m.route.PushState {
 		if err := m.socket.PushPresenceState(); err != nil {
 			e.logger.Error("channel: presence_state", "topic", m.topic, "error", err)

@@ -36,7 +36,7 @@ func (t trackerSource) watch(topic string, handle func(presence.Event)) (presenc
 }
 
 // rooms are the rooms of an endpoint. A topic has one, and one more for each
-// route with a Fetch of its own.
+// route that asks for something of its own.
 type rooms struct {
 	endpoint *Endpoint
 	source   presenceSource
@@ -47,7 +47,7 @@ type rooms struct {
 
 type roomKey struct {
 	topic string
-	route *Route // nil without Fetch
+	route *Route // nil for routes that share a room
 }
 
 func newRooms(e *Endpoint, source presenceSource) *rooms {
@@ -58,7 +58,7 @@ func newRooms(e *Endpoint, source presenceSource) *rooms {
 // before somebody tracks or wants to see.
 func (rs *rooms) enter(topic string, route *Route) *room {
 	key := roomKey{topic: topic}
-	if route.Fetch != nil {
+	if route.Fetch != nil || route.NewMetas != nil || route.Presence != PresenceFull {
 		key.route = route
 	}
 	rs.mu.Lock()
@@ -97,8 +97,14 @@ func (r *room) diffOf(diff presence.Diff) *roomDiff {
 	return &roomDiff{diff, &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceDiff, Payload: rawPayload(diff.JSON())}}}
 }
 
-// fetchDiff makes the diff that presence_diff shows.
-func (r *room) fetchDiff(diff presence.Diff) *roomDiff { return r.diffOf(r.fetcher.presentDiff(diff)) }
+// fetchDiff makes what clients are told of a diff.
+// It is nil when that says nothing new.
+func (r *room) fetchDiff(diff presence.Diff) *roomDiff {
+	if r.tally != nil {
+		return r.count(diff)
+	}
+	return r.diffOf(r.fetcher.presentDiff(diff))
+}
 
 // fetchList makes the list that presence_state shows, and tells whether Fetch
 // had its say: if not, the next who asks has it called again.
@@ -149,8 +155,10 @@ func (s *Socket) session(what, key string) (presenceSession, error) {
 	if m.room == nil {
 		return nil, fault(ErrNoPresence)
 	}
-	if err := m.room.want(); err != nil {
-		return nil, fault(err)
+	if m.route.Presence != PresenceNone {
+		if err := m.room.want(); err != nil {
+			return nil, fault(err)
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -182,6 +190,9 @@ func (s *Socket) PushPresenceState() error {
 	}
 	if err := s.able("push presence_state"); err != nil {
 		return err
+	}
+	if s.m.route.Presence == PresenceNone {
+		return nil
 	}
 	if err := s.m.room.push(s.m); err != nil {
 		return fmt.Errorf("push presence_state on %q: %w", s.m.topic, err)

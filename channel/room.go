@@ -47,6 +47,8 @@ type room struct {
 	rooms   *rooms
 	key     roomKey
 	fetcher fetcher // called by step
+	metas   *metas  // nil without Route.NewMetas
+	tally   *tally  // nil unless clients are shown counts; owned by step
 
 	// guarded by rooms.mu
 	inside int
@@ -72,6 +74,7 @@ type room struct {
 	// present counts who is in the topic, roughly: it sizes the window.
 	present    int
 	complete   bool
+	counted    Payload // the last presence_count, where that is shown
 	members    []*member
 	waiting    []*member // for the state, in the order of asking
 	published  *presence.List
@@ -111,17 +114,24 @@ type seat struct {
 }
 
 func newRoom(rs *rooms, key roomKey, route *Route) *room {
-	return &room{rooms: rs, key: key, fetcher: fetcher{endpoint: rs.endpoint, route: route, topic: key.topic}}
+	r := &room{rooms: rs, key: key, fetcher: fetcher{endpoint: rs.endpoint, route: route, topic: key.topic}}
+	if route.NewMetas != nil {
+		r.metas = &metas{endpoint: rs.endpoint, route: route, topic: key.topic}
+	}
+	if route.Presence == PresenceCounts {
+		r.tally = &tally{}
+	}
+	return r
 }
 
 // add makes m get the diffs from now on.
 func (r *room) add(m *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m.seat.in || r.closed {
+	if m.seat.in || r.closed || m.route.Presence == PresenceNone {
 		return
 	}
-	m.seat = seat{in: true, index: len(r.members), undecided: true}
+	m.seat = seat{in: true, index: len(r.members), undecided: r.tally == nil}
 	r.members = append(r.members, m)
 }
 
@@ -242,6 +252,9 @@ func (r *room) end() {
 	if r.watch != nil {
 		r.watch.Stop()
 	}
+	if r.metas != nil {
+		r.metas.end()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
@@ -261,6 +274,12 @@ func (r *room) event(ev presence.Event) {
 	r.in.Lock()
 	defer r.in.Unlock()
 	if r.stopped {
+		return
+	}
+	if r.metas != nil {
+		r.metas.event(ev)
+	}
+	if r.fetcher.route.Presence == PresenceNone {
 		return
 	}
 	last := len(r.inbox) - 1
@@ -337,8 +356,11 @@ func (r *room) step() bool {
 	if !diff.Empty() {
 		out = r.fetchDiff(diff)
 	}
-	state, lasts := ev.state, ev.complete
-	if asked {
+	state, lasts, counted := ev.state, ev.complete, Payload{}
+	if r.tally != nil {
+		r.tally.reset(state.Presences)
+		counted = r.tally.payload()
+	} else if asked {
 		var fetched bool
 		state, fetched = r.fetchList(state)
 		lasts = lasts && fetched
@@ -349,8 +371,9 @@ func (r *room) step() bool {
 	if out != nil {
 		r.sendDiff(out)
 	}
+	r.counted = counted
 	r.refreshing = false
-	again := r.serve(state, ev.complete, lasts, asked || r.fetcher.route.Fetch == nil)
+	again := r.serve(state, ev.complete, lasts, asked || r.tally != nil || r.fetcher.route.Fetch == nil)
 	r.mu.Unlock()
 	if again {
 		r.refresh()
@@ -365,6 +388,9 @@ func (r *room) flush(diff presence.Diff) {
 		return
 	}
 	out := r.fetchDiff(diff)
+	if out == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sendDiff(out)
@@ -397,10 +423,11 @@ func (r *room) serve(state *presence.List, complete, lasts, fetched bool) (again
 // sendState pushes presence_state to one client. Its bytes are spliced into a
 // frame with the client's join_ref. r.mu is held.
 func (r *room) sendState(m *member, state *presence.List) {
-	f, err := m.conn.dialect.Encode(Message{
-		Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: eventPresenceState,
-		Payload: rawPayload(state.JSON()),
-	})
+	event, payload := eventPresenceCount, r.counted
+	if r.tally == nil {
+		event, payload = eventPresenceState, rawPayload(state.JSON())
+	}
+	f, err := m.conn.dialect.Encode(Message{Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: payload})
 	if err == nil {
 		m.seat.synced, m.seat.early = true, false
 		m.forward(f)
@@ -410,7 +437,9 @@ func (r *room) sendState(m *member, state *presence.List) {
 // sendDiff sends presence_diff to all but those who wait for a state that it
 // will be in, and opens the window in which the next ones are merged. r.mu is held.
 func (r *room) sendDiff(d *roomDiff) {
-	r.published = nil
+	if r.counted = d.out.Payload; r.tally == nil { // counts stay published: the newest ones
+		r.published = nil
+	}
 	if r.closed {
 		return
 	}

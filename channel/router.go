@@ -50,6 +50,13 @@ type Route struct {
 	// FetchOnlyAdds: Fetch masks nothing, so that where it fails clients may see
 	// the metas as they were tracked.
 	FetchOnlyAdds bool
+	// Presence is what this route's clients are shown of who is present.
+	Presence PresenceView
+	// NewMetas makes the handler that follows the presences of a topic on this
+	// replica, whoever they are of: when the first channel of this route joins
+	// it; the handler is dropped, with its state, when the last one is gone. No
+	// call begins after that.
+	NewMetas func(e *Endpoint, topic string) MetasHandler
 	// PushState sends presence_state after every join, without a call of
 	// [Socket.PushPresenceState].
 	PushState bool
@@ -95,6 +102,9 @@ func (h *Handler) check() error {
 		}
 		if r.New == nil {
 			fault("New is nil")
+		}
+		if r.Presence > PresenceNone {
+			fault("Presence is none of the views")
 		}
 		if r.FetchOnlyAdds && r.Fetch == nil {
 			fault("FetchOnlyAdds without Fetch")
