@@ -111,3 +111,53 @@ func TestDiffsAndListsEncodeAsPhoenixDoes(t *testing.T) {
 	require.JSONEq(t, `{"a\"<":{"metas":[{"phx_ref":"r1"},{"phx_ref":"r3","phx_ref_prev":"r2","x":1}]},"__proto__":{"metas":[{"phx_ref":"r4","y":[]}]}}`, string(l.JSON()))
 	require.Equal(t, `{"joins":{},"leaves":{}}`, string(Diff{}.JSON()))
 }
+
+// The wall clock only names epochs: a step of an hour, either way, changes
+// nothing while a replica runs.
+func TestAStepOfTheWallClockChangesNothing(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	wall := now
+	random := rand.New(rand.NewPCG(1, 2))
+	r := NewReplica(Config{Name: "us", Bus: payloadOnly{}}, now, func() time.Time { return wall }, random.Uint64)
+	epoch := r.Epoch()
+	require.NoError(t, r.Acquire(now, "room", true))
+	beat := uint64(0)
+	for _, step := range []time.Duration{time.Hour, -2 * time.Hour, 24 * time.Hour, 0} {
+		wall = now.Add(step)
+		for range 15 {
+			beat++
+			now = now.Add(time.Second)
+			wall = wall.Add(time.Second)
+			r.Tick(now)
+			r.receive(message{kind: kindHeartbeat, name: "us", epoch: epoch, birth: epoch, beat: beat})
+			r.receive(message{kind: kindHeartbeat, name: "eu", epoch: 5, birth: 5, beat: beat, fingerprint: 1, oldest: 1, newest: 2})
+			for _, n := range r.Ready().Notices {
+				require.Equal(t, "up", n.What)
+			}
+		}
+		require.True(t, r.Members()[0].Up)
+		require.Equal(t, epoch, r.Epoch())
+		require.False(t, r.Status().Isolated)
+	}
+}
+
+// A name that is restarted ten thousand times costs what one costs.
+func TestRestartsLeaveNothingBehind(t *testing.T) {
+	r, now := newTestReplica("us")
+	require.NoError(t, r.Acquire(now, "room", true))
+	for i := range uint64(10_000) {
+		r.receive(message{kind: kindHeartbeat, name: "eu", epoch: i + 1, birth: i + 1, beat: 1})
+		r.receive(message{kind: kindDelta, name: "eu", epoch: i + 1, birth: i + 1, parts: []topicPart{{
+			topic: "room", delta: delta{To: 1, Adds: []entry{{Dot: 1, Origin: 1, Key: "alice", Value: value{meta: []byte(`{}`)}}}},
+		}}})
+		r.Ready()
+		now = now.Add(100 * time.Millisecond)
+		r.Tick(now)
+		r.Ready()
+	}
+	require.Len(t, r.members, 1)
+	require.Len(t, r.graves, 1)
+	require.Len(t, r.topics, 1)
+	require.Len(t, r.topics["room"].views, 1)
+	require.Less(t, len(r.timers.heap), 1000)
+}
