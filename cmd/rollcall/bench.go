@@ -34,11 +34,21 @@ process. Modes:
 Flags:
 `
 
+// floorCommand, in the place of a mode, is what --floor starts of this program.
+const floorCommand = "floor-server"
+
 // bench runs "rollcall bench" and returns the exit code: 2 for flags that cannot
 // be, 1 for what went wrong. SIGINT and SIGTERM end it, and what it started.
 func bench(args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
+	if len(args) == 2 && args[0] == floorCommand {
+		if err := load.ServeFloor(ctx, stdout, args[1]); err != nil {
+			printFaults(stderr, err)
+			return 1
+		}
+		return 0
+	}
 	config, asJSON, err := parseBench(args)
 	if errors.Is(err, flag.ErrHelp) {
 		printBenchHelp(stdout)
@@ -100,6 +110,7 @@ func parseBench(args []string) (*load.Config, bool, error) {
 			return nil, false, fmt.Errorf("--self: %w", err)
 		}
 		c.Command = []string{self, "serve"}
+		c.FloorCommand = []string{self, "bench", floorCommand}
 	}
 	return c, asJSON, nil
 }
@@ -110,6 +121,7 @@ func benchFlags(c *load.Config, asJSON *bool) *flag.FlagSet {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.BoolVar(&c.Self, "self", false, "start the servers, on loopback, and end them; their CPU and memory are measured (Linux)")
+	fs.BoolVar(&c.Floor, "floor", false, "fanout, conns: do the same with the least server made of gorilla/websocket alone, in turn with this one; with --self")
 	fs.Func("url", "`URL` of a server on this machine that runs, http://127.0.0.1:4000; twice for remote. Parameters such as ?secret=... are passed on", func(v string) error {
 		c.URLs = append(c.URLs, v)
 		return nil

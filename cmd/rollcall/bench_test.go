@@ -38,6 +38,8 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 	}{
 		{"conns --clients 20 --per-topic 2 --hold 100ms", "connect and join", "joins_per_s seconds", nil},
 		{"fanout --clients 10 --publishers 2 --duration 200ms --window 1,4 --rate 50", "window 1; window 4; 50/s", "deliveries deliveries_per_s latency_p50_ms latency_p99_ms", nil},
+		{"fanout --floor --clients 5 --publishers 2 --duration 200ms --window 2", "window 2; window 2, floor direct; window 2, floor batched; window 2: server CPU us/delivery", "", nil},
+		{"conns --floor --clients 20 --hold 100ms", "connect and join; connect and join, floor direct; connect and join: server CPU us each; connect and join: resident KiB each", "", nil},
 		{"presence --clients 12 --churn 500ms --churn-rate 6", "join; churn", "frames mib_received", map[string]string{"churn notices": "72"}},
 		{"remote --clients 3 --duration 500ms --rate 10", "join; leave (lost connection)", "seen_p50_ms seen_p99_ms", map[string]string{"join samples": "15", "leave (lost connection) samples": "15"}},
 		{"kill --clients 5", "kill", "all_gone_s", map[string]string{"kill presences": "5"}},

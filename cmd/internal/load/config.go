@@ -26,6 +26,12 @@ type Config struct {
 	URLs    []string
 	PIDs    []int
 
+	// Floor (--floor) has fanout and conns done with servers of gorilla/websocket
+	// alone, too, in turn with the replica: see [ServeFloor], which FloorCommand
+	// followed by the kind of floor has to run. It needs Self.
+	Floor        bool
+	FloorCommand []string
+
 	// Clients (--clients) is how many connect, 1 to 50,000. Default 5,000 for
 	// conns, 1,000 for fanout and presence, 200 for kill. For remote it is those
 	// who watch, default 10; for presence at most 20,000, for kill and remote
@@ -150,6 +156,13 @@ func (c *Config) serverFaults() (faults []error) {
 		fault("%s needs --self, or --url for each of %d servers", c.Mode, servers)
 	case len(c.PIDs) > 0 && len(c.PIDs) != len(c.URLs):
 		fault("--pid: there must be one for each --url")
+	}
+	switch {
+	case !c.Floor:
+	case len(floorsOf[c.Mode]) == 0:
+		fault("--floor: there is none for %s, only for fanout and conns", c.Mode)
+	case !c.Self || len(c.FloorCommand) == 0:
+		fault("--floor needs --self: both servers are started in turn")
 	}
 	for _, text := range c.URLs {
 		if _, err := socketURL(text); err != nil {

@@ -72,6 +72,8 @@ func TestConfigFaultsNameTheFlag(t *testing.T) {
 		{"churn", "presence", func(c *Config) { c.Clients, c.ChurnRate = 10, 6 }, []string{"--churn-rate 6", "0.1 to 5"}},
 		{"topics", "remote", func(c *Config) { c.Topics = -1 }, []string{"--topics -1"}},
 		{"remote", "remote", func(c *Config) { c.Rate, c.Duration = 1000, time.Minute }, []string{"60000 joins"}},
+		{"floor of kill", "kill", func(c *Config) { c.Floor = true }, []string{"--floor", "none for kill"}},
+		{"floor of what runs", "conns", func(c *Config) { c.Self, c.Floor, c.URLs = false, true, []string{"http://127.0.0.1:1"} }, []string{"--floor needs --self"}},
 		{"several at once", "fanout", func(c *Config) { c.Repeat, c.Timeout, c.Payload = -1, time.Millisecond, 1 }, []string{"--repeat", "--timeout", "--payload"}},
 	}
 	for _, test := range tests {

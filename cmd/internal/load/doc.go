@@ -41,6 +41,16 @@
 // generator's own CPU time is reported too: generator and server share the
 // machine, and a generator that takes most of it measures itself.
 //
+// # The floor
+//
+// With Config.Floor fanout and conns are done with other servers, too, in turn with
+// the replica: the least that these clients can do with, made of net/http and
+// gorilla/websocket alone, which is what the library and the kernel cost
+// ([ServeFloor]). Of fanout there are two: one writes each frame to each subscriber
+// directly, the other has a goroutine a connection that writes all that waits at
+// once. The report ends with the figures side by side; figures of one run on one
+// machine are all that may be compared.
+//
 // To be cheap a client has one goroutine and a read buffer of 4 KiB; message
 // buffers are pooled; frames are cut apart without allocation; a presence
 // payload that many clients get is parsed once for all.

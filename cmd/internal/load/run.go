@@ -37,6 +37,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		}
 	}
 	report.Rows = withMedians(report.Rows)
+	if c.Floor {
+		report.Rows = append(report.Rows, ratios(c.Mode, report.Rows)...)
+	}
 	return report, nil
 }
 
@@ -67,8 +70,32 @@ func runOnce(ctx context.Context, c *Config, p *progress) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	rows, err := measure(ctx, c, p, s, mode.run)
+	if !c.Floor || err != nil {
+		return rows, err
+	}
+	for _, kind := range floorsOf[c.Mode] {
+		p.set("starting the floor", nil)
+		s, err := startFloor(ctx, c, kind)
+		if err != nil {
+			return nil, err
+		}
+		floor, err := measure(ctx, c, p, s, mode.run)
+		if err != nil {
+			return nil, fmt.Errorf("floor, %s: %w", kind, err)
+		}
+		for _, row := range floor {
+			row.Step = floorStep(row.Step, kind)
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// measure runs a mode with servers, and ends them.
+func measure(ctx context.Context, c *Config, p *progress, s *servers, do func(*run, context.Context) ([]Row, error)) ([]Row, error) {
 	defer s.close()
-	rows, err := mode.run(&run{Config: c, servers: s, show: p, prefix: "room:load-" + rand.Text()[:10]}, ctx)
+	rows, err := do(&run{Config: c, servers: s, show: p, prefix: "room:load-" + rand.Text()[:10]}, ctx)
 	if err != nil {
 		for i, child := range s.children {
 			select {

@@ -45,28 +45,13 @@ func startServers(ctx context.Context, c *Config, n int) (*servers, error) {
 		}
 		return s, nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the servers were not up within %v", startTimeout))
+	ctx, cancel := startingUp(ctx)
 	defer cancel()
 	err := func() error {
-		for i := range n {
-			args := []string{"--listen", "127.0.0.1:0", "--name", fmt.Sprintf("bench-%d", i+1), "--log-level", "error"}
-			if n > 1 {
-				args = append(args, "--cluster-listen", "127.0.0.1:0")
-			}
-			if i > 0 {
-				args = append(args, "--routes", s.children[0].cluster)
-			}
-			child, err := startChild(ctx, c.Command, args)
-			if err != nil {
+		for range n {
+			if err := s.startReplica(ctx, c, n > 1); err != nil {
 				return err
 			}
-			s.children = append(s.children, child)
-			s.pids = append(s.pids, child.cmd.Process.Pid)
-			target, err := socketURL(child.url)
-			if err != nil {
-				return err
-			}
-			s.targets = append(s.targets, target)
 		}
 		for _, child := range s.children {
 			if err := child.awaitRoutes(ctx, n-1); err != nil {
@@ -80,6 +65,50 @@ func startServers(ctx context.Context, c *Config, n int) (*servers, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func startingUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the servers were not up within %v", startTimeout))
+}
+
+// startReplica starts one more, of a cluster with the first if it is clustered.
+func (s *servers) startReplica(ctx context.Context, c *Config, clustered bool) error {
+	args := []string{"--listen", "127.0.0.1:0", "--name", fmt.Sprintf("bench-%d", len(s.children)+1), "--log-level", "error"}
+	if clustered {
+		args = append(args, "--cluster-listen", "127.0.0.1:0")
+		if len(s.children) > 0 {
+			args = append(args, "--routes", s.children[0].cluster)
+		}
+	}
+	return s.start(ctx, c.Command, args)
+}
+
+// startFloor starts a floor server instead of a replica.
+func startFloor(ctx context.Context, c *Config, kind string) (*servers, error) {
+	ctx, cancel := startingUp(ctx)
+	defer cancel()
+	s := &servers{}
+	if err := s.start(ctx, c.FloorCommand, []string{kind}); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// start starts one more process.
+func (s *servers) start(ctx context.Context, command, args []string) error {
+	child, err := startChild(ctx, command, args)
+	if err != nil {
+		return err
+	}
+	s.children = append(s.children, child)
+	s.pids = append(s.pids, child.cmd.Process.Pid)
+	target, err := socketURL(child.url)
+	if err != nil {
+		return err
+	}
+	s.targets = append(s.targets, target)
+	return nil
 }
 
 // close ends the children, all at a time.
