@@ -49,7 +49,8 @@ func logsTopic(topic string) bool { return !strings.HasPrefix(topic, topicPhoeni
 // constant, and what varies are attributes.
 //
 // Clients cause its lines, so they are bounded: parameters by maxLogged, names by
-// MaxTopic, and rejections, of which a client may cause any number, by a budget.
+// MaxTopic, errors by maxError, and rejections, of which a client may cause any
+// number, by a budget.
 type eventLog struct {
 	// static
 	logger *slog.Logger
@@ -94,7 +95,7 @@ func (l *eventLog) connect(e ConnectEvent) {
 		slog.String("params", l.filter.text(map[string]any(c.Params))),
 	)
 	if e.Err != nil {
-		l.write(level, "channel: refused connection", append(attrs, slog.Any("error", e.Err)))
+		l.write(level, "channel: refused connection", append(attrs, slog.String("error", clip(e.Err.Error(), maxError))))
 		return
 	}
 	l.write(level, "channel: connected", attrs)
@@ -124,7 +125,7 @@ func (l *eventLog) handleIn(e HandleInEvent) {
 		return
 	}
 	l.write(level, "channel: handled", append(l.channelAttrs(m, e.Payload),
-		slog.String("event", clip(e.Event)), slog.Duration("duration", e.Duration)))
+		slog.String("event", clip(e.Event, MaxTopic)), slog.Duration("duration", e.Duration)))
 }
 
 func (l *eventLog) channelAttrs(m *member, params Payload) []slog.Attr {
@@ -148,8 +149,11 @@ func (l *eventLog) drain(e DrainEvent) {
 
 func (l *eventLog) reject(now func() time.Time, r Rejection) {
 	level := slog.LevelWarn
-	if r.Cause == CauseIdle || r.Cause == CauseDraining { // clients vanish, and replicas are replaced
+	switch r.Cause {
+	case CauseIdle, CauseDraining: // clients vanish, and replicas are replaced
 		level = slog.LevelInfo
+	case CauseFault, CauseBinary: // the program's
+		level = slog.LevelError
 	}
 	if !l.wants(level, true) {
 		return
@@ -163,7 +167,7 @@ func (l *eventLog) reject(now func() time.Time, r Rejection) {
 		attrs = append(attrs, slog.String("id", r.Conn.ID()))
 	}
 	if r.Topic != "" {
-		attrs = append(attrs, slog.String("topic", clip(r.Topic)))
+		attrs = append(attrs, slog.String("topic", clip(r.Topic, MaxTopic)))
 	}
 	if r.Limit != nil {
 		attrs = append(attrs, slog.Any("limit", r.Limit))
@@ -172,7 +176,7 @@ func (l *eventLog) reject(now func() time.Time, r Rejection) {
 		attrs = append(attrs, slog.Int("code", r.Code))
 	}
 	if r.Err != nil {
-		attrs = append(attrs, slog.Any("error", r.Err))
+		attrs = append(attrs, slog.String("error", clip(r.Err.Error(), maxError)))
 	}
 	if skipped > 0 {
 		attrs = append(attrs, slog.Uint64("not_logged", skipped))
@@ -197,16 +201,15 @@ func (l *eventLog) write(level slog.Level, message string, attrs []slog.Attr) {
 	l.logger.LogAttrs(context.Background(), level, message, attrs...)
 }
 
-// clip shortens what a client calls something to what a topic may have.
-func clip(name string) string {
-	if len(name) <= MaxTopic {
-		return name
+// clip shortens a text that clients have a part in.
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
 	}
-	end := MaxTopic
-	for end > 0 && !utf8.RuneStart(name[end]) {
-		end--
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
 	}
-	return name[:end] + "..."
+	return text[:limit] + "..."
 }
 
 // payload is a payload as it is logged. One that is large is not even looked at.
@@ -233,5 +236,9 @@ func (f ParamFilter) text(v any) string {
 	return string(text)
 }
 
-// maxLogged is the most bytes of parameters that are logged.
-const maxLogged = 4 << 10
+// maxLogged and maxError are the most bytes of parameters and of an error that
+// are logged.
+const (
+	maxLogged = 4 << 10
+	maxError  = 1 << 10
+)

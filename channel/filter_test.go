@@ -52,6 +52,6 @@ func TestWhatIsLoggedOfParametersIsBounded(t *testing.T) {
 	require.Equal(t, "(4 bytes)", f.payload(Payload{data: []byte("\x00\x01\x02\x03"), binary: true}))
 	require.Equal(t, "(5008 bytes)", f.payload(rawPayload([]byte(`{"a":"`+strings.Repeat("x", 5000)+`"}`))))
 	require.Equal(t, "(5008 bytes)", f.text(map[string]any{"a": strings.Repeat("x", 5000)}))
-	require.Equal(t, strings.Repeat("x", MaxTopic)+"...", clip(strings.Repeat("x", 300)))
-	require.Equal(t, strings.Repeat("x", MaxTopic-1)+"...", clip(strings.Repeat("x", MaxTopic-1)+"ä"), "no half of a character")
+	require.Equal(t, strings.Repeat("x", MaxTopic)+"...", clip(strings.Repeat("x", 300), MaxTopic))
+	require.Equal(t, strings.Repeat("x", MaxTopic-1)+"...", clip(strings.Repeat("x", MaxTopic-1)+"ä", MaxTopic), "no half of a character")
 }

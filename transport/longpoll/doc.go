@@ -36,6 +36,9 @@
 // large (HTTP 400). A POST is answered 408 when the session ended over it, being
 // malformed, or did not get to it within a window.
 //
+// What is refused, and a session that its client is to blame for the end of, is
+// told to the endpoint as a [channel.Rejection], for its log and its metrics.
+//
 // When there is no room or the transport closes, the answer is HTTP 503, for
 // proxies, with {"status":500}, after which clients come back.
 //
@@ -50,8 +53,8 @@
 // poll: phoenix.js then connects anew and rejoins its channels. What waited is
 // dropped, as what a broken connection held would be.
 //
-// Messages to the client are text. A session that is sent a binary one ends, and
-// an error is logged: an application whose clients may poll sends none. Clients
+// Messages to the client are text. A session that is sent a binary one ends,
+// which is logged as an error: an application whose clients may poll sends none. Clients
 // can send binary messages.
 //
 // No goroutine belongs to a session, only a timer.

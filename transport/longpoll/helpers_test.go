@@ -30,6 +30,13 @@ type fakeConn struct {
 	inside   bool // Receive runs
 	received []string
 	reasons  []channel.Reason // of Closed
+	told     []channel.Rejection
+}
+
+func (c *fakeConn) Reject(r channel.Rejection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.told = append(c.told, r)
 }
 
 func (c *fakeConn) Start(link channel.Link) {
@@ -106,7 +113,7 @@ func start(t testing.TB, options Options) *replica {
 		c := &fakeConn{info: info, receive: r.receive}
 		r.conns = append(r.conns, c)
 		return c, nil
-	}, options)
+	}, func(channel.Rejection) {}, options)
 	require.NoError(t, err)
 	t.Cleanup(func() { closeTransport(t, r.Transport) })
 	return r

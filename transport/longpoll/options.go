@@ -66,8 +66,9 @@ type Options struct {
 	// 1 MiB.
 	BufferBytes int
 
-	// Logger gets refused clients, sessions that ended for a fault, and contained
-	// panics; never tokens or parameters. Nil: nothing is logged.
+	// Logger gets what is wrong with the bus, and contained panics. What is
+	// refused goes to the endpoint, which logs it; see [channel.Rejection]. Nil:
+	// nothing is logged.
 	Logger *slog.Logger
 }
 

@@ -274,7 +274,7 @@ func TestTwoTransportsOfOneBusNeedTwoLanes(t *testing.T) {
 	one := start(t, Options{Bus: bus, Secret: testSecret})
 	options, err := Options{Bus: bus, Secret: testSecret}.prepare()
 	require.NoError(t, err)
-	_, err = newTransport(nil, options)
+	_, err = newTransport(nil, nil, options)
 	require.ErrorIs(t, err, membus.ErrLaneOpen)
 	two := start(t, Options{Bus: bus, Secret: testSecret, Lane: 'm'})
 	require.Equal(t, 200, post(one, connect(t, one), "[]").Status)

@@ -3,13 +3,18 @@ package longpoll
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/transport/internal/httpinfo"
 )
+
+// transportName is what applications know the transport by.
+const transportName = "longpoll"
 
 // The headers that phoenix.js sends, and the parameter of the query that names
 // the session (B016, B103).
@@ -25,12 +30,15 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	if !t.enter() {
 		t.stats.refused.Add(1)
+		t.tell(r, nil, channel.Rejection{Cause: channel.CauseDraining, Code: http.StatusServiceUnavailable})
 		answerTryLater(w)
 		return
 	}
 	defer t.leave()
 	if !t.options.CheckOrigin.Allows(r) {
-		t.options.Logger.Warn("longpoll: origin refused", "origin", r.Header["Origin"], "host", r.Host, "remote", r.RemoteAddr)
+		t.tell(r, nil, channel.Rejection{
+			Cause: channel.CauseOrigin, Code: statusRefused, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
+		})
 		t.stats.refused.Add(1)
 		answerStatus(w, statusRefused)
 		return
@@ -43,8 +51,19 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodOptions:
 		answerPreflight(w, r)
 	default:
+		t.tell(r, nil, channel.Rejection{Cause: channel.CauseHandshake, Code: http.StatusBadRequest, Err: fmt.Errorf("method %q", r.Method)})
 		answerEmpty(w, http.StatusBadRequest)
 	}
+}
+
+// tell tells why a request was refused: of the session, where it is one of ours.
+func (t *Transport) tell(r *http.Request, s *session, why channel.Rejection) {
+	why.Transport, why.Remote = transportName, r.RemoteAddr
+	if s != nil {
+		s.conn.Reject(why)
+		return
+	}
+	t.reject(why)
 }
 
 // A shown token is what a request named its session with.
@@ -96,7 +115,7 @@ func (t *Transport) serveGet(w http.ResponseWriter, r *http.Request) {
 // serveConnect begins a session and answers 410 with its token: to a client
 // that shows an old one, that is the end of its session.
 func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown shownToken) {
-	info := httpinfo.ConnectInfo("longpoll", r, r.Header.Get(authTokenHeader))
+	info := httpinfo.ConnectInfo(transportName, r, r.Header.Get(authTokenHeader))
 	if values := info.Params[tokenParam]; shown.inQuery && len(values) > 0 {
 		if values = values[:len(values)-1]; len(values) > 0 {
 			info.Params[tokenParam] = values
@@ -110,6 +129,12 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 		_ = answerPoll(w, statusGone, s.token, nil)
 	case errors.Is(err, errFull), errors.Is(err, errClosing), errors.Is(err, channel.ErrClosed):
 		t.stats.refused.Add(1)
+		switch { // of the third the endpoint has told
+		case errors.Is(err, errFull):
+			t.tell(r, nil, channel.Rejection{Cause: channel.CauseConnections, Limit: t.options.MaxSessions, Code: http.StatusServiceUnavailable})
+		case errors.Is(err, errClosing):
+			t.tell(r, nil, channel.Rejection{Cause: channel.CauseDraining, Code: http.StatusServiceUnavailable})
+		}
 		answerTryLater(w)
 	default:
 		t.stats.refused.Add(1)
@@ -182,6 +207,7 @@ func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := t.readBody(w, r)
 	if err != nil {
+		t.tellBody(r, shown, err)
 		answerEmpty(w, http.StatusBadRequest)
 		return
 	}
@@ -190,6 +216,9 @@ func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
 		contentType = values[0]
 	}
 	entries, err := parseBody(contentType, body, t.options.MaxFrame)
+	if err != nil {
+		t.tellBody(r, shown, err)
+	}
 	switch {
 	case errors.Is(err, errBase64):
 		answerBadBase64(w)
@@ -219,6 +248,21 @@ func (t *Transport) readBody(w http.ResponseWriter, r *http.Request) ([]byte, er
 	}
 	_ = controller.SetReadDeadline(time.Time{})
 	return body, nil
+}
+
+// tellBody tells why a body was not taken. One that broke off is no news.
+func (t *Transport) tellBody(r *http.Request, shown shownToken, err error) {
+	s := t.lookup(shown.session) // nil where it is another replica's
+	switch tooLarge := (*http.MaxBytesError)(nil); {
+	case errors.As(err, &tooLarge):
+		t.tell(r, s, channel.Rejection{Cause: channel.CauseFrameSize, Limit: t.options.MaxBody, Code: http.StatusBadRequest})
+	case errors.Is(err, errEntryTooBig):
+		t.tell(r, s, channel.Rejection{Cause: channel.CauseFrameSize, Limit: t.options.MaxFrame, Code: http.StatusBadRequest, Err: err})
+	case errors.Is(err, errBase64):
+		t.tell(r, s, channel.Rejection{Cause: channel.CauseMalformed, Code: http.StatusInternalServerError, Err: err})
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		t.tell(r, s, channel.Rejection{Cause: channel.CauseIdle, Limit: t.options.BodyTimeout, Code: http.StatusBadRequest})
+	}
 }
 
 // publish gives messages to a session, wherever it is.

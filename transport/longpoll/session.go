@@ -13,6 +13,7 @@ import (
 type conn interface {
 	Start(channel.Link)
 	Receive(binary bool, data []byte) *channel.CloseError
+	Reject(channel.Rejection)
 	Closed(channel.Reason)
 }
 

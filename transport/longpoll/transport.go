@@ -20,6 +20,7 @@ import (
 type Transport struct {
 	// Static after New.
 	connect connectFunc
+	reject  func(channel.Rejection) // tells of a client that was refused without a session
 	options Options
 	self    replicaID
 	key     []byte // of tokens
@@ -84,13 +85,14 @@ func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) 
 			return nil, err // not c, which would be a conn that is not nil
 		}
 		return c, nil
-	}, options)
+	}, endpoint.Reject, options)
 }
 
 // newTransport takes prepared options.
-func newTransport(connect connectFunc, options Options) (*Transport, error) {
+func newTransport(connect connectFunc, reject func(channel.Rejection), options Options) (*Transport, error) {
 	t := &Transport{
 		connect:  connect,
+		reject:   reject,
 		options:  options,
 		key:      tokenKey(options.Secret),
 		done:     make(chan struct{}),
@@ -138,6 +140,7 @@ func (t *Transport) lookup(id sessionID) *session {
 var (
 	errFull    = errors.New("longpoll: too many sessions")
 	errClosing = errors.New("longpoll: the server is shutting down")
+	errBinary  = errors.New("longpoll: a binary message, which long polling cannot carry to a client")
 )
 
 // begin makes a session of a client. The error is errFull, errClosing, or why
@@ -217,12 +220,13 @@ func (t *Transport) bury(s *session, e ending) {
 		t.stats.malformed.Add(1)
 	case endSlow:
 		t.stats.slow.Add(1)
-		t.options.Logger.Warn("longpoll: session ended: its client is too slow", "limit", t.options.BufferBytes)
+		s.conn.Reject(channel.Rejection{Cause: channel.CauseSlow, Limit: t.options.BufferBytes})
 	case endBinary:
 		t.stats.binary.Add(1)
-		t.options.Logger.Error("longpoll: session ended: it was sent a binary message, which long polling cannot carry")
+		s.conn.Reject(channel.Rejection{Cause: channel.CauseBinary, Err: errBinary})
 	case endInactive:
 		t.stats.inactive.Add(1)
+		s.conn.Reject(channel.Rejection{Cause: channel.CauseIdle, Limit: s.inactivity()})
 	case endLost:
 		t.stats.lost.Add(1)
 	}

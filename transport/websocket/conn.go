@@ -144,10 +144,12 @@ func (c *conn) receive(kind int, r io.Reader) error {
 	err := readMessage(r, c.t.options.MaxFrame, buf)
 	switch {
 	case errors.Is(err, errMessageTooBig):
+		c.session.Reject(channel.Rejection{Cause: channel.CauseFrameSize, Limit: c.t.options.MaxFrame, Code: channel.CloseTooBig})
 		c.out.close(channel.CloseTooBig, "message too big")
 	case err != nil:
 		return err
 	case kind == gorilla.TextMessage && !utf8.Valid(*buf):
+		c.session.Reject(channel.Rejection{Cause: channel.CauseText, Code: channel.CloseInvalidText})
 		c.out.close(channel.CloseInvalidText, "text is not UTF-8")
 	default:
 		if refused := c.session.Receive(kind == gorilla.BinaryMessage, *buf); refused != nil {
@@ -165,7 +167,9 @@ func (c *conn) readFailed(err error) {
 	if errors.As(err, &closed) || c.wire.readErr != nil {
 		return
 	}
-	c.out.close(channel.CloseProtocol, "")
+	if c.out.close(channel.CloseProtocol, "") {
+		c.session.Reject(channel.Rejection{Cause: channel.CauseProtocol, Code: channel.CloseProtocol, Err: err})
+	}
 	c.linger()
 }
 
@@ -211,6 +215,9 @@ func (c *conn) hangUp() {
 func (c *conn) endSession() {
 	if !c.ended {
 		c.ended = true
+		if limit, code := c.out.exceeded(); limit != nil {
+			c.session.Reject(channel.Rejection{Cause: channel.CauseSlow, Limit: limit, Code: code})
+		}
 		c.session.Closed(channel.ReasonClosed)
 	}
 }
@@ -221,6 +228,7 @@ func (c *conn) readAgain(since time.Time) (time.Time, bool) {
 	since, until, idle := idleUntil(since, time.Now(), c.t.options.IdleTimeout)
 	if idle && c.out.close(channel.CloseProtocol, "idle timeout") {
 		c.t.stats.idle.Add(1)
+		c.session.Reject(channel.Rejection{Cause: channel.CauseIdle, Limit: c.t.options.IdleTimeout, Code: channel.CloseProtocol})
 	}
 	if c.out.armRead(until) {
 		return since, true

@@ -15,7 +15,9 @@
 // with a reason that names the header; 503 when there are too many connections
 // or the server shuts down; and 403, empty, for an origin, a subprotocol, a
 // protocol version or a client that is not let in. [channel.Handler]'s Connect
-// may choose another answer with a [channel.ConnectError].
+// may choose another answer with a [channel.ConnectError]. Every refusal, and
+// every end below that the client is to blame for, is told to the endpoint as a
+// [channel.Rejection], for its log and its metrics.
 //
 // Which pages may connect is Options.CheckOrigin; the default lets in the pages
 // of the host that the request names, and programs that are no browsers. Behind

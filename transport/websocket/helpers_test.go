@@ -30,6 +30,7 @@ type fakeSession struct {
 	mu     sync.Mutex
 	ended  int
 	inside bool // Receive runs
+	told   []channel.Rejection
 }
 
 func newSession() *fakeSession {
@@ -54,6 +55,12 @@ func (s *fakeSession) Receive(binary bool, data []byte) *channel.CloseError {
 		return nil
 	}
 	return s.receive(binary, data)
+}
+
+func (s *fakeSession) Reject(r channel.Rejection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, r)
 }
 
 func (s *fakeSession) Closed(channel.Reason) {
@@ -82,7 +89,10 @@ func transportFor(t testing.TB, options Options, connect connectFunc) *Transport
 	t.Helper()
 	options, err := options.prepare()
 	require.NoError(t, err)
-	return newTransport(connect, options)
+	reject := func(r channel.Rejection) {
+		options.Logger.Warn("refused", "cause", r.Cause, "code", r.Code, "error", r.Err)
+	}
+	return newTransport(connect, reject, options)
 }
 
 // closeTransport ends a transport and requires that nothing remains of it.

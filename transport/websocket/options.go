@@ -57,8 +57,8 @@ type Options struct {
 	// hundred KiB for each that is being written.
 	Compress bool
 
-	// Logger gets refused handshakes and contained panics; never tokens or
-	// parameters. Nil: nothing is logged.
+	// Logger gets contained panics. What is refused goes to the endpoint, which
+	// logs it; see [channel.Rejection]. Nil: nothing is logged.
 	Logger *slog.Logger
 }
 

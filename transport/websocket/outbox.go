@@ -40,8 +40,8 @@ type outbox struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	state  outboxState
-	taken  bool // somebody writes, and will look at the queue again
-	slow   bool // a bound was exceeded
+	taken  bool     // somebody writes, and will look at the queue again
+	slow   slowness // which bound was exceeded
 	queue  *batch
 	armed  time.Time    // the write deadline that is on the socket
 	notice *closeNotice // from closing on, if it came to that
@@ -53,6 +53,15 @@ type outboxBounds struct {
 	maxAge       time.Duration
 	closeTimeout time.Duration // from close to the end, whatever the client does
 }
+
+// slowness is what a client was too slow for.
+type slowness uint8
+
+const (
+	slowNot slowness = iota
+	slowBytes
+	slowAge
+)
 
 type outboxState uint8
 
@@ -99,7 +108,7 @@ func (o *outbox) send(f *channel.Frame) {
 		return
 	}
 	if o.queue != nil && o.queue.bytes > 0 && o.queue.bytes+size > o.bounds.maxBytes {
-		o.tooSlow()
+		o.tooSlow(slowBytes)
 		o.drop()
 		o.startClose(channel.CloseTryLater, "client too slow")
 		return
@@ -198,11 +207,25 @@ func (o *outbox) drop() {
 }
 
 // tooSlow is called with mu held.
-func (o *outbox) tooSlow() {
-	if !o.slow {
-		o.slow = true
+func (o *outbox) tooSlow(by slowness) {
+	if o.slow == slowNot {
+		o.slow = by
 		o.port.tellSlow()
 	}
+}
+
+// exceeded is the bound that a slow client exceeded, and the code that it is
+// closed with; nil if it did not.
+func (o *outbox) exceeded() (limit any, code int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch o.slow {
+	case slowBytes:
+		return o.bounds.maxBytes, channel.CloseTryLater
+	case slowAge: // no close frame could reach it
+		return o.bounds.maxAge, 0
+	}
+	return nil, 0
 }
 
 // armRead sets the read deadline and returns true, unless the outbox is closing:
@@ -347,7 +370,7 @@ func (o *outbox) armFor(since time.Time) {
 func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	if o.state == outboxOpen && isTimeout(err) {
-		o.tooSlow()
+		o.tooSlow(slowAge)
 	}
 	o.state = outboxEnded
 	o.taken = false

@@ -24,6 +24,7 @@ import (
 type Transport struct {
 	// Static after New.
 	connect  func(context.Context, channel.ConnectInfo) (session, error)
+	reject   func(channel.Rejection) // tells of a client that was refused before there was a session
 	options  Options
 	bounds   outboxBounds
 	upgrader gorilla.Upgrader
@@ -45,6 +46,7 @@ type Transport struct {
 type session interface {
 	Start(channel.Link)
 	Receive(binary bool, data []byte) *channel.CloseError
+	Reject(channel.Rejection)
 	Closed(channel.Reason)
 }
 
@@ -60,6 +62,9 @@ type Stats struct {
 	Slow        uint64 // connections ended because their client did not keep up
 	Idle        uint64 // connections closed because their client was silent
 }
+
+// transportName is what applications know the transport by.
+const transportName = "websocket"
 
 var (
 	errFull    = errors.New("too many connections")
@@ -95,13 +100,14 @@ func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) 
 			return nil, err // not c, which would be a session that is not nil
 		}
 		return c, nil
-	}, options), nil
+	}, endpoint.Reject, options), nil
 }
 
 // newTransport takes prepared options.
-func newTransport(connect func(context.Context, channel.ConnectInfo) (session, error), options Options) *Transport {
+func newTransport(connect func(context.Context, channel.ConnectInfo) (session, error), reject func(channel.Rejection), options Options) *Transport {
 	t := &Transport{
 		connect: connect,
+		reject:  reject,
 		options: options,
 		bounds: outboxBounds{
 			maxBytes:     options.OutboxBytes,
@@ -134,11 +140,15 @@ func newTransport(connect func(context.Context, channel.ConnectInfo) (session, e
 // then fails.
 func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
-		t.refuse(w, http.StatusBadRequest, "")
+		t.refuse(w, r, http.StatusBadRequest, "", channel.Rejection{Cause: channel.CauseHandshake, Err: fmt.Errorf("method %q", r.Method)})
 		return
 	}
 	if err := t.enter(); err != nil {
-		t.refuse(w, http.StatusServiceUnavailable, err.Error())
+		rejection := channel.Rejection{Cause: channel.CauseDraining}
+		if errors.Is(err, errFull) {
+			rejection = channel.Rejection{Cause: channel.CauseConnections, Limit: t.options.MaxConnections}
+		}
+		t.refuse(w, r, http.StatusServiceUnavailable, err.Error(), rejection)
 		return
 	}
 	c := &conn{t: t}
@@ -163,8 +173,9 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // handshake upgrades the request or refuses it.
 func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) bool {
 	if !t.options.CheckOrigin.Allows(r) {
-		t.options.Logger.Warn("websocket: origin refused", "origin", r.Header["Origin"], "host", r.Host, "remote", r.RemoteAddr)
-		t.refuse(w, http.StatusForbidden, "")
+		t.refuse(w, r, http.StatusForbidden, "", channel.Rejection{
+			Cause: channel.CauseOrigin, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
+		})
 		return false
 	}
 	offered, token, err := parseProtocols(r.Header)
@@ -173,21 +184,21 @@ func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) b
 		protocol, err = chooseProtocol(t.options.Subprotocols, offered)
 	}
 	if err != nil {
-		t.options.Logger.Warn("websocket: subprotocol refused", "error", err, "remote", r.RemoteAddr)
-		t.refuse(w, http.StatusForbidden, "")
+		t.refuse(w, r, http.StatusForbidden, "", channel.Rejection{Cause: channel.CauseSubprotocol, Err: err})
 		return false
 	}
-	session, err := t.callConnect(r, httpinfo.ConnectInfo("websocket", r, token))
+	session, err := t.callConnect(r, httpinfo.ConnectInfo(transportName, r, token))
 	if err != nil {
 		status, body := refusal(err)
-		t.refuse(w, status, body)
+		t.answer(w, status, body) // why, the endpoint has told
 		return false
 	}
 	c.session = session
 	if err := checkUpgrade(r); err != nil {
+		session.Reject(channel.Rejection{Cause: channel.CauseHandshake, Code: http.StatusBadRequest, Err: err})
 		session.Closed(channel.ReasonClosed)
 		w.Header().Set("Sec-WebSocket-Version", "13")
-		t.refuse(w, http.StatusBadRequest, err.Error())
+		t.answer(w, http.StatusBadRequest, err.Error())
 		return false
 	}
 	if err := t.upgrade(c, w, r, protocol); err != nil {
@@ -211,9 +222,12 @@ func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, pro
 		return nil
 	}
 	if c.raw == nil {
-		t.options.Logger.Error("websocket: upgrade impossible", "error", err)
-		t.refuse(w, http.StatusInternalServerError, "this server cannot upgrade connections")
+		c.session.Reject(channel.Rejection{
+			Cause: channel.CauseFault, Code: http.StatusInternalServerError, Err: fmt.Errorf("websocket: upgrade impossible: %w", err),
+		})
+		t.answer(w, http.StatusInternalServerError, "this server cannot upgrade connections")
 	} else {
+		c.session.Reject(channel.Rejection{Cause: channel.CauseHandshake, Err: err})
 		t.stats.refused.Add(1)
 		c.raw.Close()
 	}
@@ -244,8 +258,15 @@ func refusal(err error) (status int, body string) {
 	return chosen.Status, chosen.Body
 }
 
-// refuse writes the one answer to a refused handshake.
-func (t *Transport) refuse(w http.ResponseWriter, status int, body string) {
+// refuse refuses a handshake before there is a session.
+func (t *Transport) refuse(w http.ResponseWriter, r *http.Request, status int, body string, why channel.Rejection) {
+	why.Transport, why.Remote, why.Code = transportName, r.RemoteAddr, status
+	t.reject(why)
+	t.answer(w, status, body)
+}
+
+// answer writes the one answer to a refused handshake.
+func (t *Transport) answer(w http.ResponseWriter, status int, body string) {
 	t.stats.refused.Add(1)
 	if body != "" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
