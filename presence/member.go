@@ -61,6 +61,12 @@ func (r *Replica) heartbeat() {
 	if r.leaving {
 		return
 	}
+	if r.fenced && !r.cutOff() && r.now-r.rival.heard >= instant(r.cfg.DownPeriod) {
+		// The rival is gone, and maybe everybody with it who could tell us so in a
+		// nack.
+		r.renew(r.rival.epoch)
+		return // the first heartbeat under the fresh epoch is due
+	}
 	r.beat++
 	b := binary.AppendUvarint(r.header(kindHeartbeat), r.beat)
 	b = binary.AppendUvarint(b, r.fingerprint())
@@ -312,9 +318,10 @@ func (r *Replica) heardOurselves() {
 	}
 }
 
-// patience gives every member that is up a full new term: while we heard
-// nothing, they may have said much.
+// patience gives every member that is up, and a rival, a full new term: while we
+// heard nothing, they may have said much.
 func (r *Replica) patience() {
+	r.rival.heard = r.now
 	for _, m := range r.byName {
 		if m.up {
 			r.alive(m)
@@ -394,8 +401,11 @@ func (r *Replica) receiveNack(msg message) {
 	silent := time.Duration(min(msg.silent, 1<<40)) * time.Millisecond
 	if silent < r.cfg.DownPeriod {
 		if r.rival.epoch < msg.max {
-			r.rival = rival{epoch: msg.max}
+			r.rival = rival{epoch: msg.max, rises: r.rival.rises}
 			r.notice(r.cfg.Name, r.epoch, "waits: "+msg.name+" knows a later process of this name")
+		}
+		if r.rival.epoch == msg.max {
+			r.rival.heard = max(r.rival.heard, r.now-instant(silent))
 		}
 		return
 	}
@@ -406,19 +416,22 @@ func (r *Replica) receiveNack(msg message) {
 type rival struct {
 	epoch uint64
 	beat  uint64
-	rises int // how often its beat was seen to rise
+	rises int     // how often its beat was seen to rise
+	heard instant // by us, or by who told us
 }
 
 // heardRival counts the beats of another process of our name. When it is seen to
 // live we are fenced: two processes of one name must not both be heard.
 func (r *Replica) heardRival(msg message) {
+	// Of several the latest counts, unless it is only known by name or is gone.
+	lives := r.rival.beat > 0 && r.now-r.rival.heard < instant(r.cfg.DownPeriod)
 	switch {
-	case msg.epoch < r.rival.epoch:
+	case msg.epoch < r.rival.epoch && lives:
 		return
-	case msg.epoch > r.rival.epoch || r.rival.beat == 0:
-		r.rival = rival{epoch: msg.epoch, beat: msg.beat, rises: r.rival.rises}
+	case msg.epoch != r.rival.epoch || r.rival.beat == 0:
+		r.rival = rival{epoch: msg.epoch, beat: msg.beat, rises: r.rival.rises, heard: r.now}
 	case msg.beat > r.rival.beat:
-		r.rival.beat = msg.beat
+		r.rival.beat, r.rival.heard = msg.beat, r.now
 		if r.rival.rises++; r.rival.rises >= 2 && !r.fenced {
 			r.fenced = true
 			r.notice(r.cfg.Name, r.epoch, "fenced: duplicate replica name, another process of it lives")

@@ -86,7 +86,7 @@ type Replica struct {
 	beat       uint64
 	nonce      uint64
 	rival      rival // a later process of our name
-	fenced     bool  // the rival lives: we say nothing but heartbeats, which are refused
+	fenced     bool  // the rival lives: see op
 
 	// time
 	now    instant
@@ -190,9 +190,16 @@ func (r *Replica) jitter(low, high time.Duration) time.Duration {
 	return low + time.Duration(r.random()%uint64(high-low))
 }
 
+// op wants something done. Who is fenced says nothing of what it has: only its
+// heartbeats, which are refused, its questions, and its nacks, since it may be
+// the only one who remembers somebody.
 func (r *Replica) op(k OpKind, dest string, data []byte) {
-	if r.fenced && k == OpPublish && kind(data[3]) != kindHeartbeat && kind(data[3]) != kindSync {
-		return
+	if r.fenced && k == OpPublish {
+		switch kind(data[3]) {
+		case kindHeartbeat, kindSync, kindNack:
+		default:
+			return
+		}
 	}
 	r.ops = append(r.ops, Op{Kind: k, Dest: dest, Data: data})
 }

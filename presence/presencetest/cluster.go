@@ -1,6 +1,7 @@
 package presencetest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -56,14 +57,15 @@ type host struct {
 	index int    // among the cluster's
 
 	// what became of it
-	running  bool          // false between Kill and Restart
-	paused   bool          // stopped, with mail waiting
-	outage   bool          // its bus is down
-	hidden   bool          // a route to it is being reset: nobody finds it, and it is not told
-	clock    time.Duration // the wall clock is off by this
-	wire     int           // the version of the wire format that it is held at; 0: the newest
-	waiting  []letter      // that came while it was paused
-	deadline time.Duration // since the cluster's start
+	running   bool          // false between Kill and Restart
+	paused    bool          // stopped, with mail waiting
+	outage    bool          // its bus is down
+	unplugged bool          // the same, and it is not told
+	hidden    bool          // a route to it is being reset: nobody finds it, and it is not told
+	clock     time.Duration // the wall clock is off by this
+	wire      int           // the version of the wire format that it is held at; 0: the newest
+	waiting   []letter      // that came while it was paused
+	deadline  time.Duration // since the cluster's start
 
 	// its process
 	replica *presence.Replica
@@ -134,21 +136,36 @@ func (c *Cluster) Log(report func(format string, args ...any)) { c.report = repo
 // SetMaxPayload sets the most bytes of a message from now on.
 func (c *Cluster) SetMaxPayload(n int) { c.maxPayload = n }
 
+// permdown is the replicas' PermdownPeriod.
+func (c *Cluster) permdown() time.Duration {
+	return cmp.Or(c.setup.Config.PermdownPeriod, 20*time.Minute)
+}
+
 func (c *Cluster) now() time.Time { return c.start.Add(c.at) }
 
+// find returns the host called name, or nil.
+func (c *Cluster) find(name string) *host {
+	for _, h := range c.hosts {
+		if h.name == name {
+			return h
+		}
+	}
+	return nil
+}
+
 func (c *Cluster) host(name string) *host {
-	i := slices.IndexFunc(c.hosts, func(h *host) bool { return h.name == name })
-	if i < 0 {
+	h := c.find(name)
+	if h == nil {
 		panic(fmt.Sprintf("presencetest: no replica is named %q", name))
 	}
-	return c.hosts[i]
+	return h
 }
 
 func (c *Cluster) boot(h *host) {
 	for dest := range c.subs {
 		c.unsubscribe(h, dest)
 	}
-	h.running, h.paused, h.outage, h.hidden = true, false, false, false
+	h.running, h.paused, h.outage, h.unplugged, h.hidden = true, false, false, false, false
 	h.waiting, h.entries, h.watches = nil, nil, map[string]*folded{}
 	cfg := c.setup.Config
 	cfg.Name, cfg.Bus = h.as, noBus{c: c}
@@ -291,7 +308,11 @@ func (c *Cluster) SetFaults(f Faults) { c.faults = f }
 func (c *Cluster) Cut(from, to string, cut bool) { c.cut[[2]string{from, to}] = cut }
 
 // Pause stops name as SIGSTOP does: mail waits.
-func (c *Cluster) Pause(name string) { c.host(name).paused = true }
+func (c *Cluster) Pause(name string) {
+	if h := c.host(name); h.running {
+		h.paused = true
+	}
+}
 
 // Resume ends Pause.
 func (c *Cluster) Resume(name string) {
@@ -326,17 +347,41 @@ func (c *Cluster) Reconnect(name string) {
 	}
 }
 
+// Unplug takes name's bus away, or gives it back, and name is not told of
+// either: a connection that was lost and made anew without a word.
+func (c *Cluster) Unplug(name string, unplugged bool) { c.host(name).unplugged = unplugged }
+
+// Shed loses about half of what is on its way to name, and tells it that
+// something was lost: a consumer that is too slow. It returns how many messages
+// it was.
+func (c *Cluster) Shed(name string) int {
+	h := c.host(name)
+	if !h.running || h.paused {
+		return 0
+	}
+	lost := 0
+	for i := range c.mail.slots {
+		if l := &c.mail.slots[i]; l.to == h && l.run == h.replica && l.gone == "" && c.chance(0.5) {
+			l.run = nil
+			lost++
+		}
+	}
+	h.replica.Lost(c.now())
+	c.collect(h)
+	return lost
+}
+
 // Hide makes name unreachable as a route that is being reset does: the network
 // says that nobody is there, and name is not told.
 func (c *Cluster) Hide(name string, hidden bool) { c.host(name).hidden = hidden }
 
 // Kill ends name's process without a word.
-func (c *Cluster) Kill(name string) { c.host(name).running = false }
+func (c *Cluster) Kill(name string) { c.host(name).running, c.host(name).paused = false, false }
 
 // Leave ends name's process gracefully.
 func (c *Cluster) Leave(name string) {
 	h := c.host(name)
-	if !h.running {
+	if !h.running || h.paused {
 		return
 	}
 	for len(h.entries) > 0 {
@@ -369,6 +414,6 @@ func (c *Cluster) Heal() {
 			c.Resume(h.name)
 		}
 		c.Reconnect(h.name)
-		h.hidden = false
+		h.hidden, h.unplugged = false, false
 	}
 }

@@ -33,10 +33,24 @@
 //   - S10 what is held back is bounded;
 //   - S8 a replica's own entries change by its own calls alone.
 //
-// [Cluster.Heal] ends all faults, and [Cluster.CheckLive] then verifies that
-// every replica sees every other one, that every topic that is followed is
-// complete, and that all lists are equal; [Cluster.CheckQuiet], that the traffic
-// falls to heartbeats and the background comparison.
+// [Cluster.Heal] ends all faults. [Cluster.CheckGone] then verifies that nobody
+// shows a replica that does not run (L3); [Cluster.CheckLive], that every replica
+// sees every other one (L2), of two of one name the later one, while the other is
+// fenced (L5), that every topic that is followed is complete (L4), and that all
+// lists are equal (L1); [Cluster.CheckQuiet], that the traffic falls to heartbeats
+// and the background comparison (L6).
+//
+// # Schedules and scripts
+//
+// [Schedule] makes up a story of random commands and carries it out, with the
+// invariants checked after every single one. The commands are those of
+// [RunScript]: a story that fails is returned as a script, cut down to what it
+// takes. What may happen: messages are lost, repeated, delayed, overtake each
+// other, are kept for a minute and a half; connections are cut one way, lost and
+// regained with and without word of it; consumers are too slow; replicas stop and
+// go on, die, leave, come back with their clocks set back or ahead, and two run
+// under one name; topics are left and followed again, and messages are so small
+// that answers go in chunks.
 //
 // Nothing here may be used concurrently.
 package presencetest

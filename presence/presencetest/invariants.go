@@ -71,8 +71,8 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 func (c *Cluster) checkView(h *host, topic string, v presence.Part, complete bool) error {
 	owner := identity{v.Replica, v.Epoch}
 	issuer := c.issuers[owner]
-	if issuer == nil || issuer.birth != v.Birth || h.heard[v.Replica] != v.Epoch {
-		return fmt.Errorf("S5: it shows epoch %d of %s, and has heard of %d", v.Epoch, v.Replica, h.heard[v.Replica])
+	if issuer == nil || issuer.birth != v.Birth || !h.mayShow(owner, c.at-2*c.permdown()) {
+		return fmt.Errorf("S5: it shows epoch %d of %s, and has heard of %v", v.Epoch, v.Replica, h.heard[v.Replica])
 	}
 	if v.Held > 4 {
 		return fmt.Errorf("S10: the view of %s holds %d deltas back", v.Replica, v.Held)
@@ -110,6 +110,35 @@ func dots(entries []presence.Entry) []uint64 {
 	return list
 }
 
+// heard returns the process that must be heard under a name when all is quiet:
+// of those that run, the one with the highest epoch. There is none when none
+// runs.
+func (c *Cluster) heard(name string) *host {
+	var heard *host
+	for _, h := range c.hosts {
+		if h.as == name && h.running && (heard == nil || h.replica.Epoch() > heard.replica.Epoch()) {
+			heard = h
+		}
+	}
+	return heard
+}
+
+// CheckGone verifies what must hold some time after all faults ended: give it a
+// DownPeriod and some beats. L3: nobody shows a replica that does not run.
+func (c *Cluster) CheckGone() error {
+	for _, h := range c.hosts {
+		if !h.running {
+			continue
+		}
+		for _, m := range h.replica.Members() {
+			if m.Up && c.heard(m.Name) == nil {
+				return fmt.Errorf("L3: %s still shows %s", h.name, m.Name)
+			}
+		}
+	}
+	return nil
+}
+
 // CheckLive verifies what must hold some time after all faults ended: give it a
 // virtual minute and a half.
 func (c *Cluster) CheckLive() error {
@@ -119,22 +148,24 @@ func (c *Cluster) CheckLive() error {
 	if err := c.Check(); err != nil {
 		return err
 	}
+	if err := c.CheckGone(); err != nil {
+		return err
+	}
 	for _, h := range c.hosts {
 		if !h.running {
 			continue
 		}
+		if s := h.replica.Status(); s.Fenced != (c.heard(h.as) != h) {
+			return fmt.Errorf("L5: %s is fenced: %v; its name's latest process is %s", h.name, s.Fenced, c.heard(h.as).name)
+		}
+		members := h.replica.Members()
 		for _, other := range c.hosts {
-			if other == h {
+			if other.as == h.as || other != c.heard(other.as) {
 				continue
 			}
-			members := h.replica.Members()
-			i := slices.IndexFunc(members, func(m presence.Member) bool { return m.Name == other.name })
-			up := i >= 0 && members[i].Up
-			if other.running && (!up || members[i].Epoch != other.replica.Epoch()) {
+			i := slices.IndexFunc(members, func(m presence.Member) bool { return m.Name == other.as })
+			if i < 0 || !members[i].Up || members[i].Epoch != other.replica.Epoch() {
 				return fmt.Errorf("L2: %s does not see %s", h.name, other.name)
-			}
-			if !other.running && up {
-				return fmt.Errorf("L3: %s still shows %s", h.name, other.name)
 			}
 		}
 		for _, topic := range c.topics {
@@ -147,16 +178,21 @@ func (c *Cluster) CheckLive() error {
 }
 
 // CheckQuiet lets some seconds pass in which nobody does anything, and verifies
-// that the traffic is heartbeats and the background comparison alone. Everything
-// must have been quiet for a while.
+// that the traffic is heartbeats and the background comparison alone; and nacks,
+// where a process is fenced. Everything must have been quiet for a while.
 func (c *Cluster) CheckQuiet() error {
 	c.kinds = map[string]int{}
-	defer func() { c.kinds = nil }()
 	c.Advance(5 * time.Second)
-	for kind, n := range c.kinds {
-		if n > 0 && kind != "heartbeat" && kind != "sync" && kind != "reply" {
-			return fmt.Errorf("L6: nothing happens, and %d messages of kind %s were sent", n, kind)
-		}
+	sent := c.kinds
+	c.kinds = nil
+	for _, kind := range []string{"heartbeat", "sync", "reply"} {
+		delete(sent, kind)
+	}
+	if slices.ContainsFunc(c.hosts, func(h *host) bool { return h.running && h.replica.Status().Fenced }) {
+		delete(sent, "nack")
+	}
+	if len(sent) > 0 {
+		return fmt.Errorf("L6: nothing happens, and this was sent: %v", sent)
 	}
 	return nil
 }
@@ -170,13 +206,13 @@ func (c *Cluster) checkLiveTopic(h *host, topic string) error {
 		return fmt.Errorf("L4: it is not complete")
 	}
 	for _, other := range c.hosts {
-		if other == h || !other.running {
+		if other.as == h.as || other != c.heard(other.as) {
 			continue
 		}
 		want := other.replica.Dump(topic).Own.Entries
 		var have []presence.Entry
 		for _, v := range dump.Views {
-			if v.Replica == other.name {
+			if v.Replica == other.as {
 				have = v.Entries
 			}
 		}

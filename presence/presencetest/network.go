@@ -19,6 +19,10 @@ type Faults struct {
 	Reorder bool
 }
 
+// leastPayload is what messages need: room for a header, and for a piece of an
+// answer with an entry in it.
+const leastPayload = 600
+
 // leastDelay is what every message takes.
 const leastDelay = 100 * time.Microsecond
 
@@ -29,10 +33,7 @@ type letter struct {
 	data []byte
 	gone string // an unreachable destination instead of data
 
-	// of a heartbeat: who sent it
-	beat  bool
-	name  string
-	epoch uint64
+	beat identity // who sent it, when it is a heartbeat
 }
 
 // mailbox holds what is on its way, by the time of arrival.
@@ -112,7 +113,15 @@ func (m *mailbox) pop() letter {
 
 // carry takes a message from a replica to all that are subscribed.
 func (c *Cluster) carry(from *host, op presence.Op) {
-	if from.outage {
+	if from.outage || from.unplugged {
+		return
+	}
+	if len(op.Data) > c.maxPayload {
+		// The bus refuses it. A delta is lost that way, and asked for; what is
+		// asked for must fit.
+		if kind := presence.DescribeMessage(op.Data); kind != "delta" {
+			c.wrong("S10: %s sends a %s of %d bytes, the most is %d", from.name, kind, len(op.Data), c.maxPayload)
+		}
 		return
 	}
 	if c.kinds != nil {
@@ -120,11 +129,11 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 	}
 	l := letter{data: op.Data}
 	if presence.DescribeMessage(op.Data) == "heartbeat" {
-		l.beat, l.name, l.epoch = true, from.as, from.replica.Epoch()
+		l.beat = identity{from.as, from.replica.Epoch()}
 	}
 	reachable := false
 	for _, to := range c.subs[op.Dest] {
-		if !to.running || to.outage {
+		if !to.running || to.outage || to.unplugged {
 			continue
 		}
 		if to != from && (to.hidden || from.hidden) {
@@ -222,14 +231,14 @@ func (c *Cluster) deliver(l letter) {
 	case h.paused:
 		h.waiting = append(h.waiting, l)
 		return
-	case h.outage:
+	case h.outage || h.unplugged:
 		return
 	case l.gone != "":
 		h.replica.Unreachable(c.now(), l.gone)
 	default:
 		h.replica.Receive(c.now(), l.data)
-		if l.beat && l.name != h.as {
-			h.heard[l.name] = max(h.heard[l.name], l.epoch)
+		if l.beat.name != "" {
+			h.hears(l.beat, c.at)
 		}
 	}
 	c.collect(h)

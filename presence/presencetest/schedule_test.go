@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
@@ -17,7 +18,8 @@ var (
 	firstSeed = flag.Uint64("seed", 0, "the seed of the first one")
 )
 
-// A schedule that fails prints its seed: go test -run TestSim -seed S -schedules 1.
+// A schedule that fails prints itself as a script. With its seed it runs again:
+// go test -run TestSim -seed S -schedules 1.
 func TestSim(t *testing.T) {
 	var next atomic.Uint64
 	next.Store(*firstSeed)
@@ -36,4 +38,35 @@ func TestSim(t *testing.T) {
 		})
 	}
 	workers.Wait()
+}
+
+// The commands of a schedule, carried out one by one as a script does, make
+// exactly what it made: so that the script of a failure fails in the same way.
+func TestAScheduleIsItsScript(t *testing.T) {
+	for seed := range uint64(20) {
+		y := newStory(seed)
+		require.NoError(t, y.run(200))
+		s := newScript()
+		s.loud = true
+		for _, line := range y.lines {
+			require.NoError(t, s.do(line), line)
+		}
+		require.Equal(t, y.c.mail.n, s.c.mail.n, "messages")
+		require.Equal(t, y.c.random.Uint64(), s.c.random.Uint64(), "chances taken")
+		require.NotContains(t, s.out.String(), "VIOLATED")
+	}
+}
+
+// A failure is shortened to the commands that it takes, and these are a script.
+func TestAFailureIsShortened(t *testing.T) {
+	lines := []string{
+		"seed 3", "start eu us", "eu track t1 alice", "us watch t1", "wait 1s", "wait 1s", "pause us",
+		"eu track t2 bob", "wait 20s", "resume us", "kill eu", "live", "wait 5s",
+	}
+	done, err := play(lines)
+	require.ErrorContains(t, err, "L3: us still shows eu")
+	require.Equal(t, "live", done[len(done)-1])
+	short := shrink(done, err)
+	require.Equal(t, []string{"seed 3", "start eu us", "wait 20s", "kill eu", "live"}, short)
+	require.Equal(t, "# L3: us still shows eu\nrun\nseed 3\nstart eu us\nwait 20s\nkill eu\nlive\n----\n", asScript(err, short))
 }

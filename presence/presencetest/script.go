@@ -15,12 +15,16 @@ import (
 // watchers were told and what became of replicas, each under its command. With
 // -rewrite the output is recorded.
 //
+//	seed 4711                     what the next start's chances depend on; 1 at first
+//	set linger 2s                 a setting of the next start: linger, permdown, payload
 //	start eu us@1 ...             begins a cluster of these replicas; us is held at
 //	                              version 1 of the wire format until upgrade us
 //	eu watch room                 eu watches a topic; unwatch ends it
 //	eu track room alice           also untrack, update; alice*50 is fifty of them
 //	list eu room                  who is there as eu sees it
 //	wait 2s                       time passes
+//	faults loss=0.1 repeat=0.2 delay=1s reorder
+//	                              how messages fare from now on; none without words
 //	hold eu us [kind]             messages from eu to us wait; of a kind: delta,
 //	                              tip, heartbeat, sync, reply, probe, alive, nack, leave
 //	copy eu us [kind]             they are delivered, and a copy of each waits
@@ -31,6 +35,8 @@ import (
 //	cut eu us                     everything from eu to us is lost; uncut ends it
 //	cut eu eu                     eu does not hear itself: its bus brings nothing
 //	outage eu, reconnect eu       eu's bus goes, and comes back
+//	unplug eu, plug eu            the same, and eu is told of neither
+//	shed eu                       half of what is on its way to eu is lost, which eu is told
 //	hide eu, unhide eu            a route to eu is being reset, which eu is not told
 //	pause eu, resume eu           SIGSTOP and SIGCONT
 //	kill eu, leave eu             the end, without a word or with one
@@ -38,40 +44,69 @@ import (
 //	upgrade eu                    its next process speaks the newest version
 //	answers eu                    how often eu answered who was behind
 //	heal                          all faults end
+//	gone                          what must hold 15 s after that
 //	live                          what must hold when all is quiet
+//	quiet                         that nothing is sent then but heartbeats and comparisons
 //
 // After every command the invariants are checked; a violation is part of the
 // output, and fails the test.
 func RunScript(t *testing.T, path string) {
 	t.Helper()
-	s := &script{t: t}
+	s := newScript()
+	s.loud = true
 	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 		if d.Cmd != "run" {
 			d.Fatalf(t, "unknown directive %q", d.Cmd)
 		}
 		s.out.Reset()
 		for line := range strings.Lines(d.Input) {
-			if fields := strings.Fields(line); len(fields) > 0 && !strings.HasPrefix(line, "#") {
-				fmt.Fprintf(&s.out, "> %s\n", strings.TrimSpace(line))
-				if err := s.do(fields); err != nil {
-					d.Fatalf(t, "%s: %v", strings.TrimSpace(line), err)
-				}
+			if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
+				continue
+			}
+			fmt.Fprintf(&s.out, "> %s\n", strings.TrimSpace(line))
+			if err := s.do(line); err != nil {
+				d.Fatalf(t, "%s: %v", strings.TrimSpace(line), err)
+			}
+			if s.violation != nil {
+				t.Errorf("violated: %v", s.violation)
+				s.violation = nil
 			}
 		}
 		return s.out.String()
 	})
 }
 
+// script carries out commands, one after the other.
 type script struct {
-	t   *testing.T
-	c   *Cluster
-	out strings.Builder
+	setup     Setup // of the next start
+	c         *Cluster
+	violation error // of the last command
+
+	loud bool // it tells what comes of the commands
+	out  strings.Builder
 }
 
-func (s *script) do(f []string) error {
-	if f[0] == "start" {
-		s.c = New(1, f[1:]...)
-		s.c.Log(s.printf)
+func newScript() *script { return &script{setup: Setup{Seed: 1}} }
+
+// do carries out one command, and checks the invariants. The error says that
+// there is no such command, or that it is impossible now, and nothing was done.
+func (s *script) do(line string) error {
+	f := strings.Fields(line)
+	switch f[0] {
+	case "seed":
+		if len(f) != 2 {
+			return fmt.Errorf("seed number")
+		}
+		var err error
+		s.setup.Seed, err = strconv.ParseUint(f[1], 10, 64)
+		return err
+	case "set":
+		return s.set(f[1:])
+	case "start":
+		s.c = s.setup.Start(f[1:]...)
+		if s.loud {
+			s.c.Log(s.printf)
+		}
 		return nil
 	}
 	if s.c == nil {
@@ -86,15 +121,49 @@ func (s *script) do(f []string) error {
 	return nil
 }
 
+func (s *script) set(f []string) error {
+	if len(f) != 2 {
+		return fmt.Errorf("set name value")
+	}
+	if f[0] == "payload" {
+		var err error
+		s.setup.MaxPayload, err = payload(f[1])
+		return err
+	}
+	d, err := time.ParseDuration(f[1])
+	switch f[0] {
+	case "linger":
+		s.setup.Config.Linger = d
+	case "permdown":
+		s.setup.Config.PermdownPeriod = d
+	default:
+		return fmt.Errorf("no such setting")
+	}
+	return err
+}
+
+func payload(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < leastPayload {
+		return 0, fmt.Errorf("at least %d bytes", leastPayload)
+	}
+	return n, nil
+}
+
 func (s *script) printf(format string, args ...any) {
-	fmt.Fprintf(&s.out, "  "+format+"\n", args...)
+	if s.loud {
+		fmt.Fprintf(&s.out, "  "+format+"\n", args...)
+	}
 }
 
 func (s *script) violated(err error) {
 	s.printf("VIOLATED %v", err)
-	s.t.Errorf("violated: %v", err)
+	if s.violation == nil {
+		s.violation = err
+	}
 }
 
+// command carries out what is not about users.
 func (s *script) command(f []string) error {
 	c := s.c
 	arg := func(i int) string {
@@ -103,6 +172,13 @@ func (s *script) command(f []string) error {
 		}
 		return ""
 	}
+	if needs := places[f[0]]; needs > 0 {
+		for _, name := range append(f, "", "")[1 : 1+needs] {
+			if c.find(name) == nil {
+				return fmt.Errorf("no replica is named %q", name)
+			}
+		}
+	}
 	switch f[0] {
 	case "wait":
 		d, err := time.ParseDuration(arg(1))
@@ -110,8 +186,16 @@ func (s *script) command(f []string) error {
 			return err
 		}
 		c.Advance(d)
+	case "faults":
+		faults, err := parseFaults(f[1:])
+		if err != nil {
+			return err
+		}
+		c.SetFaults(faults)
 	case "list":
-		s.printf("%s", c.Describe(arg(1), arg(2)))
+		if s.loud {
+			s.printf("%s", c.Describe(arg(1), arg(2)))
+		}
 	case "hold":
 		c.Hold(arg(1), arg(2), arg(3))
 	case "copy":
@@ -123,9 +207,9 @@ func (s *script) command(f []string) error {
 		}
 		c.Lose(arg(1), arg(2), arg(3), nth)
 	case "payload":
-		n, err := strconv.Atoi(arg(1))
-		if err != nil || n < 1000 {
-			return fmt.Errorf("at least 1000 bytes")
+		n, err := payload(arg(1))
+		if err != nil {
+			return err
 		}
 		c.SetMaxPayload(n)
 	case "stop":
@@ -135,18 +219,18 @@ func (s *script) command(f []string) error {
 		c.Advance(0)
 	case "discard":
 		s.printf("%d messages", c.Discard(arg(1), arg(2)))
-	case "cut":
-		c.Cut(arg(1), arg(2), true)
-	case "uncut":
-		c.Cut(arg(1), arg(2), false)
+	case "cut", "uncut":
+		c.Cut(arg(1), arg(2), f[0] == "cut")
 	case "outage":
 		c.Outage(arg(1))
 	case "reconnect":
 		c.Reconnect(arg(1))
-	case "hide":
-		c.Hide(arg(1), true)
-	case "unhide":
-		c.Hide(arg(1), false)
+	case "unplug", "plug":
+		c.Unplug(arg(1), f[0] == "unplug")
+	case "shed":
+		s.printf("%d messages", c.Shed(arg(1)))
+	case "hide", "unhide":
+		c.Hide(arg(1), f[0] == "hide")
 	case "pause":
 		c.Pause(arg(1))
 	case "resume":
@@ -171,25 +255,74 @@ func (s *script) command(f []string) error {
 		s.printf("%s answered %d questions, %d times several at once", arg(1), st.Unchanged+st.LogRepairs+st.DotSets+st.Snapshots, st.Joint)
 	case "heal":
 		c.Heal()
+	case "gone":
+		s.judge(c.CheckGone())
 	case "live":
-		if err := c.CheckLive(); err != nil {
-			s.violated(err)
-		} else {
-			s.printf("all is well")
-		}
+		s.judge(c.CheckLive())
+	case "quiet":
+		s.judge(c.CheckQuiet())
 	default:
 		return s.user(f[0], arg(1), arg(2), arg(3))
 	}
 	return nil
 }
 
+// places has how many replicas a command names.
+var places = map[string]int{
+	"list": 1, "hold": 2, "copy": 2, "lose": 2, "stop": 2, "release": 2, "discard": 2, "cut": 2, "uncut": 2,
+	"outage": 1, "reconnect": 1, "unplug": 1, "plug": 1, "shed": 1, "hide": 1, "unhide": 1,
+	"pause": 1, "resume": 1, "kill": 1, "leave": 1, "restart": 1, "upgrade": 1, "answers": 1,
+}
+
+// judge takes what a check at the end says.
+func (s *script) judge(err error) {
+	if err != nil {
+		s.violated(err)
+	} else {
+		s.printf("all is well")
+	}
+}
+
+func parseFaults(words []string) (Faults, error) {
+	var f Faults
+	for _, word := range words {
+		name, value, _ := strings.Cut(word, "=")
+		var err error
+		switch name {
+		case "loss":
+			f.Loss, err = strconv.ParseFloat(value, 64)
+		case "repeat":
+			f.Repeat, err = strconv.ParseFloat(value, 64)
+		case "delay":
+			f.Delay, err = time.ParseDuration(value)
+		case "reorder":
+			f.Reorder = true
+		default:
+			err = fmt.Errorf("unknown fault %q", name)
+		}
+		if err != nil {
+			return Faults{}, err
+		}
+	}
+	return f, nil
+}
+
 // user is a command of somebody on a replica.
 func (s *script) user(name, what, topic, key string) error {
 	c := s.c
+	h := c.find(name)
+	switch {
+	case h == nil:
+		return fmt.Errorf("no such command, and no replica of that name")
+	case !h.running || h.paused:
+		return fmt.Errorf("%s does not run", name)
+	}
 	switch what {
 	case "watch":
 		c.Watch(name, topic)
-		s.printf("%s", c.Describe(name, topic))
+		if s.loud {
+			s.printf("%s", c.Describe(name, topic))
+		}
 	case "unwatch":
 		c.Unwatch(name, topic)
 	case "track", "untrack", "update":

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -16,24 +17,25 @@ type trap struct {
 	copies   bool
 	nth      int  // above 0: only the nth of them, which is lost
 	off      bool // takes no more
+	since    time.Duration
 	letters  []letter
 }
 
 // Hold keeps messages of a kind (see [presence.DescribeMessage]; empty: every
 // kind) from one replica to another from now on, until Release or Discard.
 func (c *Cluster) Hold(from, to, kind string) {
-	c.traps = append(c.traps, &trap{from: from, to: to, kind: kind})
+	c.traps = append(c.traps, &trap{since: c.at, from: from, to: to, kind: kind})
 }
 
 // Copy keeps copies of messages, which are delivered as well, for a late second
 // arrival with Release.
 func (c *Cluster) Copy(from, to, kind string) {
-	c.traps = append(c.traps, &trap{from: from, to: to, kind: kind, copies: true})
+	c.traps = append(c.traps, &trap{since: c.at, from: from, to: to, kind: kind, copies: true})
 }
 
 // Lose loses the nth message of a kind from now on, counted from 1.
 func (c *Cluster) Lose(from, to, kind string, nth int) {
-	c.traps = append(c.traps, &trap{from: from, to: to, kind: kind, nth: nth})
+	c.traps = append(c.traps, &trap{since: c.at, from: from, to: to, kind: kind, nth: nth})
 }
 
 // Stop makes the traps between two replicas take no more; what they hold waits.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -62,12 +63,42 @@ type testimony struct {
 	process *process
 	epoch   uint64
 	touched bool // something was done to it since the last check
-	// heard has the highest epoch of each name that a heartbeat told it of.
-	heard   map[string]uint64
+	// heard has every epoch of each name that a heartbeat told it of, and when the
+	// last one did.
+	heard   map[string][]epochHeard
 	reached map[reachedKey]uint64
 	// since has, for each topic that is followed, where every other process
 	// stood when that began.
 	since map[string]map[uint64]uint64 // by birth
+}
+
+type epochHeard struct {
+	epoch uint64
+	at    time.Duration
+}
+
+// hears notes that a heartbeat was delivered.
+func (y *testimony) hears(id identity, at time.Duration) {
+	for i, e := range y.heard[id.name] {
+		if e.epoch == id.epoch {
+			y.heard[id.name][i].at = at
+			return
+		}
+	}
+	y.heard[id.name] = append(y.heard[id.name], epochHeard{id.epoch, at})
+}
+
+// mayShow tells whether id was heard, and no later one of the name since oldest:
+// who was silent for longer may be forgotten.
+func (y *testimony) mayShow(id identity, oldest time.Duration) bool {
+	heard := false
+	for _, e := range y.heard[id.name] {
+		if e.epoch > id.epoch && e.at >= oldest {
+			return false
+		}
+		heard = heard || e.epoch == id.epoch
+	}
+	return heard
 }
 
 type reachedKey struct {
@@ -79,7 +110,7 @@ type reachedKey struct {
 func (c *Cluster) born(h *host) testimony {
 	return testimony{
 		process: &process{birth: h.replica.Dump("").Own.Birth, past: map[string][]state{}},
-		heard:   map[string]uint64{},
+		heard:   map[string][]epochHeard{},
 		reached: map[reachedKey]uint64{},
 		since:   map[string]map[uint64]uint64{},
 	}
