@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -16,7 +17,11 @@ import (
 // Closed when it is over, whoever ended it. The application sees it in
 // [Handler].Connect and as [Socket.Conn].
 type Conn struct {
-	// Params and Info are what the client connected with.
+	// Params and Info are what the client connected with. They are for
+	// [Handler].Connect, and for hooks that are told of it: afterwards Params is
+	// nil, and Info has the Transport, the Vsn and the RemoteAddr only, since
+	// connections last long and are many. What channels need of the rest is for
+	// Assign to keep.
 	Params Params
 	Info   ConnectInfo
 
@@ -28,11 +33,8 @@ type Conn struct {
 	// static after Start
 	link Link
 
-	// done is closed when the connection and all its channels have ended.
-	done chan struct{}
-
 	assignsMu sync.RWMutex
-	assigns   map[string]any
+	assigns   []assign
 
 	// mu orders what is decided, and what is sent because of it: it is held
 	// while frames go to the link. Locks taken under it are those of pub/sub's
@@ -40,8 +42,9 @@ type Conn struct {
 	mu      sync.Mutex
 	id      string
 	idPlace *subscription
-	session *session
-	members map[uint64]*member
+	session session
+	members []*member     // in the order of their ids
+	done    chan struct{} // of ended; made when somebody waits
 	started bool
 	closed  bool
 	// ending is what Close asked for before Start.
@@ -56,11 +59,13 @@ func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*
 	c, asked, err := e.connect(ctx, h, info)
 	if err != nil {
 		err = asRefusal(err)
+	} else {
+		defer c.forget()
 	}
 	switch {
 	case !asked:
 		e.Reject(Rejection{
-			Cause: connectCause(err), Transport: info.Transport, Remote: addrString(info),
+			Cause: connectCause(err), Transport: info.Transport, Remote: addrString(info.RemoteAddr),
 			Code: err.(*ConnectError).Status, Err: err,
 		})
 	case !began.IsZero():
@@ -117,23 +122,15 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 		Info:     info,
 		endpoint: e,
 		handler:  h,
-		done:     make(chan struct{}),
-		assigns:  map[string]any{},
-		members:  map[uint64]*member{},
 	}
-	c.session = newSession(sessionLimits{
-		channels:  e.config.MaxChannels,
-		joinRate:  e.config.JoinRate,
-		joinBurst: e.config.JoinBurst,
-		topic:     MaxTopic,
-	}, h.route)
+	c.session = *newSession(&e.limits, h.route)
 
 	if c.Info.Vsn == "" {
 		switch vsn := c.Params["vsn"].(type) {
 		case nil:
 			c.Info.Vsn = defaultVsn
 		case string:
-			c.Info.Vsn = vsn
+			c.Info.Vsn = strings.Clone(vsn) // not a part of the URI
 		default: // vsn[]=2.0.0
 			return nil, false, fmt.Errorf("%w: vsn is not a string", ErrVersion)
 		}
@@ -166,11 +163,21 @@ func (c *Conn) ask(ctx context.Context) (err error) {
 	return nil
 }
 
-func addrString(info ConnectInfo) string {
-	if info.RemoteAddr == nil {
+func addrString(addr net.Addr) string {
+	if addr == nil {
 		return ""
 	}
-	return info.RemoteAddr.String()
+	return addr.String()
+}
+
+// forget lets go of what only Connect is to see. What remains is not touched:
+// others may be reading it.
+func (c *Conn) forget() {
+	c.Params = nil
+	i := &c.Info
+	i.Params, i.URI, i.XHeaders = nil, nil, nil
+	i.Host, i.UserAgent, i.AuthToken = "", "", ""
+	i.At = time.Time{}
 }
 
 // Endpoint is the endpoint of the connection.
@@ -181,14 +188,31 @@ func (c *Conn) Endpoint() *Endpoint { return c.endpoint }
 func (c *Conn) Assign(key string, value any) {
 	c.assignsMu.Lock()
 	defer c.assignsMu.Unlock()
-	c.assigns[key] = value
+	for i := range c.assigns {
+		if c.assigns[i].key == key {
+			c.assigns[i].value = value
+			return
+		}
+	}
+	c.assigns = append(c.assigns, assign{key, value})
+}
+
+// assign is one of a connection's; few are assigned.
+type assign struct {
+	key   string
+	value any
 }
 
 // Value is what was assigned, nil if nothing was.
 func (c *Conn) Value(key string) any {
 	c.assignsMu.RLock()
 	defer c.assignsMu.RUnlock()
-	return c.assigns[key]
+	for _, a := range c.assigns {
+		if a.key == key {
+			return a.value
+		}
+	}
+	return nil
 }
 
 // SetID names the connection: a broadcast of "disconnect" on the topic id
@@ -327,12 +351,38 @@ func (c *Conn) shutdown(code int, text string, reason Reason) {
 		c.endpoint.pubsub.unsubscribe(c.idPlace)
 	}
 	c.endpoint.unregister(c)
-	for _, id := range slices.Sorted(maps.Keys(c.members)) {
-		c.members[id].box.force(mailStop{reason})
+	for _, m := range c.members {
+		m.box.force(mailStop{reason})
 	}
-	if len(c.members) == 0 {
+	c.tellEnded()
+}
+
+// ended is closed when the connection and all its channels have ended.
+func (c *Conn) ended() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		c.tellEnded()
+	}
+	return c.done
+}
+
+// tellEnded is called when that may have come. c.mu is held.
+func (c *Conn) tellEnded() {
+	if c.done != nil && c.closed && len(c.members) == 0 {
 		close(c.done)
 	}
+}
+
+// member is the channel id, nil if there is none any more. c.mu is held.
+func (c *Conn) member(id uint64) *member {
+	for _, m := range c.members {
+		if m.id == id {
+			return m
+		}
+	}
+	return nil
 }
 
 // perform carries out what the session decided. c.mu is held.
@@ -343,14 +393,14 @@ func (c *Conn) perform(acts []action) {
 			c.send(a.message)
 		case actJoin:
 			m := newMember(c, a)
-			c.members[a.id] = m
-			m.begin(c.members[a.after])
+			c.members = append(c.members, m)
+			m.begin(c.member(a.after))
 		case actDeliver:
-			c.members[a.id].give(mailIn{a.message}, len(a.message.Payload.data)+len(a.message.Event))
+			c.member(a.id).give(mailIn{a.message}, len(a.message.Payload.data)+len(a.message.Event))
 		case actLeave:
-			c.members[a.id].give(mailLeave{a.message}, 0)
+			c.member(a.id).give(mailLeave{a.message}, 0)
 		case actStop:
-			c.members[a.id].box.force(mailStop{a.reason})
+			c.member(a.id).box.force(mailStop{a.reason})
 		case actReject: // told without the lock; see Receive
 		}
 	}
@@ -371,13 +421,11 @@ func (c *Conn) gone(m *member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session.gone(m.id)
-	delete(c.members, m.id)
+	c.members = slices.DeleteFunc(c.members, func(other *member) bool { return other == m })
 	if m.successor != nil {
 		m.successor.release()
 	}
-	if c.closed && len(c.members) == 0 {
-		close(c.done)
-	}
+	c.tellEnded()
 }
 
 func (c *Conn) isClosed() bool {

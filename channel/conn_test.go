@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -291,4 +292,34 @@ func FuzzConn(f *testing.F) {
 			require.Empty(t, c.conn.members)
 		})
 	})
+}
+
+// What a connection came with, tokens among it, does not stay for as long as the
+// connection lasts.
+func TestConnForgetsWhatItCameWithAfterConnect(t *testing.T) {
+	e := startOne(t, Config{})
+	info := ConnectInfo{
+		Transport: "websocket", Params: url.Values{"vsn": {"2.0.0"}, "a[b]": {"c"}}, RemoteAddr: &net.TCPAddr{Port: 1},
+		Host: "example.com", URI: &url.URL{Path: "/"}, UserAgent: "browser", XHeaders: map[string][]string{"x-a": {"b"}},
+		AuthToken: "secret", At: time.Now(),
+	}
+	var seen ConnectInfo
+	c, err := e.Connect(t.Context(), &Handler{Connect: func(_ context.Context, c *Conn) error {
+		seen = c.Info
+		require.Equal(t, Params{"vsn": "2.0.0", "a": map[string]any{"b": "c"}}, c.Params)
+		c.Assign("b", 1)
+		c.Assign("b", 2)
+		c.Assign("a", nil)
+		return nil
+	}}, info)
+	require.NoError(t, err)
+	whole := info
+	whole.Vsn = "2.0.0"
+	require.Equal(t, whole, seen)
+	require.Nil(t, c.Params)
+	require.Equal(t, ConnectInfo{Transport: "websocket", Vsn: "2.0.0", RemoteAddr: info.RemoteAddr}, c.Info)
+	require.Equal(t, 2, c.Value("b"))
+	require.Nil(t, c.Value("a"))
+	require.Nil(t, c.Value("c"))
+	c.Closed(ReasonClosed)
 }

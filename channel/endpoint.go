@@ -19,6 +19,7 @@ import (
 type Endpoint struct {
 	// static after New
 	config    Config
+	limits    sessionLimits
 	logger    *slog.Logger
 	telemetry telemetry
 	pubsub    *pubsub
@@ -43,6 +44,12 @@ func New(cfg Config) (*Endpoint, error) {
 		return nil, err
 	}
 	e := &Endpoint{
+		limits: sessionLimits{
+			channels:  cfg.MaxChannels,
+			joinRate:  cfg.JoinRate,
+			joinBurst: cfg.JoinBurst,
+			topic:     MaxTopic,
+		},
 		config:  cfg,
 		logger:  cfg.Logger,
 		fetches: make(chan struct{}, cfg.MaxFetches),
@@ -197,7 +204,7 @@ func (e *Endpoint) Drain(ctx context.Context) error {
 
 	for _, c := range conns {
 		select {
-		case <-c.done:
+		case <-c.ended():
 		case <-ctx.Done():
 			return fmt.Errorf("channel: drain: %w", ctx.Err())
 		}

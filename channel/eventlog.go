@@ -90,7 +90,7 @@ func (l *eventLog) connect(e ConnectEvent) {
 		slog.Duration("duration", e.Duration),
 		slog.String("transport", c.Info.Transport),
 		slog.String("serializer", e.Serializer),
-		slog.String("remote", addrString(c.Info)),
+		slog.String("remote", addrString(c.Info.RemoteAddr)),
 		slog.String("id", c.ID()),
 		slog.String("params", l.filter.text(map[string]any(c.Params))),
 	)
@@ -132,7 +132,7 @@ func (l *eventLog) channelAttrs(m *member, params Payload) []slog.Attr {
 	return []slog.Attr{
 		slog.String("topic", m.topic),
 		slog.String("channel", fmt.Sprintf("%T", m.channel)),
-		slog.String("remote", addrString(m.conn.Info)),
+		slog.String("remote", addrString(m.conn.Info.RemoteAddr)),
 		slog.String("id", m.conn.ID()),
 		slog.String("params", l.filter.payload(params)),
 	}

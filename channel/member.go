@@ -18,8 +18,8 @@ type member struct {
 	id    uint64
 	route *Route
 	topic string
-	ask   Message // the phx_join
-	room  *room   // nil without presence
+	ask   ask
+	room  *room // nil without presence
 	box   mailbox[mail]
 
 	// set by the mailbox before the state is stateJoined, then static
@@ -55,6 +55,9 @@ type member struct {
 	seat seat
 }
 
+// ask is what of a phx_join is needed to the end.
+type ask struct{ JoinRef, Ref Ref }
+
 const (
 	stateJoining int32 = iota
 	stateJoined
@@ -66,7 +69,7 @@ const (
 type mail any
 
 type (
-	mailJoin  struct{}
+	mailJoin  struct{ params Payload }
 	mailIn    struct{ message Message }
 	mailLeave struct{ message Message }
 	mailOut   struct{ dispatch *dispatch } // intercepted
@@ -80,7 +83,7 @@ type (
 // newMember makes the channel of a join. It counts as running until it is gone.
 // c.mu is held.
 func newMember(c *Conn, a action) *member {
-	m := &member{conn: c, id: a.id, route: a.route, topic: a.message.Topic, ask: a.message}
+	m := &member{conn: c, id: a.id, route: a.route, topic: a.message.Topic, ask: ask{a.message.JoinRef, a.message.Ref}}
 	m.socket.m = m
 	e := c.endpoint
 	if e.rooms != nil {
@@ -88,7 +91,7 @@ func newMember(c *Conn, a action) *member {
 	}
 	e.running.Add(1)
 	m.box.init(&e.running, e.config.MailboxSize, e.config.MailboxBytes, true, m.handle)
-	m.box.force(mailJoin{})
+	m.box.force(mailJoin{a.message.Payload})
 	return m
 }
 
@@ -170,7 +173,7 @@ func (m *member) queue(v mail) {
 func (m *member) handle(v mail) {
 	switch v := v.(type) {
 	case mailJoin:
-		m.join()
+		m.join(v.params)
 	case mailIn:
 		ref := ReplyRef{m: m, ref: v.message.Ref}
 		m.current.Store(&ref)
@@ -224,7 +227,7 @@ var errPanic = errors.New("panic")
 func (m *member) guard(where string, f func()) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			m.conn.endpoint.logPanic(where, v, "topic", m.topic, "remote", addrString(m.conn.Info))
+			m.conn.endpoint.logPanic(where, v, "topic", m.topic, "remote", addrString(m.conn.Info.RemoteAddr))
 			err = fmt.Errorf("%w in %s: %v", errPanic, where, v)
 		}
 	}()
@@ -257,13 +260,13 @@ func (m *member) act(where string, to *ReplyRef, callback func() Result) {
 	}
 }
 
-func (m *member) join() {
+func (m *member) join(params Payload) {
 	e := m.conn.endpoint
 	if m.conn.isClosed() || m.state.Load() == stateGone { // nobody waits for it any more
 		m.refuse(reasonJoinCrashed)
 		return
 	}
-	params, began := m.ask.Payload, e.telemetry.joinBegan(m.route, m.topic)
+	began := e.telemetry.joinBegan(m.route, m.topic)
 	var took time.Duration
 	var answer any
 	var err error
@@ -282,7 +285,6 @@ func (m *member) join() {
 			e.telemetry.join(JoinEvent{Socket: &m.socket, Params: params, Duration: took, Err: err})
 		}()
 	}
-	m.ask.Payload = Payload{} // may be large, and is not needed any more
 	if err != nil {
 		m.refuse(m.refusal(err))
 		return

@@ -86,7 +86,7 @@ func (c *Conn) Reject(r Rejection) {
 		r.Transport = c.Info.Transport
 	}
 	if r.Remote == "" {
-		r.Remote = addrString(c.Info)
+		r.Remote = addrString(c.Info.RemoteAddr)
 	}
 	c.endpoint.telemetry.reject(r)
 }

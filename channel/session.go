@@ -1,6 +1,9 @@
 package channel
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // session decides what happens on one connection: which channels it has
 // joined, what is stale, what is over a limit, which frames go out and in which
@@ -16,12 +19,12 @@ import "time"
 // The topic's next join waits for gone, so that what happens on one topic
 // happens in order, however long the old channel takes to end.
 type session struct {
-	limits sessionLimits
+	limits *sessionLimits
 	route  func(topic string) *Route
 
-	// entries has the latest entry of each topic.
-	entries map[string]*entry
-	byID    map[uint64]*entry
+	// entries are those that are not gone. There are few, mostly one: a slice
+	// is a tenth of a map, and no slower.
+	entries []*entry
 	lastID  uint64
 	// open counts the entries that the limit of channels counts: the latest of
 	// their topic, and not over.
@@ -54,6 +57,8 @@ type entry struct {
 	joinRef Ref
 	ref     Ref // of the phx_join
 	phase   phase
+	// latest: no later join of the topic came.
+	latest bool
 	// replaces is the entry whose phx_close follows the answer to this one's
 	// join; it is nil once that is settled.
 	replaces *entry
@@ -89,13 +94,25 @@ type action struct {
 	reject  *Rejection
 }
 
-func newSession(limits sessionLimits, route func(topic string) *Route) *session {
-	return &session{
-		limits:  limits,
-		route:   route,
-		entries: map[string]*entry{},
-		byID:    map[uint64]*entry{},
+func newSession(limits *sessionLimits, route func(topic string) *Route) *session {
+	return &session{limits: limits, route: route}
+}
+
+// latest is the latest entry of a topic, nil if there is none or it is gone.
+func (s *session) latest(topic string) *entry {
+	for _, e := range s.entries {
+		if e.latest && e.topic == topic {
+			return e
+		}
 	}
+	return nil
+}
+
+// entry is the entry id, which is not gone.
+func (s *session) entry(id uint64) *entry { return s.entries[s.index(id)] }
+
+func (s *session) index(id uint64) int {
+	return slices.IndexFunc(s.entries, func(e *entry) bool { return e.id == id })
 }
 
 // receive decides about a message of the client.
@@ -112,7 +129,7 @@ func (s *session) receive(now time.Time, m Message) []action {
 	if m.Event == eventJoin {
 		return s.join(now, m)
 	}
-	e := s.entries[m.Topic]
+	e := s.latest(m.Topic)
 	switch {
 	case e == nil || e.phase == phaseOver:
 		return s.undelivered(m)
@@ -154,23 +171,24 @@ func (s *session) join(now time.Time, m Message) []action {
 	if !s.joins.take(now, s.limits.joinRate, s.limits.joinBurst) {
 		return refuse(reasonTooFast, CauseJoinRate, s.limits.joinRate)
 	}
-	old := s.entries[m.Topic]
+	old := s.latest(m.Topic)
 	replacing := old != nil && old.phase != phaseOver
 	// A duplicate join at the limit is fine (B049), but channels that take long
 	// to end count too, or joining one topic again and again would have no
 	// bound.
-	if !replacing && s.open >= s.limits.channels || len(s.byID) >= 2*s.limits.channels {
+	if !replacing && s.open >= s.limits.channels || len(s.entries) >= 2*s.limits.channels {
 		return refuse(reasonTooMany, CauseChannels, s.limits.channels)
 	}
 
 	s.lastID++
-	e := &entry{id: s.lastID, topic: m.Topic, joinRef: m.JoinRef, ref: m.Ref}
-	s.entries[m.Topic], s.byID[e.id] = e, e
+	e := &entry{id: s.lastID, topic: m.Topic, joinRef: m.JoinRef, ref: m.Ref, latest: true}
+	s.entries = append(s.entries, e)
 	join := action{kind: actJoin, id: e.id, route: route, message: m}
 	if old == nil {
 		s.open++
 		return []action{join}
 	}
+	old.latest = false
 	join.after = old.id
 	if !replacing {
 		s.open++
@@ -182,14 +200,14 @@ func (s *session) join(now time.Time, m Message) []action {
 
 // joined: the Join of id accepted.
 func (s *session) joined(id uint64, response Payload) []action {
-	e := s.byID[id]
+	e := s.entry(id)
 	e.phase, e.owed = phaseOpen, true
 	return s.answer(e, statusOK, response)
 }
 
 // refused: the Join of id did not accept. The caller reports gone after it.
 func (s *session) refused(id uint64, response Payload) []action {
-	e := s.byID[id]
+	e := s.entry(id)
 	s.over(e)
 	return s.answer(e, statusError, response)
 }
@@ -213,7 +231,7 @@ func (s *session) answer(e *entry, status string, response Payload) []action {
 
 // left: the channel id came to the phx_leave with ref and ends (B052).
 func (s *session) left(id uint64, ref Ref) []action {
-	e := s.byID[id]
+	e := s.entry(id)
 	s.over(e)
 	if s.closed {
 		return nil
@@ -229,9 +247,9 @@ func (s *session) left(id uint64, ref Ref) []action {
 // ended: the channel id ended of its own (B067), or because it was replaced,
 // in which case the successor's answer is followed by its phx_close.
 func (s *session) ended(id uint64, reason Reason) []action {
-	e := s.byID[id]
+	e := s.entry(id)
 	s.over(e)
-	if s.closed || !e.owed || s.entries[e.topic] != e {
+	if s.closed || !e.owed || !e.latest {
 		return nil
 	}
 	e.owed = false
@@ -244,7 +262,7 @@ func (s *session) ended(id uint64, reason Reason) []action {
 // over takes an entry that is over out of the limit's count. Messages for it
 // are answered as if it were not there.
 func (s *session) over(e *entry) {
-	if e.phase != phaseOver && s.entries[e.topic] == e {
+	if e.phase != phaseOver && e.latest {
 		s.open--
 	}
 	e.phase = phaseOver
@@ -252,11 +270,8 @@ func (s *session) over(e *entry) {
 
 // gone: nothing of the channel id runs any more.
 func (s *session) gone(id uint64) {
-	e := s.byID[id]
-	delete(s.byID, id)
-	if s.entries[e.topic] == e {
-		delete(s.entries, e.topic)
-	}
+	i := s.index(id)
+	s.entries = slices.Delete(s.entries, i, i+1)
 }
 
 // close: the connection ends. Nothing is sent from now on.

@@ -49,7 +49,7 @@ func TestSession(t *testing.T) {
 			var acts []action
 			switch d.Cmd {
 			case "new":
-				s = newSession(sessionLimits{
+				s = newSession(&sessionLimits{
 					channels: arg("channels", 100), joinRate: float64(arg("rate", 50)), joinBurst: arg("burst", 100), topic: MaxTopic,
 				}, handler.route)
 				return ""
@@ -80,7 +80,7 @@ func TestSession(t *testing.T) {
 				acts = s.ended(id(), reason)
 			case "gone":
 				s.gone(id())
-				return fmt.Sprintf("open %d, alive %d\n", s.open, len(s.byID))
+				return fmt.Sprintf("open %d, alive %d\n", s.open, len(s.entries))
 			case "close":
 				s.close()
 				return ""

@@ -241,7 +241,7 @@ func TestWhatNobodyWantsToBeToldCostsNothing(t *testing.T) {
 		c := connect(t, e, h, "")
 		c.conn.Receive(false, []byte(`["1","1","a","phx_join",{}]`))
 		require.Eventually(t, func() bool { return e.Stats().Channels == 1 }, time.Second, time.Millisecond)
-		m := c.conn.members[1]
+		m := c.conn.member(1)
 		message := Message{Topic: "a", Event: "ping"}
 		require.Zero(t, testing.AllocsPerRun(100, func() { m.handleIn(message) }), name)
 		require.Zero(t, clock, name)

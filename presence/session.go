@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,16 +20,30 @@ type Session struct {
 
 	// guarded by mu, which is taken before the tracker's
 	mu     sync.Mutex
-	held   map[place]uint64 // the dot of each presence
+	held   []holding // by topic and key; mostly one, so a slice and not a map
 	closed bool
 }
 
-// place is where a session is present.
-type place struct{ topic, key string }
+// holding is one presence of a session.
+type holding struct {
+	topic, key string
+	dot        uint64
+}
+
+// find tells where the presence of key in topic is, or would be, and whether it
+// is there. mu is held.
+func (s *Session) find(topic, key string) (int, bool) {
+	return slices.BinarySearchFunc(s.held, holding{topic: topic, key: key}, func(a, b holding) int {
+		if c := strings.Compare(a.topic, b.topic); c != 0 {
+			return c
+		}
+		return strings.Compare(a.key, b.key)
+	})
+}
 
 // NewSession opens a session. Sessions of a closed tracker are closed.
 func (t *Tracker) NewSession() *Session {
-	s := &Session{tracker: t, held: map[place]uint64{}}
+	s := &Session{tracker: t}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -54,7 +67,8 @@ func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch _, tracked := s.held[place{topic, key}]; {
+	at, tracked := s.find(topic, key)
+	switch {
 	case s.closed:
 		err = ErrSessionClosed
 	case tracked:
@@ -79,7 +93,7 @@ func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("track %q in %q: %w", key, topic, err)
 	}
-	s.held[place{topic, key}] = dot
+	s.held = slices.Insert(s.held, at, holding{topic, key, dot})
 	return ref, nil
 }
 
@@ -140,7 +154,7 @@ func Func(f func(current Meta) (any, error)) Change { return f }
 func (s *Session) Update(topic, key string, change Change) (ref string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	dot, tracked := s.held[place{topic, key}]
+	at, tracked := s.find(topic, key)
 	switch {
 	case s.closed:
 		err = ErrSessionClosed
@@ -150,6 +164,7 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 	if err != nil {
 		return "", fmt.Errorf("update %q in %q: %w", key, topic, err)
 	}
+	dot := s.held[at].dot
 	// Nobody else can change this entry: mu makes reading and replacing one step.
 	var current Meta
 	s.tracker.do(func(r *Replica, _ time.Time) { current, _ = r.Entry(topic, dot) })
@@ -166,7 +181,7 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 			ref = r.Ref(dot)
 		}
 	})
-	s.held[place{topic, key}] = dot
+	s.held[at].dot = dot
 	return ref, nil
 }
 
@@ -175,9 +190,9 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 func (s *Session) Untrack(topic, key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := place{topic, key}
-	if dot, tracked := s.held[p]; tracked {
-		delete(s.held, p)
+	if at, tracked := s.find(topic, key); tracked {
+		dot := s.held[at].dot
+		s.held = slices.Delete(s.held, at, at+1)
 		s.tracker.do(func(r *Replica, now time.Time) {
 			r.Untrack(now, topic, dot)
 			r.Release(now, topic, false)
@@ -198,19 +213,13 @@ func (s *Session) untrackAll() {
 	if len(s.held) == 0 {
 		return
 	}
-	places := slices.SortedFunc(maps.Keys(s.held), func(a, b place) int {
-		if c := strings.Compare(a.topic, b.topic); c != 0 {
-			return c
-		}
-		return strings.Compare(a.key, b.key)
-	})
 	s.tracker.do(func(r *Replica, now time.Time) {
-		for _, p := range places {
-			r.Untrack(now, p.topic, s.held[p])
-			r.Release(now, p.topic, false)
+		for _, h := range s.held {
+			r.Untrack(now, h.topic, h.dot)
+			r.Release(now, h.topic, false)
 		}
 	})
-	clear(s.held)
+	s.held = nil
 }
 
 // Close ends the session and its presences. It may be called more than once.

@@ -60,6 +60,12 @@ func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, si
 func (a *app) handler() channel.Handler {
 	return channel.Handler{
 		Name: "pointingparty",
+		Connect: func(_ context.Context, c *channel.Conn) error {
+			if name := c.Params.String("name"); name != "" {
+				c.Assign(assignName, name)
+			}
+			return nil
+		},
 		Routes: []channel.Route{{
 			Pattern: topicPrefix + "*",
 			New:     func() channel.Channel { return &member{app: a} },

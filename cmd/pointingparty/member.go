@@ -28,6 +28,9 @@ type member struct {
 	told voteMessage // guarded by room.mu: the last your_vote
 }
 
+// assignName is what a connection came with as its user's name, a string.
+const assignName = "name"
+
 // What HandleInfo is sent.
 type (
 	afterJoin struct{}
@@ -47,7 +50,7 @@ func (m *member) Join(s *channel.Socket, params channel.Payload) (any, error) {
 	if err := params.Decode(&p); err != nil {
 		return nil, channel.Refuse(`the payload must be {"name": "..."}`)
 	}
-	name := s.Conn().Params.String("name")
+	name, _ := s.Conn().Value(assignName).(string)
 	if p.Name != nil {
 		name = *p.Name
 	}
