@@ -171,6 +171,13 @@ func (s *Socket) session(what, key string) (presenceSession, error) {
 	return m.lease, nil
 }
 
+// tracks tells whether the channel has, or had, presences.
+func (m *member) tracks() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lease != nil
+}
+
 // PushPresenceState sends presence_state to this client: everyone in the topic.
 // It returns at once; the frame goes out when the topic is complete, at the
 // latest after [Config.StateTimeout], and never before the reply to the join.

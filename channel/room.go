@@ -8,40 +8,27 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// The window in which diffs of a room are merged before they are sent: none in
-// a room below smallRoom, where each change is worth its frame, else windowBase
-// and 1 ms more for every 100 who are in it, up to windowMax. In a room of n, n
-// changes cost n*n frames without merging; the window keeps what one client
-// gets at no more than 20 frames a second, and at 2 in the largest rooms.
-const (
-	smallRoom  = 8
-	windowBase = 50 * time.Millisecond
-	windowMax  = 500 * time.Millisecond
-)
-
-func mergeWindow(size int) time.Duration {
-	if size < smallRoom {
-		return 0
-	}
-	return min(windowBase+time.Duration(size)*time.Millisecond/100, windowMax)
-}
-
 // A room is the presence of one topic as the channels of one route on this
 // replica see it. It turns the tracker's events into presence_diff and
 // presence_state so that for every client the state it was given, and the diffs
 // it got after that, are exact: none missed, none twice.
 //
 // The idea: published is the state at the last diff that was sent, if it is
-// known. A client may be given it at any time, for what came since is in
-// pending and will reach that client with all others. When it is not known, the
-// tracker is asked for the state in its place in the sequence of events
-// (Refresh); what is pending is sent before that place, so that the place is a
-// diff boundary. The client waits, and gets no diffs while it does (unless it
-// had some before it asked; see seat).
+// known: the last that the tracker gave, and the diffs since. A client may be
+// given it at any time, for what came since is in pending and will reach that
+// client with all others. When it is not known, and for a channel that tracked
+// something already, the tracker is asked for the state in its place in the
+// sequence of events (Refresh); what is pending is sent before that place, so
+// that the place is a diff boundary. The client waits, and gets no diffs while
+// it does (unless it had some before it asked; see seat).
+//
+// Where there is a Fetch, no state outlives the diff after it: the next one who
+// asks has everything fetched anew.
 //
 // Refresh is called before PushPresenceState returns. So a channel that pushes
 // the state and then tracks itself sees its own entry come by diff, unless the
-// state had to wait for the topic to be complete.
+// state had to wait for the topic to be complete; and one that tracks itself
+// first finds its entry in the state.
 type room struct {
 	// static after newRoom
 	rooms   *rooms
@@ -70,14 +57,16 @@ type room struct {
 	// nothing after that.
 	mu      sync.Mutex
 	closed  bool
-	pending diffs // came, and are not sent
+	pending diffs         // came, and are not sent
+	pace    pace          // of sending them
+	late    time.Duration // how late the timer was that has them sent now
 	// present counts who is in the topic, roughly: it sizes the window.
 	present    int
 	complete   bool
 	counted    Payload // the last presence_count, where that is shown
 	members    []*member
 	waiting    []*member // for the state, in the order of asking
-	published  *presence.List
+	published  published
 	refreshing bool       // a State event will come
 	window     *roomTimer // while it runs diffs are merged
 	stateTimer *roomTimer // while it runs the state may wait
@@ -90,9 +79,26 @@ type arrival struct {
 	complete bool
 }
 
+// published is the state that clients hold after the last diff. It is put
+// together when somebody wants it.
+type published struct {
+	list  *presence.List // nil: not known
+	since diffs          // sent after it
+}
+
+func (p *published) state() *presence.List {
+	if p.list != nil && !p.since.empty() {
+		p.list = p.list.Apply(p.since.take())
+	}
+	return p.list
+}
+
 // roomTimer has an identity, so that one that fires while it is being stopped
 // is not taken for its successor.
-type roomTimer struct{ stop func() bool }
+type roomTimer struct {
+	due  time.Time
+	stop func() bool
+}
 
 // seat is a member's part in its room.
 type seat struct {
@@ -201,16 +207,19 @@ func (r *room) push(m *member) error {
 	if err := r.wantLocked(); err != nil {
 		return err
 	}
+	tracks := m.tracks()
 	r.mu.Lock()
 	if !m.seat.in {
 		r.mu.Unlock()
 		return ErrClosed
 	}
 	m.seat.undecided, m.seat.held = false, presence.Diff{}
-	if r.published != nil && !m.seat.waiting {
-		r.sendState(m, r.published)
-		r.mu.Unlock()
-		return nil
+	if !m.seat.waiting && r.complete && !tracks {
+		if state := r.published.state(); state != nil {
+			r.sendState(m, state)
+			r.mu.Unlock()
+			return nil
+		}
 	}
 	if !m.seat.waiting {
 		m.seat.waiting = true
@@ -258,7 +267,7 @@ func (r *room) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.pending, r.published = diffs{}, nil
+	r.pending, r.published = diffs{}, published{}
 	if r.window != nil {
 		r.window.stop()
 	}
@@ -323,8 +332,8 @@ func (r *room) next() (ev arrival, ok bool) {
 // sequence meanwhile.
 func (r *room) step() bool {
 	r.mu.Lock()
-	if !r.pending.empty() && r.window == nil {
-		diff := r.pending.take()
+	if r.due() {
+		diff := r.take()
 		r.mu.Unlock()
 		r.flush(diff)
 		return true
@@ -336,8 +345,11 @@ func (r *room) step() bool {
 	}
 	r.complete = ev.complete
 	if ev.state == nil {
+		now := time.Now()
 		for _, d := range ev.diffs.list {
-			r.present += sessions(d.Joins) - sessions(d.Leaves)
+			joins, leaves := sessions(d.Joins), sessions(d.Leaves)
+			r.present += joins - leaves
+			r.pace.came(now, joins+leaves)
 		}
 		r.pending.add(ev.diffs.list...)
 		completed := ev.complete && len(r.waiting) > 0
@@ -349,7 +361,7 @@ func (r *room) step() bool {
 	}
 	ev.state = ev.state.Visible()
 	r.present = sessions(ev.state.Presences)
-	diff, asked := r.pending.take(), len(r.waiting) > 0
+	diff, asked := r.take(), len(r.waiting) > 0
 	r.mu.Unlock()
 
 	var out *roomDiff
@@ -381,6 +393,38 @@ func (r *room) step() bool {
 	return true
 }
 
+// due tells whether what is pending goes now. If not, and there is something, a
+// timer sees to it. r.mu is held.
+func (r *room) due() bool {
+	if r.pending.empty() || r.closed {
+		return false
+	}
+	now := time.Now()
+	at := r.pace.due(now, max(r.present, len(r.members)))
+	if !at.After(now) {
+		return true
+	}
+	if r.window != nil && at.Before(r.window.due) && r.window.stop() {
+		r.window = nil
+	}
+	if r.window == nil {
+		t := &roomTimer{due: at}
+		t.stop = r.rooms.endpoint.after(at.Sub(now), func() { r.windowEnd(t) })
+		r.window = t
+	}
+	return false
+}
+
+// take takes what is pending. r.mu is held.
+func (r *room) take() presence.Diff {
+	if r.window != nil {
+		r.window.stop()
+		r.window = nil
+	}
+	r.pace.waiting = 0
+	return r.pending.take()
+}
+
 // flush sends a diff at the end of a window, or at once. It may be empty after
 // merging; then it is as if nothing had come.
 func (r *room) flush(diff presence.Diff) {
@@ -406,7 +450,7 @@ func (r *room) serve(state *presence.List, complete, lasts, fetched bool) (again
 		return len(r.waiting) > 0
 	}
 	if lasts {
-		r.published = state
+		r.published = published{list: state}
 	}
 	r.waiting = slices.DeleteFunc(r.waiting, func(m *member) bool {
 		if !complete && !m.seat.overdue {
@@ -435,14 +479,19 @@ func (r *room) sendState(m *member, state *presence.List) {
 }
 
 // sendDiff sends presence_diff to all but those who wait for a state that it
-// will be in, and opens the window in which the next ones are merged. r.mu is held.
+// will be in. r.mu is held.
 func (r *room) sendDiff(d *roomDiff) {
-	if r.counted = d.out.Payload; r.tally == nil { // counts stay published: the newest ones
-		r.published = nil
+	switch r.counted = d.out.Payload; {
+	case r.tally != nil: // counts stay published: the newest ones
+	case r.fetcher.route.Fetch == nil && r.published.list != nil:
+		r.published.since.add(d.shown)
+	default:
+		r.published = published{}
 	}
 	if r.closed {
 		return
 	}
+	began := time.Now()
 	for _, m := range r.members {
 		switch {
 		case m.seat.undecided:
@@ -453,15 +502,9 @@ func (r *room) sendDiff(d *roomDiff) {
 			m.deliver(d.out)
 		}
 	}
-	if r.window != nil {
-		r.window.stop()
-		r.window = nil
-	}
-	if window := mergeWindow(max(r.present, len(r.members))); window > 0 {
-		t := &roomTimer{}
-		t.stop = r.rooms.endpoint.after(window, func() { r.windowEnd(t) })
-		r.window = t
-	}
+	now := time.Now()
+	r.pace.sent(now, r.late+now.Sub(began))
+	r.late = 0
 }
 
 func (r *room) windowEnd(t *roomTimer) {
@@ -470,7 +513,7 @@ func (r *room) windowEnd(t *roomTimer) {
 	if r.window != t {
 		return
 	}
-	r.window = nil
+	r.window, r.late = nil, time.Since(t.due)
 	if !r.pending.empty() {
 		r.in.Lock()
 		defer r.in.Unlock()

@@ -15,14 +15,6 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-func TestMergeWindowGrowsWithTheRoom(t *testing.T) {
-	for size, want := range map[int]time.Duration{
-		0: 0, 7: 0, 8: 50080 * time.Microsecond, 200: 52 * time.Millisecond, 10_000: 150 * time.Millisecond, 1_000_000: 500 * time.Millisecond,
-	} {
-		require.Equal(t, want, mergeWindow(size), "%d", size)
-	}
-}
-
 func TestPresenceFramesInOrder(t *testing.T) {
 	proves(t, "B168")
 	bubble(t, func(t *testing.T) {
@@ -131,7 +123,7 @@ func TestDiffsOfABusyRoomAreMerged(t *testing.T) {
 		time.Sleep(time.Second)
 		for _, c := range clients {
 			c.read(t)
-			require.LessOrEqual(t, c.diffs, 22)
+			require.LessOrEqual(t, c.diffs, 35)
 			require.GreaterOrEqual(t, c.diffs, 10)
 		}
 		checkClients(t, cl, "t", clients...)
@@ -367,27 +359,37 @@ func TestStateWithinAWindowIsThatOfItsBeginning(t *testing.T) {
 			source.handle(presence.Event{Diff: presence.Diff{Joins: entry1(key, key)}, Complete: true})
 		}
 		diff("a")
-		require.Len(t, clients[0].take(), 1, "at once, and a window begins")
-		diff("b")
-		require.Empty(t, clients[0].take())
+		require.Equal(t, []string{joinDiff("a")}, clients[0].take(), "at once")
+		sent, waits := []string{"a"}, ""
+		for key := 'b'; waits == ""; key++ { // those that may go before their time, and one that may not
+			diff(string(key))
+			if len(clients[0].take()) == 0 {
+				waits = string(key)
+			} else {
+				sent = append(sent, string(key))
+			}
+		}
+		require.LessOrEqual(t, len(sent), 1+roundBurst)
 
-		c := connect(t, e, h, "")
-		require.Len(t, c.get(`["1","1","t","phx_join",{}]`), 1)
-		require.Equal(t, int32(1), source.refreshes.Load())
-		source.handle(presence.Event{State: &presence.List{Topic: "t", Presences: append(entry1("a", "a"), entry1("b", "b")...)}, Complete: true})
+		for range 2 { // the second shares the state of the first
+			c := connect(t, e, h, "")
+			frames := c.get(`["1","1","t","phx_join",{}]`)
+			require.Len(t, frames, 2)
+			for _, key := range sent {
+				require.Contains(t, frames[1], `"`+key+`":`)
+			}
+			require.NotContains(t, frames[1], `"`+waits+`":`, "what was not sent is not in it")
+			clients = append(clients, c)
+		}
+		require.Zero(t, source.refreshes.Load())
 		diff("own") // tracked after it asked
-		require.Equal(t, []string{`["1",null,"t","presence_state",{"a":{"metas":[{"phx_ref":"a"}]},"b":{"metas":[{"phx_ref":"b"}]}}]`}, c.take())
-		require.Equal(t, []string{joinDiff("b")}, clients[0].take(), "what was pending goes before the boundary")
-		second := connect(t, e, h, "")
-		require.Len(t, second.get(`["1","1","t","phx_join",{}]`), 2, "shares the state")
-		require.Equal(t, int32(1), source.refreshes.Load())
-
-		for _, c := range clients {
+		for _, c := range clients[:smallRoom] {
 			c.take()
 		}
+		require.Empty(t, clients[0].take())
 		time.Sleep(time.Second)
-		for _, c := range append(clients, c, second) {
-			require.Equal(t, []string{joinDiff("own")}, c.take())
+		for _, c := range clients {
+			require.Equal(t, []string{`[null,null,"t","presence_diff",{"joins":{"` + waits + `":{"metas":[{"phx_ref":"` + waits + `"}]},"own":{"metas":[{"phx_ref":"own"}]}},"leaves":{}}]`}, c.take())
 			c.drop()
 		}
 		synctest.Wait()
@@ -397,6 +399,11 @@ func TestStateWithinAWindowIsThatOfItsBeginning(t *testing.T) {
 
 func joinDiff(key string) string {
 	return `[null,null,"t","presence_diff",{"joins":{"` + key + `":{"metas":[{"phx_ref":"` + key + `"}]}},"leaves":{}}]`
+}
+
+// unchanged is a Fetch that adds nothing.
+func unchanged(_ context.Context, _ string, list []presence.Presence) ([]presence.Presence, error) {
+	return list, nil
 }
 
 // A client that had a diff before it asked for the state keeps it and applies it
@@ -411,6 +418,7 @@ func TestDiffsBeforeTheStateAreSentUpToIt(t *testing.T) {
 			must(s.PushPresenceState())
 			return NoReply()
 		}})
+		h.Routes[0].Fetch = unchanged // so that each state is asked for
 		first, c := connect(t, e, h, ""), connect(t, e, h, "")
 		require.Len(t, first.get(`["1","1","t","phx_join",{}]`, `["1",null,"t","state",{}]`), 1)
 		require.Len(t, c.get(`["1","1","t","phx_join",{}]`), 1)

@@ -1,0 +1,94 @@
+package channel
+
+import (
+	"math"
+	"time"
+)
+
+// A room merges the changes that wait into one diff: n changes in a room of n
+// are n*n frames otherwise. These say for how long.
+const (
+	// smallRoom: below it each change is worth its frame.
+	smallRoom = 8
+	// windowBase and windowEach, for each who is in the room, are how long the
+	// first of the changes waits at most: what a round of frames to all costs,
+	// some 10 us of CPU each, is then at most a quarter of one core's time.
+	windowBase = 35 * time.Millisecond
+	windowEach = 10 * time.Microsecond
+	// windowCost: a round of frames that was measured to take long, because the
+	// replica is busy, makes the window so many times that time.
+	windowCost = 4
+	windowMax  = 500 * time.Millisecond
+
+	// rateMemory is over which time the rate of changes is averaged.
+	rateMemory = 500 * time.Millisecond
+	// roundBurst is how many rounds may go before their time, after a pause. In
+	// the long run there is one in a window.
+	roundBurst = 3
+)
+
+// mergeWindow is how long a change waits at most in a room of size, where a
+// round of frames was last measured to take cost.
+func mergeWindow(size int, cost time.Duration) time.Duration {
+	if size < smallRoom {
+		return 0
+	}
+	return min(max(windowBase+time.Duration(size)*windowEach, windowCost*cost), windowMax)
+}
+
+// A pace decides when the changes of a room that wait go out: when as many wait
+// as come in one window at the present rate, or when the first has waited a
+// window. In a quiet room that is at once. At the same number of frames this is
+// sooner than to send once in each window: a diff goes out when a change comes,
+// and that one has not waited at all.
+//
+// It is pure; its owner (room) guards it.
+type pace struct {
+	window time.Duration
+	cost   time.Duration // of a round, averaged
+
+	rate  float64   // changes a second
+	rated time.Time // when rate was right
+
+	waiting int       // changes
+	oldest  time.Time // when the first of them came
+	// earned is when the rounds that were sent are made up for, one a window.
+	earned time.Time
+}
+
+// came notes that n changes came.
+func (p *pace) came(now time.Time, n int) {
+	if p.waiting == 0 {
+		p.oldest = now
+	}
+	p.waiting += n
+	p.rate = p.rateAt(now) + float64(n)/rateMemory.Seconds()
+	p.rated = now
+}
+
+func (p *pace) rateAt(now time.Time) float64 {
+	return p.rate * math.Exp(-now.Sub(p.rated).Seconds()/rateMemory.Seconds())
+}
+
+// due is when what waits is to be sent to a room of size; not after now: now.
+func (p *pace) due(now time.Time, size int) time.Time {
+	p.window = mergeWindow(size, p.cost)
+	last := p.oldest.Add(p.window)
+	if enough := 1 + int(p.rateAt(now)*p.window.Seconds()); p.waiting < enough {
+		return last
+	}
+	if early := p.earned.Add(-roundBurst * p.window); early.Before(last) {
+		return early
+	}
+	return last
+}
+
+// sent notes that what waits was sent, which took so long.
+func (p *pace) sent(now time.Time, took time.Duration) {
+	p.waiting = 0
+	if p.earned.Before(now) {
+		p.earned = now
+	}
+	p.earned = p.earned.Add(p.window)
+	p.cost += (took - p.cost) / 8
+}
