@@ -25,6 +25,7 @@ presence               channel transport cmd net/http github.com/gorilla/websock
 presence/metrics       channel transport cmd github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/metrics        transport cmd github.com/gorilla/websocket github.com/nats-io
 channel/jwtauth        transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/token          transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
 transport/longpoll     cmd transport/natsbus transport/membus transport/websocket github.com/gorilla/websocket github.com/nats-io
@@ -52,6 +53,7 @@ presence               tracker.go watch.go session.go
 presence/presencetest
 channel                conn.go endpoint.go fetch.go mailbox.go metas.go room.go
 channel/jwtauth
+channel/metrics
 channel/token          auth.go entropy.go
 `
 

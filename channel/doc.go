@@ -128,7 +128,7 @@
 // drain, and of every [Rejection]: what was refused without asking the
 // application, because of a limit or a fault of the client. [Config.Logger] gets
 // the same as lines, at the levels of [Handler] and [Route], without secrets (see
-// [ParamFilter]).
+// [ParamFilter]). Package channel/metrics shows it to Prometheus.
 //
 // # Shutdown
 //

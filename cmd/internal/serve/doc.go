@@ -34,6 +34,12 @@
 // an embedded cluster "routes" is the number of other servers that are connected
 // now.
 //
+// # Metrics
+//
+// GET /metrics has the figures of channel/metrics, presence/metrics, the Go
+// runtime and the process, for Prometheus. They name replicas, and neither users
+// nor topics; a proxy in front should keep the path to itself all the same.
+//
 // # Shutdown
 //
 // SIGTERM and SIGINT, or the end of Run's context:

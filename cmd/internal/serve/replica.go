@@ -16,10 +16,15 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/rollcall-go/rollcall/channel"
+	channelmetrics "github.com/rollcall-go/rollcall/channel/metrics"
 	"github.com/rollcall-go/rollcall/cmd/internal/natsd"
 	"github.com/rollcall-go/rollcall/presence"
+	presencemetrics "github.com/rollcall-go/rollcall/presence/metrics"
 	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
 	"github.com/rollcall-go/rollcall/transport/websocket"
@@ -55,6 +60,7 @@ type replica struct {
 	bus      *natsbus.Bus
 	tracker  *presence.Tracker
 	endpoint *channel.Endpoint
+	registry *prometheus.Registry
 	closers  []func(context.Context) error
 	server   *http.Server
 
@@ -91,9 +97,16 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	if r.tracker, err = presence.Start(ctx, presence.Config{Name: r.name, Bus: r.bus, Logger: r.logger}); err != nil {
 		return err
 	}
-	if r.endpoint, err = channel.New(channel.Config{Bus: r.bus, Presence: r.tracker, Logger: r.logger}); err != nil {
+	figures := channelmetrics.New(channelmetrics.Options{Self: r.name})
+	if r.endpoint, err = channel.New(channel.Config{
+		Bus: r.bus, Presence: r.tracker, Logger: r.logger, Telemetry: []channel.Telemetry{figures.Telemetry()},
+	}); err != nil {
 		return err
 	}
+	figures.Watch(r.endpoint)
+	r.registry = prometheus.NewRegistry()
+	r.registry.MustRegister(figures, presencemetrics.New(r.tracker),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	env := &Env{
 		Replica: r.name, Endpoint: r.endpoint, Tracker: r.tracker, Logger: r.logger,
@@ -141,6 +154,7 @@ func (r *replica) startNATS(s *settings) error {
 func (r *replica) serve(app http.Handler) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", r.serveHealth)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(r.logger.Handler(), slog.LevelWarn)}))
 	mux.Handle("/", app)
 	r.server = &http.Server{
 		Handler:           mux,

@@ -99,6 +99,28 @@ func TestReplicaServesTheAppAndItsHealth(t *testing.T) {
 	require.Error(t, err, "nobody listens any more")
 }
 
+func TestReplicaShowsItsFigures(t *testing.T) {
+	c := servetest.Start(t, hello(nil), "--name", "eu-1")
+	client := newClient(t)
+	ws, _, err := gorilla.DefaultDialer.Dial(c.WebSocket(""), nil)
+	require.NoError(t, err)
+	defer ws.Close()
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		a := get(t, client, c.URL+"/metrics")
+		require.Equal(t, 200, a.code)
+		for _, line := range []string{
+			`rollcall_channel_connections{self="eu-1"} 1`,
+			`rollcall_channel_connects_total{result="accepted",self="eu-1",transport="websocket"} 1`,
+			`rollcall_channel_rejections_total{cause="slow",self="eu-1"} 0`,
+			`rollcall_presence_topics{self="eu-1"} 0`,
+		} {
+			require.Contains(t, a.body, line+"\n")
+		}
+		require.Contains(t, a.body, "\ngo_goroutines ")
+	}, 20*time.Second, time.Millisecond)
+	require.Equal(t, 0, c.Stop())
+}
+
 func TestAppThatAuthenticatesIsNotWarnedAbout(t *testing.T) {
 	c := servetest.Start(t, hello(func(env *serve.Env) error {
 		env.Authenticated = true
