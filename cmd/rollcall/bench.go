@@ -27,6 +27,7 @@ process. Modes:
   presence  many join one topic, then some leave and join again
   remote    joins and leaves on one replica, seen on another
   kill      a replica is killed; how long another shows its presences
+  fresh     a replica starts in an idle cluster; how long until it shows all
 
   rollcall bench fanout --self                       of a server started for it
   rollcall bench conns --url http://127.0.0.1:4000 --pid 4711    of one that runs
@@ -127,9 +128,10 @@ func benchFlags(c *load.Config, asJSON *bool) *flag.FlagSet {
 		return nil
 	})
 	fs.Func("pid", "`number` of the process of the server of each --url, to measure its CPU and memory (Linux)", numbers(&c.PIDs))
-	fs.IntVar(&c.Clients, "clients", 0, "`number` of clients (default conns 5000, fanout and presence 1000, kill 200, remote 10 that watch)")
-	fs.IntVar(&c.PerTopic, "per-topic", 0, "conns: `number` of clients that share a topic (default 1)")
-	fs.DurationVar(&c.Hold, "hold", 0, "conns: `time` to be idle before memory is read (default 5s)")
+	fs.IntVar(&c.Clients, "clients", 0, "`number` of clients (default conns 5000, fanout and presence 1000, kill and fresh 200, remote 10 that watch)")
+	fs.IntVar(&c.PerTopic, "per-topic", 0, "conns, kill: `number` of clients that share a topic (default 1; kill 100)")
+	fs.DurationVar(&c.Hold, "hold", 0, "conns: `time` to be idle before memory is read (default 5s); fresh: before the server starts")
+	fs.BoolVar(&c.Reconnect, "reconnect", false, "kill: the clients connect to the other server at once")
 	fs.Func("window", "fanout: `n,...` publishes outstanding, each a step (default 1,8,32)", numbers(&c.Windows))
 	fs.Float64Var(&c.Rate, "rate", 0, "fanout: `number` of publishes a second, one step more; remote: of joins a second (default 20)")
 	fs.IntVar(&c.Topics, "topics", 0, "remote: `number` of topics the joins are spread over; in a busy one changes are merged (default so many that each is quiet)")

@@ -42,7 +42,9 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 		{"conns --floor --clients 20 --hold 100ms", "connect and join; connect and join, floor direct; connect and join: server CPU us each; connect and join: resident KiB each", "", nil},
 		{"presence --clients 12 --churn 500ms --churn-rate 6", "join; churn", "frames mib_received", map[string]string{"churn notices": "72"}},
 		{"remote --clients 3 --duration 500ms --rate 10", "join; leave (lost connection)", "seen_p50_ms seen_p99_ms", map[string]string{"join samples": "15", "leave (lost connection) samples": "15"}},
-		{"kill --clients 5", "kill", "all_gone_s", map[string]string{"kill presences": "5"}},
+		{"kill --clients 5 --per-topic 2", "kill", "all_gone_s", map[string]string{"kill presences": "5"}},
+		{"kill --clients 5 --reconnect", "kill", "all_gone_s joined_again_s seen_again_s", nil},
+		{"fresh --clients 5 --hold 100ms", "fresh", "all_seen_s all_seen_since_start_s", map[string]string{"fresh presences": "5"}},
 	}
 	for _, test := range tests {
 		mode, _, _ := strings.Cut(test.args, " ")
@@ -105,7 +107,7 @@ func TestBenchFlagsThatCannotBe(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"", []string{"no mode: there are conns, fanout, presence, remote, kill"}},
+		{"", []string{"no mode: there are conns, fanout, presence, remote, kill, fresh"}},
 		{"--self", []string{"no mode"}},
 		{"idle --self", []string{`unknown mode "idle"`}},
 		{"conns", []string{"--self", "--url"}},

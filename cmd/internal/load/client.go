@@ -40,7 +40,8 @@ type client struct {
 
 	// Owned by the reader, for the handler of the mode.
 	present bool    // conns: has seen itself
-	seen    *seen   // presence, kill: who is there
+	seen    *seen   // presence, kill, fresh: who is there
+	again   *seen   // kill: who is there again
 	last    []int64 // fanout: the last publish of each publisher
 }
 

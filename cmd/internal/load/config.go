@@ -10,7 +10,7 @@ import (
 )
 
 // Modes are what Config.Mode may be.
-var Modes = []string{"conns", "fanout", "presence", "remote", "kill"}
+var Modes = []string{"conns", "fanout", "presence", "remote", "kill", "fresh"}
 
 // Config says what to run. What is zero gets the default of the mode. The names
 // in the comments are those of the flags, which errors use.
@@ -33,16 +33,21 @@ type Config struct {
 	FloorCommand []string
 
 	// Clients (--clients) is how many connect, 1 to 50,000. Default 5,000 for
-	// conns, 1,000 for fanout and presence, 200 for kill. For remote it is those
-	// who watch, default 10; for presence at most 20,000, for kill and remote
-	// 10,000.
+	// conns, 1,000 for fanout and presence, 200 for kill and fresh. For remote it is those
+	// who watch, default 10; for presence at most 20,000, for kill, fresh and
+	// remote 10,000.
 	Clients int
-	// PerTopic (--per-topic) is how many clients of conns share a topic. Default
-	// 1, at most 100: what they are told of each other grows with its square.
+	// PerTopic (--per-topic) is how many clients of conns and kill share a topic.
+	// Default 1 and 100; at most 100 for conns, 1,000 for kill: what they are told
+	// of each other grows with its square.
 	PerTopic int
-	// Hold (--hold) is how long they are idle before memory is read once more.
-	// Default 5 s, at most 10 min. Go gives memory back to the system slowly.
+	// Hold (--hold) is how long the clients of conns are idle before memory is read
+	// once more, and those of fresh before another server starts. Default 5 s, at
+	// most 10 min. Go gives memory back to the system slowly.
 	Hold time.Duration
+	// Reconnect (--reconnect) has the clients of kill connect to the other server
+	// at once, and join again.
+	Reconnect bool
 
 	// Windows (--window) are numbers of publishes outstanding, 1 to 1,024, each a
 	// step of fanout; Rate (--rate) is publishes a second, 0.1 to 10,000, one
@@ -87,7 +92,7 @@ type Config struct {
 const (
 	maxClients      = 50_000
 	maxRoom         = 20_000 // presence: each keeps a bit for each
-	maxSmall        = 10_000 // kill and remote
+	maxSmall        = 10_000 // kill, fresh and remote
 	maxWindow       = 1024
 	maxPayload      = 64 << 10
 	maxStep         = 10 * time.Minute
@@ -109,7 +114,8 @@ func orDefault[T comparable](v *T, def T) {
 }
 
 func (c Config) withDefaults() Config {
-	orDefault(&c.Clients, map[string]int{"conns": 5000, "fanout": 1000, "presence": 1000, "remote": 10, "kill": 200}[c.Mode])
+	orDefault(&c.Clients, map[string]int{"conns": 5000, "fanout": 1000, "presence": 1000, "remote": 10, "kill": 200, "fresh": 200}[c.Mode])
+	orDefault(&c.PerTopic, map[string]int{"kill": 100}[c.Mode])
 	orDefault(&c.PerTopic, 1)
 	orDefault(&c.Hold, 5*time.Second)
 	switch c.Mode {
@@ -152,6 +158,8 @@ func (c *Config) serverFaults() (faults []error) {
 	case c.Self:
 	case c.Mode == "kill":
 		fault("kill needs --self: only what was started here is killed")
+	case c.Mode == "fresh":
+		fault("fresh needs --self: one more server of the cluster is started")
 	case len(c.URLs) != servers:
 		fault("%s needs --self, or --url for each of %d servers", c.Mode, servers)
 	case len(c.PIDs) > 0 && len(c.PIDs) != len(c.URLs):
@@ -189,9 +197,9 @@ func (c *Config) loadFaults() (faults []error) {
 			fault("%s %v: must be %v to %v", flag, v, low, high)
 		}
 	}
-	most := map[string]int{"conns": maxClients, "fanout": maxClients, "presence": maxRoom, "remote": maxSmall, "kill": maxSmall}[c.Mode]
+	most := map[string]int{"conns": maxClients, "fanout": maxClients, "presence": maxRoom, "remote": maxSmall, "kill": maxSmall, "fresh": maxSmall}[c.Mode]
 	if most == 0 {
-		fault("unknown mode %q: there are conns, fanout, presence, remote and kill", c.Mode)
+		fault("unknown mode %q: there are conns, fanout, presence, remote, kill and fresh", c.Mode)
 		return faults
 	}
 	within("--clients", float64(c.Clients), 1, float64(most))
@@ -205,6 +213,10 @@ func (c *Config) loadFaults() (faults []error) {
 	switch c.Mode {
 	case "conns":
 		within("--per-topic", float64(c.PerTopic), 1, 100)
+		lasts("--hold", c.Hold, 0, maxStep)
+	case "kill":
+		within("--per-topic", float64(c.PerTopic), 1, 1000)
+	case "fresh":
 		lasts("--hold", c.Hold, 0, maxStep)
 	case "fanout":
 		for _, w := range c.Windows {

@@ -44,12 +44,14 @@ func TestConfigFaultsNameTheFlag(t *testing.T) {
 		edit func(*Config)
 		want []string
 	}{
-		{"mode", "idle", func(*Config) {}, []string{`unknown mode "idle"`, "conns, fanout, presence, remote and kill"}},
+		{"mode", "idle", func(*Config) {}, []string{`unknown mode "idle"`, "conns, fanout, presence, remote, kill and fresh"}},
 		{"no server", "conns", func(c *Config) { c.Self = false }, []string{"--self", "--url for each of 1 servers"}},
 		{"one server of two", "remote", func(c *Config) { c.Self, c.URLs = false, []string{"http://127.0.0.1:1"} }, []string{"--url for each of 2 servers"}},
 		{"both", "conns", func(c *Config) { c.URLs = []string{"http://127.0.0.1:1"} }, []string{"--self starts the servers"}},
 		{"no command", "conns", func(c *Config) { c.Command = nil }, []string{"no command"}},
 		{"kill what runs", "kill", func(c *Config) { c.Self, c.URLs = false, []string{"http://127.0.0.1:1"} }, []string{"kill needs --self"}},
+		{"a fresh one of what runs", "fresh", func(c *Config) { c.Self, c.URLs = false, []string{"http://127.0.0.1:1"} }, []string{"fresh needs --self"}},
+		{"room of kill", "kill", func(c *Config) { c.PerTopic = 1001 }, []string{"--per-topic 1001"}},
 		{"elsewhere", "conns", func(c *Config) { c.Self, c.URLs = false, []string{"http://192.0.2.1:1"} }, []string{"--url", "127.0.0.0/8"}},
 		{"a name", "conns", func(c *Config) { c.Self, c.URLs = false, []string{"http://example.com:1"} }, []string{"--url", "127.0.0.0/8"}},
 		{"no port", "conns", func(c *Config) { c.Self, c.URLs = false, []string{"http://127.0.0.1"} }, []string{"--url", "a port"}},

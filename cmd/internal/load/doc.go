@@ -13,8 +13,10 @@
 //	presence  many clients join one topic, until each has seen all; then some
 //	          leave and join again, steadily: time, bytes, CPU a notice
 //	remote    clients join and leave on one replica, and are seen on another
-//	kill      one of two replicas is killed with its clients; how long the other
-//	          shows them
+//	kill      one of two replicas is killed with its clients, who stay away or come
+//	          back at once; how long the other shows them, and until all are back
+//	fresh     a replica joins an idle cluster; how long until a client of it sees
+//	          everybody
 //
 // # Terms
 //

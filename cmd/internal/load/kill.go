@@ -2,49 +2,56 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
 
-// kill kills the first server, with clients in one topic, and waits until one on
-// the second sees none of them.
+// The numbers of joins in kill: those that end with the killed server, and those
+// after it.
+const (
+	firstJoin = 1
+	joinAgain = 2
+)
+
+// killing is the topics of a server that is killed, each watched from another.
+type killing struct {
+	*run
+	parser *sharedParser
+	origin time.Time
+
+	there, back        atomic.Int64 // joined first, and again, as their watchers see it
+	firstGone, allGone atomic.Int64 // ns since origin
+	allBack            atomic.Int64
+}
+
+// kill kills the first server, with clients in some topics, and waits until those
+// who watch on the second see none of them; or, with Reconnect, until they see all
+// of them again, who connect to the second server at once.
 func (r *run) kill(ctx context.Context) ([]Row, error) {
-	origin := time.Now()
-	parser := newSharedParser()
-	watcher := r.Clients // its id
-	var there, firstGone, allGone atomic.Int64
-	f := newFleet(func(c *client, m frame) error {
-		if c.id != watcher {
-			return nil
-		}
-		change, state, err := presenceOf(parser, m)
-		if change == nil || err != nil {
-			return err
-		}
-		if c.seen == nil {
-			c.seen = newSeen(watcher + 1)
-		}
-		was := c.seen.count
-		c.seen.apply(state, change)
-		if now := int64(time.Since(origin)); c.seen.count < was {
-			firstGone.CompareAndSwap(0, now)
-			allGone.Store(now)
-		}
-		there.Store(int64(c.seen.count))
-		return nil
-	})
+	k := &killing{run: r, parser: newSharedParser(), origin: time.Now()}
+	f := newFleet(k.handle)
 	defer f.close()
+	topics := (r.Clients + r.PerTopic - 1) / r.PerTopic
+	joinAs := func(n int64) func(*client) error {
+		return func(c *client) error {
+			topic := c.id / r.PerTopic
+			if c.id >= r.Clients {
+				topic = c.id - r.Clients
+			}
+			return c.send(joinFrame(r.topic(topic), c.id, n))
+		}
+	}
 
 	r.show.set("connecting", nil)
-	join := func(c *client) error { return c.send(joinFrame(r.topic(0), c.id, 1)) }
-	if _, err := f.connect(ctx, watcher, 1, r.servers.targets[1], join); err != nil {
+	if _, err := f.connect(ctx, r.Clients, topics, r.servers.targets[1], joinAs(firstJoin)); err != nil {
 		return nil, err
 	}
-	doomed, err := f.connect(ctx, 0, r.Clients, r.servers.targets[0], join)
+	doomed, err := f.connect(ctx, 0, r.Clients, r.servers.targets[0], joinAs(firstJoin))
 	if err != nil {
 		return nil, err
 	}
-	err = f.await(ctx, settle, "all clients to be seen on the other server", func() bool { return there.Load() == int64(watcher+1) })
+	err = f.await(ctx, settle, "all clients to be seen on the other server", func() bool { return k.there.Load() == int64(r.Clients+topics) })
 	if err != nil {
 		return nil, err
 	}
@@ -56,15 +63,66 @@ func (r *run) kill(ctx context.Context) ([]Row, error) {
 	for _, c := range doomed {
 		c.gone.Store(true)
 	}
-	began := time.Since(origin)
+	survivor := r.servers.pids[1:]
+	before, joins, began := usageOf(survivor), f.joins.Load(), time.Since(k.origin)
 	r.servers.children[0].kill()
-	err = f.await(ctx, settle, "the killed server's presences to be gone", func() bool { return there.Load() == 1 })
+	cells := []Cell{cell("presences", "presences", 0, float64(r.Clients))}
+	if r.Reconnect {
+		r.show.set("killed", func() string { return fmt.Sprintf("%d joined again", f.joins.Load()-joins) })
+		if _, err := f.connect(ctx, 0, r.Clients, r.servers.targets[1], joinAs(joinAgain)); err != nil {
+			return nil, err
+		}
+		err := f.await(ctx, settle, "all to have joined again", func() bool { return f.joins.Load()-joins == int64(r.Clients) })
+		if err != nil {
+			return nil, err
+		}
+		joined := time.Since(k.origin)
+		err = f.await(ctx, settle, "all to be seen again", func() bool { return k.back.Load() == int64(r.Clients) })
+		if err != nil {
+			return nil, err
+		}
+		cells = append(cells,
+			cell("joined_again_s", "joined again s", 2, (joined-began).Seconds()),
+			cell("seen_again_s", "seen again s", 2, (time.Duration(k.allBack.Load())-began).Seconds()))
+	}
+	err = f.await(ctx, settle, "the killed server's presences to be gone", func() bool { return k.there.Load() == int64(topics) })
 	if err != nil {
 		return nil, err
 	}
-	return []Row{{Step: "kill", Cells: []Cell{
-		cell("all_gone_s", "all gone s", 2, (time.Duration(allGone.Load()) - began).Seconds()),
-		cell("first_gone_s", "first gone s", 2, (time.Duration(firstGone.Load()) - began).Seconds()),
-		cell("presences", "presences", 0, float64(r.Clients)),
-	}}}, nil
+	after := usageOf(survivor)
+	return []Row{{Step: "kill", Cells: append(cells,
+		cell("all_gone_s", "all gone s", 2, (time.Duration(k.allGone.Load())-began).Seconds()),
+		cell("first_gone_s", "first gone s", 2, (time.Duration(k.firstGone.Load())-began).Seconds()),
+		cell("server_cpu_s", "CPU s of the other server", 2, known((after.cpu-before.cpu).Seconds(), before, after)),
+		cell("server_peak_mib", "its peak MiB", 1, known(mib(after.peak), after)),
+	)}}, nil
+}
+
+// handle is called by the readers; only what watchers get counts.
+func (k *killing) handle(c *client, m frame) error {
+	if c.id < k.Clients {
+		return nil
+	}
+	change, state, err := presenceOf(k.parser, m)
+	if change == nil || err != nil {
+		return err
+	}
+	if c.seen == nil {
+		users := k.Clients + (k.Clients+k.PerTopic-1)/k.PerTopic
+		c.seen, c.again = newSeen(users), newSeen(users)
+	}
+	wasThere, wasBack := c.seen.count, c.again.count
+	c.seen.apply(state, change.of(firstJoin))
+	c.again.apply(state, change.of(joinAgain))
+	now := int64(time.Since(k.origin))
+	if c.seen.count < wasThere {
+		k.firstGone.CompareAndSwap(0, now)
+		k.allGone.Store(now)
+	}
+	if c.again.count > wasBack {
+		k.allBack.Store(now)
+	}
+	k.there.Add(int64(c.seen.count - wasThere))
+	k.back.Add(int64(c.again.count - wasBack))
+	return nil
 }

@@ -16,6 +16,19 @@ type present struct {
 // change is a presence_diff, or a presence_state, whose presents are joins.
 type change struct{ joins, leaves []present }
 
+// of is the part of c that is about joins with number n.
+func (c *change) of(n int64) *change {
+	pick := func(all []present) (some []present) {
+		for _, p := range all {
+			if p.n == n {
+				some = append(some, p)
+			}
+		}
+		return some
+	}
+	return &change{pick(c.joins), pick(c.leaves)}
+}
+
 func userKey(user int) string { return fmt.Sprintf("u%06d", user) }
 
 // userOf is the user of a key; other keys are nobody's.

@@ -49,7 +49,11 @@ func ratios(mode string, rows []Row) []Row {
 				lowest = min(lowest, v)
 				row.Cells = append(row.Cells, cell("floor_"+kind, "floor "+kind, 2, v))
 			}
-			row.Cells = append(row.Cells, cell("times_the_floor", "times the floor", 2, ours.Value/lowest))
+			times := ours.Value / lowest
+			if lowest == 0 { // less than the grain of CPU times
+				times = math.NaN()
+			}
+			row.Cells = append(row.Cells, cell("times_the_floor", "times the floor", 2, times))
 			all = append(all, row)
 		}
 	}

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,4 +19,6 @@ func TestRatiosAreToTheLowestFloorOfTheSameStep(t *testing.T) {
 		cell("rollcall", "rollcall", 2, 6), cell("floor_direct", "floor direct", 2, 3),
 		cell("floor_batched", "floor batched", 2, 2), cell("times_the_floor", "times the floor", 2, 3),
 	}}}, rows)
+	rows = ratios("fanout", []Row{row("window 8", 1, 6), row("window 8, floor direct", 1, 0), row("window 8, floor batched", 1, 1)})
+	require.True(t, math.IsNaN(rows[0].Cells[3].Value), "a floor that is too small to be measured")
 }

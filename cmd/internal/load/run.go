@@ -63,6 +63,7 @@ func runOnce(ctx context.Context, c *Config, p *progress) ([]Row, error) {
 		"presence": {1, (*run).presence},
 		"remote":   {2, (*run).remote},
 		"kill":     {2, (*run).kill},
+		"fresh":    {2, (*run).fresh},
 	}
 	mode := modes[c.Mode]
 	p.set("starting", nil)
@@ -120,6 +121,10 @@ func (c *Config) settings() []Cell {
 	case "presence":
 		cells = append(cells, cell("join_rate", "joins/s (0: all at once)", 0, c.JoinRate), cell("churn_rate", "leaves/s of churn", 1, c.ChurnRate),
 			cell("churn_s", "s of churn", 1, c.Churn.Seconds()))
+	case "kill":
+		cells = append(cells, cell("per_topic", "a topic", 0, float64(c.PerTopic)))
+	case "fresh":
+		cells = append(cells, cell("hold_s", "s idle", 1, c.Hold.Seconds()))
 	case "remote":
 		cells = append(cells, cell("rate", "joins/s", 1, c.Rate), cell("topics", "topics", 0, float64(c.Topics)), cell("duration_s", "s", 1, c.Duration.Seconds()))
 	}
