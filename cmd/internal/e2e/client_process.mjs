@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import http from "node:http";
 import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 
@@ -94,9 +95,9 @@ export async function freePorts(n) {
 }
 
 /** Starts two replicas of one cluster, named a and b, each told of the other. */
-export async function startCluster(t, command) {
+export async function startCluster(t, command, args = []) {
   const [port1, port2] = await freePorts(2);
-  const replica = (name, own, other) => startServer(t, command, ["--name", name, "--cluster-listen", `127.0.0.1:${own}`, "--routes", `127.0.0.1:${other}`]);
+  const replica = (name, own, other) => startServer(t, command, ["--name", name, "--cluster-listen", `127.0.0.1:${own}`, "--routes", `127.0.0.1:${other}`, ...args]);
   const replicas = await Promise.all([replica("a", port1, port2), replica("b", port2, port1)]);
   assert.equal(replicas[0].clusterAddress, `127.0.0.1:${port1}`);
   return replicas;
@@ -125,4 +126,40 @@ export async function openDoor(t, server) {
     listener.close();
   });
   return door;
+}
+
+/**
+ * A load balancer in front of servers, which sends each request to the next of
+ * them, or to the one after it where that is gone. passed counts the requests
+ * that each has answered.
+ */
+export async function openBalancer(t, servers) {
+  const balancer = { passed: servers.map(() => 0) };
+  let turn = 0;
+  const pass = (request, body, response, n, tries) => {
+    const outside = http.request(servers[n].url + request.url, { method: request.method, headers: request.headers, agent: false }, (answer) => {
+      balancer.passed[n]++;
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    response.on("close", () => outside.destroy()); // the client waits no more
+    outside.on("error", (err) => {
+      if (err.code === "ECONNREFUSED" && tries > 1) return pass(request, body, response, (n + 1) % servers.length, tries - 1);
+      response.destroy();
+    });
+    outside.end(body);
+  };
+  const listener = http.createServer(async (request, response) => {
+    const body = [];
+    for await (const chunk of request) body.push(chunk);
+    pass(request, Buffer.concat(body), response, turn++ % servers.length, servers.length);
+  });
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  balancer.url = `http://127.0.0.1:${listener.address().port}`;
+  t.after(() => {
+    listener.close();
+    listener.closeAllConnections();
+  });
+  return balancer;
 }

@@ -1,10 +1,10 @@
-// The official client, with promises around what it calls back, and a raw
-// WebSocket for what the official client would never send.
+// A client, the official one or another of its kind, with promises around what
+// it calls back, and a raw WebSocket for what no client would ever send.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { Presence, Socket } from "phoenix";
 import { WebSocket } from "ws";
+import { current } from "./client_libraries.mjs";
 
 /** How long what has to happen soon may take, in ms. */
 const patience = 20_000;
@@ -27,21 +27,22 @@ export async function soon(promise, what) {
 const address = (server, path) => server.url.replace(/^http/, "ws") + path;
 
 /**
- * Connects the official client to a server. closes are the codes with which its
- * connections ended, so far.
+ * Connects a client to a server: that of a library of client_libraries.mjs, else
+ * the official one over WebSocket. closes are the codes with which its connections
+ * ended, so far.
  */
-export async function connectClient(t, server, options = {}) {
-  const socket = new Socket(address(server, "/socket"), {
+export async function connectClient(t, server, { library = current, ...options } = {}) {
+  const socket = new library.Socket(address(server, "/socket"), {
     transport: WebSocket,
     reconnectAfterMs: () => 50,
     rejoinAfterMs: () => 50,
     ...options,
   });
-  const client = { socket, closes: [], opens: 0 };
+  const client = { library, socket, closes: [], opens: 0 };
   socket.onOpen(() => client.opens++);
-  socket.onClose((event) => client.closes.push(event.code));
+  socket.onClose((event) => client.closes.push(event?.code)); // old long polling has no event
   socket.connect();
-  t.after(() => socket.disconnect());
+  t.after(() => library.stop(socket));
   await soon(new Promise((resolve) => socket.onOpen(resolve)), "the connection to open");
   return client;
 }
@@ -76,7 +77,7 @@ export async function refused(push) {
 }
 
 /**
- * A joined channel with its presence. Its people are what Presence of phoenix.js
+ * A joined channel with its presence. Its people are what Presence of the client
  * makes of what the server sent: {alice: [meta, ...]}, without refs. history has
  * each change as "+alice" or "-alice", as Presence tells it.
  */
@@ -86,7 +87,7 @@ export class Member {
     this.history = [];
     this.events = [];
     this.waiting = new Set();
-    this.presence = new Presence(this.channel);
+    this.presence = new client.library.Presence(this.channel);
     this.presence.onJoin((key) => this.history.push("+" + key));
     this.presence.onLeave((key) => this.history.push("-" + key));
     this.presence.onSync(() => this.changed());

@@ -5,11 +5,14 @@
 // the race detector when the tests are, and a race or a panic that they log
 // fails the test.
 //
-// # With the official client
+// # With real clients
 //
-// TestClient runs the phoenix package of npm in Node, against both commands: the
-// files client_*.test.mjs. client_process.mjs has the processes, and a door in
-// front of them that leads clients to another replica when theirs is gone;
+// TestClient runs client libraries of npm in Node, unmodified, against both
+// commands: the files client_*.test.mjs. Most use the official one; in
+// client_kinds.test.mjs older ones and one for version 1 of the protocol do the
+// same, over WebSocket and long polling (client_libraries.mjs says which).
+// client_process.mjs has the processes, a door in front of them that leads
+// clients to another replica when theirs is gone, and a load balancer;
 // client_socket.mjs has the client, with promises for what it calls back.
 //
 // # In a browser
