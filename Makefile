@@ -7,7 +7,8 @@ E2E         := cmd/internal/e2e
 # What `make fuzz` gives each target: a number of runs, or a time. With a time
 # the go command now and then takes its own deadline for a failure.
 FUZZTIME    ?= 3000x
-SIM         ?= 2000
+# How many schedules: some 100 a second on two cores.
+SIM         ?= 3000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run run-cluster build test lint sim mutants fuzz golden bench clean
@@ -32,6 +33,7 @@ run-cluster: build ## two replicas of it on two ports, either of which may die
 
 test: setup lint ## everything: lint, race detector, fuzz, Node and browser tests
 	$(GO) test -race -timeout 15m ./...
+	$(MAKE) --no-print-directory sim
 	$(MAKE) --no-print-directory fuzz
 
 lint: setup ## gofmt, vet, staticcheck

@@ -1,5 +1,10 @@
 package presence
 
+import (
+	"iter"
+	"slices"
+)
+
 // Dump is what a replica holds of one topic, for debugging and for tests: every
 // part with its numbers. It is a copy.
 type Dump struct {
@@ -31,27 +36,41 @@ type Entry struct {
 }
 
 // Dump returns what is held of topic.
-func (r *Replica) Dump(name string) Dump {
-	d := Dump{Topic: name, Own: Part{Replica: r.cfg.Name, Epoch: r.epoch, Birth: r.birth, Seq: r.counter, Up: true, Synced: true}}
-	t := r.topics[name]
+func (r *Replica) Dump(topic string) Dump {
+	var d Dump
+	r.DumpTo(&d, topic)
+	return d
+}
+
+// DumpTo is Dump into d, whose memory it uses again: for who looks often.
+func (r *Replica) DumpTo(d *Dump, topic string) {
+	own := Part{Replica: r.cfg.Name, Epoch: r.epoch, Birth: r.birth, Seq: r.counter, Up: true, Synced: true, Entries: d.Own.Entries[:0]}
+	*d = Dump{Topic: topic, Own: own, Views: d.Views[:0]}
+	t := r.topics[topic]
 	if t == nil {
-		return d
+		return
 	}
 	d.Interested, d.Complete = t.interested, r.isComplete(t)
-	part := func(p Part, all func(func(entry) bool)) Part {
-		for e := range all {
-			p.Entries = append(p.Entries, Entry{e.Dot, e.Origin, e.Key, visible{p.Birth, e}.meta()})
-		}
-		return p
-	}
 	if t.own != nil {
-		d.Own = part(d.Own, t.own.All())
+		d.Own.fill(t.own.Len(), t.own.All())
 	}
-	for _, v := range t.views {
-		d.Views = append(d.Views, part(Part{
+	for i, v := range t.views {
+		p := Part{
 			Replica: v.m.name, Epoch: v.m.epoch, Birth: v.m.birth, Seq: v.state.Seq(),
 			Up: v.m.up, Synced: v.synced, Need: v.need, Held: len(v.rarely().held),
-		}, v.state.All()))
+		}
+		if i < cap(d.Views) {
+			p.Entries = d.Views[:i+1][i].Entries[:0]
+		}
+		p.fill(v.state.Len(), v.state.All())
+		d.Views = append(d.Views, p)
 	}
-	return d
+}
+
+// fill puts n entries into p.
+func (p *Part) fill(n int, all iter.Seq[entry]) {
+	p.Entries = slices.Grow(p.Entries, n)
+	for e := range all {
+		p.Entries = append(p.Entries, Entry{e.Dot, e.Origin, e.Key, visible{p.Birth, e}.meta()})
+	}
 }

@@ -15,6 +15,8 @@ type member struct {
 	name  string
 	epoch uint64
 	birth uint64 // its first epoch, which its refs are made of
+	// address is where messages for it go.
+	address string
 	// oldest and newest are the versions of the wire format that it reads.
 	oldest, newest uint64
 	beat           uint64
@@ -163,7 +165,7 @@ func (r *Replica) suspectAfter() time.Duration { return r.cfg.BeatPeriod * 6 / 5
 func (r *Replica) admit(msg message) {
 	m := &member{
 		name: msg.name, epoch: msg.epoch, birth: msg.birth, beat: msg.beat,
-		oldest: msg.oldest, newest: msg.newest,
+		oldest: msg.oldest, newest: msg.newest, address: r.address(msg.name, msg.epoch),
 		up: true, views: map[*topic]*view{},
 	}
 	r.members[m.name] = m

@@ -53,7 +53,8 @@ type Notice struct {
 	What    string
 }
 
-// Ready is what a replica wants done, in order.
+// Ready is what a replica wants done, in order. Its slices are used again: they
+// are valid until the next call of any method; what they hold stays.
 type Ready struct {
 	Ops     []Op
 	Events  []Event // for topics that are watched
@@ -165,11 +166,19 @@ func (r *Replica) Tick(now time.Time) {
 func (r *Replica) Ready() Ready {
 	r.settle()
 	ready := Ready{Ops: r.ops, Events: r.events, Notices: r.notices, Changed: r.altered}
-	r.ops, r.events, r.notices, r.altered = nil, nil, nil, nil
+	r.ops, r.events, r.notices, r.altered = again(r.ops), again(r.events), again(r.notices), again(r.altered)
 	if at, ok := r.timers.next(); ok {
 		ready.Deadline = r.start.Add(time.Duration(at - 1))
 	}
 	return ready
+}
+
+// again is an empty slice in the memory of list, unless that is large.
+func again[T any](list []T) []T {
+	if cap(list) > 64 {
+		return nil
+	}
+	return list[:0]
 }
 
 // step moves the clock on. It never goes back.
@@ -215,6 +224,9 @@ func (r *Replica) header(k kind) []byte {
 
 // address is where messages for one incarnation of one replica go.
 func (r *Replica) address(name string, epoch uint64) string {
+	if m := r.members[name]; m != nil && m.epoch == epoch {
+		return m.address
+	}
 	return destReplica + name + "/" + encodeEpoch(epoch)
 }
 

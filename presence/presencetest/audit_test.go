@@ -31,6 +31,7 @@ func TestAuditFindsAndRepairsADifference(t *testing.T) {
 	c.Release("eu", "us")
 	c.Advance(500 * time.Millisecond)
 	require.Equal(t, `us: room alice{"v":1}`, c.Describe("us", "room"))
-	require.NoError(t, c.host("us").watches["room"].check(c.Replica("us").Dump("room"), c.List("us", "room")))
+	dump := c.Replica("us").Dump("room")
+	require.NoError(t, c.host("us").watches["room"].check(&dump, c.List("us", "room"), 0))
 	require.Equal(t, uint64(1), c.Replica("us").Status().Stats.AuditMismatches)
 }

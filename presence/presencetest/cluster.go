@@ -216,7 +216,7 @@ func (c *Cluster) nextMeta() []byte {
 
 // acquire makes h follow topic.
 func (c *Cluster) acquire(h *host, topic string, watch bool) {
-	began := !h.replica.Dump(topic).Interested
+	began := !c.listens(h, presence.TopicDest(topic))
 	if err := h.replica.Acquire(c.now(), topic, watch); err != nil {
 		panic(err)
 	}

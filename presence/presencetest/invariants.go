@@ -3,6 +3,7 @@ package presencetest
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -51,7 +52,8 @@ func (c *Cluster) Check() error {
 }
 
 func (c *Cluster) checkTopic(h *host, topic string) error {
-	dump := h.replica.Dump(topic)
+	dump := &c.dump
+	h.replica.DumpTo(dump, topic)
 	if want := h.process.at(topic, math.MaxUint64); !slices.EqualFunc(dump.Own.Entries, want, sameEntry) {
 		return fmt.Errorf("S8: it holds %v of its own, and was made to hold %v", dots(dump.Own.Entries), dots(want))
 	}
@@ -61,7 +63,7 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 		}
 	}
 	if f := h.watches[topic]; f != nil {
-		if err := f.check(dump, h.replica.List(topic)); err != nil {
+		if err := f.check(dump, h.replica.List(topic), len(h.process.past[topic])); err != nil {
 			return fmt.Errorf("S6: %w", err)
 		}
 	}
@@ -227,6 +229,20 @@ func (c *Cluster) checkLiveTopic(h *host, topic string) error {
 type folded struct {
 	metas map[string]presence.Meta // by ref
 	fault error
+	right verdict
+}
+
+// verdict is what was found to be right.
+type verdict struct {
+	list   *presence.List // nil before the first time, and after a diff
+	own    int            // states that the replica's own part had until then
+	others []held
+}
+
+// held is what is held of another process: at one number, that is one content.
+type held struct {
+	birth, seq uint64
+	up, synced bool
 }
 
 func newFolded(l *presence.List) *folded {
@@ -236,6 +252,7 @@ func newFolded(l *presence.List) *folded {
 }
 
 func (f *folded) fold(e presence.Event) {
+	f.right.list = nil
 	for _, p := range e.Diff.Leaves {
 		for _, m := range p.Metas {
 			if _, held := f.metas[m.Ref]; !held {
@@ -258,42 +275,67 @@ func (f *folded) join(list []presence.Presence) {
 	}
 }
 
-// check compares what was told with what is held, and with the list.
-func (f *folded) check(dump presence.Dump, l *presence.List) error {
+// check compares what was told with what is held, and with the list. own is how
+// many states the replica's own part has had.
+//
+// What was right stays right while nothing was told, the list is the same value,
+// and what is held has the same numbers: that a number means one content was
+// checked just before, with S1 and S8.
+func (f *folded) check(dump *presence.Dump, l *presence.List, own int) error {
 	if f.fault != nil {
 		return f.fault
 	}
-	held := 0
-	for _, part := range append(dump.Views, dump.Own) {
-		if !part.Up {
-			continue
-		}
-		held += len(part.Entries)
+	same := f.right.list == l && f.right.own == own && slices.EqualFunc(f.right.others, dump.Views, func(h held, v presence.Part) bool {
+		return h == held{v.Birth, v.Seq, v.Up, v.Synced}
+	})
+	if same {
+		return nil
+	}
+	n := 0
+	for part := range shown(dump) {
+		n += len(part.Entries)
 		for _, e := range part.Entries {
 			if !sameMeta(f.metas[e.Meta.Ref], e.Meta) {
 				return fmt.Errorf("%s holds %s with %s, the folded diffs do not", part.Replica, e.Key, e.Meta.Ref)
 			}
 		}
 	}
-	if held != len(f.metas) {
-		return fmt.Errorf("%d metas are held, the folded diffs have %d", held, len(f.metas))
+	if n != len(f.metas) {
+		return fmt.Errorf("%d metas are held, the folded diffs have %d", n, len(f.metas))
 	}
-	return checkList(l, dump)
+	if err := checkList(l, dump); err != nil {
+		return err
+	}
+	f.right.list, f.right.own, f.right.others = l, own, f.right.others[:0]
+	for _, v := range dump.Views {
+		f.right.others = append(f.right.others, held{v.Birth, v.Seq, v.Up, v.Synced})
+	}
+	return nil
+}
+
+// shown yields the parts that are visible.
+func shown(dump *presence.Dump) iter.Seq[*presence.Part] {
+	return func(yield func(*presence.Part) bool) {
+		for i := range dump.Views {
+			if v := &dump.Views[i]; v.Up && !yield(v) {
+				return
+			}
+		}
+		yield(&dump.Own)
+	}
 }
 
 // checkList compares a list, which is made from the one before it, with all that
 // is held: the same metas under the same keys, in the order that is promised.
-func checkList(list *presence.List, dump presence.Dump) error {
+func checkList(list *presence.List, dump *presence.Dump) error {
 	type ranked struct {
 		presence.Entry
 		birth uint64
 	}
 	var held []ranked
-	for _, part := range append(dump.Views, dump.Own) {
+	for part := range shown(dump) {
 		for _, e := range part.Entries {
-			if part.Up {
-				held = append(held, ranked{e, part.Birth})
-			}
+			held = append(held, ranked{e, part.Birth})
 		}
 	}
 	slices.SortFunc(held, func(a, b ranked) int {

@@ -182,6 +182,11 @@ func (c *Cluster) unsubscribe(h *host, dest string) {
 	}
 }
 
+func (c *Cluster) listens(h *host, dest string) bool {
+	_, listens := slices.BinarySearchFunc(c.subs[dest], h, byIndex)
+	return listens
+}
+
 func byIndex(a, b *host) int { return a.index - b.index }
 
 func (c *Cluster) isCut(from, to *host) bool {

@@ -3,6 +3,7 @@ package presencetest
 import (
 	"flag"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,13 +15,15 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	schedules = flag.Uint64("schedules", 150, "how many random schedules TestSim runs")
+	schedules = flag.Uint64("schedules", 200, "how many random schedules TestSim runs")
 	firstSeed = flag.Uint64("seed", 0, "the seed of the first one")
 )
 
 // A schedule that fails prints itself as a script. With its seed it runs again:
 // go test -run TestSim -seed S -schedules 1.
 func TestSim(t *testing.T) {
+	// A schedule is small and makes much garbage, all of which goes with it.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	var next atomic.Uint64
 	next.Store(*firstSeed)
 	var workers sync.WaitGroup

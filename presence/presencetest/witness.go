@@ -16,7 +16,8 @@ import (
 // witness is what is known of the whole cluster.
 type witness struct {
 	issuers map[identity]*process
-	fault   error // what was seen to be wrong between two checks
+	fault   error         // what was seen to be wrong between two checks
+	dump    presence.Dump // for one look at a time
 }
 
 func newWitness() witness { return witness{issuers: map[identity]*process{}} }
@@ -132,13 +133,14 @@ func (c *Cluster) epoch(h *host) {
 
 // record keeps what h's process holds in topic after a call that changed it.
 func (c *Cluster) record(h *host, topic string) {
-	own := h.replica.Dump(topic).Own
+	h.replica.DumpTo(&c.dump, topic)
+	own := &c.dump.Own
 	past := h.process.past[topic]
 	if own.Seq <= h.process.last {
 		c.wrong("S2: %s gives number %d in topic %s, after %d", h.name, own.Seq, topic, h.process.last)
 	}
 	h.process.last = own.Seq
-	h.process.past[topic] = append(past, state{own.Seq, own.Entries})
+	h.process.past[topic] = append(past, state{own.Seq, slices.Clone(own.Entries)})
 	n := 0
 	for _, e := range h.entries {
 		if e.topic != topic {
