@@ -56,7 +56,12 @@ func (c *conn) wrap(raw net.Conn) net.Conn {
 		w = nil
 	}
 	c.out.init(c, &c.t.bounds, w)
-	c.reader = *bufio.NewReaderSize(nil, readBuffer)
+	if c.wire.sock.ready() {
+		c.wire.input = inputs.Get().(*input) // for gorilla to see; start gives it back
+		c.attach()
+	} else {
+		c.reader = *bufio.NewReaderSize(nil, readBuffer)
+	}
 	return &c.wire
 }
 
@@ -81,7 +86,7 @@ func (c *conn) start() {
 		return nil
 	})
 	if c.wire.sock.ready() {
-		c.reader = bufio.Reader{}
+		c.detach()
 	}
 	c.wire.opened()
 	c.out.armRead(time.Now().Add(c.t.options.IdleTimeout))

@@ -73,11 +73,42 @@
 //
 // # What a connection costs
 //
-// Idle: a goroutine on the 2 KiB of stack that it began with, and under 2 KiB of
-// state. There is no buffer, timer or further goroutine while nothing is read or
+// Idle: a goroutine on the 2 KiB of stack that it began with, and about 2 KiB
+// of state with gorilla's and net's. There is no buffer, timer or further goroutine while nothing is read or
 // written: what reads takes a buffer when input is there and gives it back when
 // all of it is dealt with, and what writes likewise. The goroutine and the memory
 // that net/http used for the handshake are released before the first message.
+//
+// Live bytes of one idle connection of rollcall serve, alone in its topic, with
+// one presence (heap profile of 5,000 on linux/amd64, rounded):
+//
+//	2200  its goroutine's stack
+//	 490  the goroutine itself
+//	 450  gorilla's Conn
+//	 430  here: state, outbox, wire, two handlers
+//	 340  net: descriptor, both addresses, and the address of the request
+//	 430  channel.Conn
+//	 660  the channel: entry, member, subscription, the application's value
+//	 340  its room, which all channels of a topic share
+//	 900  presence: session, entry, topic, watch, list; but for the first two
+//	      the topic's
+//	1070  NATS: the topic's subscription, here and in the embedded server
+//
+// What is resident is more, by what the garbage collector leaves until its next
+// cycle: about half again as much at GOGC=100.
+//
+// # What was tried
+//
+//   - A goroutine for each write, started by the send that finds none: a third
+//     more CPU for a delivery than shared writers, half more where deliveries are
+//     seldom.
+//   - gorilla's prepared messages for frames that are not compressed: they cost
+//     more than making the 2 to 10 bytes of header here, and 5.9 KB each.
+//   - A reader's own stack for handling messages: it stays at 8 KiB for good.
+//     The handover to a goroutine that has one already costs less than growing it.
+//   - A lower GOGC: 30 instead of 100 takes 3 KiB from a resident connection, and
+//     adds 50% to the CPU of connecting and joining. So it is left to the
+//     operator.
 //
 // A client that sends pings holds on to a larger stack and the buffers from its
 // ping to its next message, and so does one over TLS always.
