@@ -60,6 +60,10 @@ type Config struct {
 	// MaxFetches is how many calls of Route.Fetch run at once. Default 64.
 	MaxFetches int
 
+	// MaxGraces is how many lost channels may have presences in their grace
+	// ([Route].LeaveGrace). Those beyond it leave at once. Default 10,000.
+	MaxGraces int
+
 	// DrainBatch and DrainInterval: Drain closes so many connections (default
 	// 1000), then waits about so long (default 500 ms, and up to half of it more
 	// or less), so that clients do not all come back at once.
@@ -85,6 +89,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&errs, "StateTimeout", &c.StateTimeout, 500*time.Millisecond)
 	setDefault(&errs, "FetchTimeout", &c.FetchTimeout, 2*time.Second)
 	setDefault(&errs, "MaxFetches", &c.MaxFetches, 64)
+	setDefault(&errs, "MaxGraces", &c.MaxGraces, 10_000)
 	setDefault(&errs, "DrainBatch", &c.DrainBatch, 1000)
 	setDefault(&errs, "DrainInterval", &c.DrainInterval, 500*time.Millisecond)
 	return c, errors.Join(errs...)

@@ -111,6 +111,13 @@
 // hide it again: a join and a leave. Route.NewMetas makes what follows a topic's
 // presences on the server: a [MetasHandler].
 //
+// Presences end with their session: a channel's with the channel, or a while
+// after its connection was lost (Route.LeaveGrace), so that a page can be
+// refreshed without a leave; who comes back within it is updated. A channel can
+// be present in other topics too ([Socket.TrackIn]); what is to outlive it, or
+// belongs to no channel, has a session of its own, which the program opens with
+// [presence.Tracker.NewSession] and closes.
+//
 // # Failure
 //
 // A panic, a stop for an unplanned reason, and a mailbox over its limits end

@@ -23,7 +23,8 @@ type Endpoint struct {
 	logger    *slog.Logger
 	telemetry telemetry
 	pubsub    *pubsub
-	rooms     *rooms        // nil without presence
+	rooms     *rooms // nil without presence
+	graces    *graces
 	fetches   chan struct{} // one element for each Fetch that runs
 	counters  counters
 
@@ -64,6 +65,7 @@ func New(cfg Config) (*Endpoint, error) {
 	if e.pubsub, err = newPubsub(cfg.Bus, cfg.Name, self, cfg.Logger, &e.counters.garbage); err != nil {
 		return nil, err
 	}
+	e.graces = newGraces(e)
 	if cfg.Presence != nil {
 		e.rooms = newRooms(e, trackerSource{cfg.Presence})
 	}
@@ -169,7 +171,8 @@ func (e *Endpoint) isDraining() bool {
 
 // Drain refuses new connections, closes those there are with 1012 in batches
 // (see [Config.DrainBatch]), so that their clients come back elsewhere, and
-// waits until all their channels have terminated. Clients are sent no
+// waits until all their channels have terminated. Presences in their grace
+// ([Route].LeaveGrace) leave at once, and none gets any. Clients are sent no
 // phx_close: it would keep them from rejoining. When ctx ends, the connections
 // that are left are closed at once and ctx's error is returned.
 //
@@ -182,6 +185,7 @@ func (e *Endpoint) Drain(ctx context.Context) error {
 		conns = append(conns, c)
 	}
 	e.mu.Unlock()
+	e.graces.close()
 
 	rounds := (len(conns) + e.config.DrainBatch - 1) / e.config.DrainBatch
 	for i, c := range conns {
@@ -290,6 +294,7 @@ type Stats struct {
 	MailboxOverflows uint64 // channels that ended because they did not keep up
 	Dropped          uint64 // broadcasts that plain subscribers lost
 	Garbage          uint64 // messages on the bus that could not be read
+	Graces           int64  // lost channels that have presences in their grace, now
 	FetchFailures    uint64 // calls of Route.Fetch that clients had to do without
 }
 
@@ -308,6 +313,7 @@ func (e *Endpoint) Stats() Stats {
 		MailboxOverflows: e.counters.overflows.Load(),
 		Dropped:          e.counters.dropped.Load(),
 		Garbage:          e.counters.garbage.Load(),
+		Graces:           e.graces.count.Load(),
 		FetchFailures:    e.counters.fetchFailures.Load(),
 	}
 }

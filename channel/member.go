@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rollcall-go/rollcall/presence"
 )
 
 // member is the life of one joined channel: its mailbox, and what its callbacks
@@ -49,7 +51,8 @@ type member struct {
 	detached bool // detach ran
 	place    *subscription
 	external map[string][]*subscription
-	lease    presenceSession
+	lease    *presence.Session
+	lost     bool // the connection was, and nobody meant it
 
 	// seat is the member's part in its room; guarded by the room's mu.
 	seat seat
@@ -399,6 +402,9 @@ func (m *member) end(reason Reason, leave *Message) {
 	m.conn.endpoint.counters.channels.Add(-1)
 	m.terminate(reason)
 	m.state.Store(stateGone)
+	m.mu.Lock()
+	m.lost = reason == ReasonClosed || reason == ReasonInactive
+	m.mu.Unlock()
 	m.detach()
 	m.gone()
 }
@@ -434,10 +440,14 @@ func (m *member) leaveTopic() {
 func (m *member) detach() {
 	m.leaveTopic()
 	m.mu.Lock()
-	lease := m.lease
+	lease, lost := m.lease, m.lost
 	m.lease, m.detached = nil, true
 	m.mu.Unlock()
-	if lease != nil {
+	switch {
+	case lease == nil:
+	case lost && m.route.LeaveGrace > 0:
+		m.conn.endpoint.graces.begin(lease, m.route.LeaveGrace)
+	default:
 		lease.Close()
 	}
 }

@@ -87,6 +87,7 @@ func TestHandleMetasFollowsATopicOnEveryReplicaThatHasIt(t *testing.T) {
 		a.get(`["1","2","t","update",{"n":5}]`)
 		require.Equal(t, "r1 4: +a -a = a5 b0 b7", take()[0])
 		bot.Close()
+		require.Len(t, take(), 2)
 		b.drop()
 		lines = take()
 		require.Contains(t, lines[len(lines)-1], "= a5")

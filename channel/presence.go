@@ -9,7 +9,7 @@ import (
 
 // presenceSource is what the glue needs of a *presence.Tracker.
 type presenceSource interface {
-	session() presenceSession
+	session() *presence.Session
 	// watch is [presence.Tracker.Watch].
 	watch(topic string, handle func(presence.Event)) (presenceWatch, error)
 }
@@ -19,17 +19,9 @@ type presenceWatch interface {
 	Stop()
 }
 
-// presenceSession is what holds a channel's presences.
-type presenceSession interface {
-	Track(topic, key string, meta any) (ref string, err error)
-	Update(topic, key string, change presence.Change) (ref string, err error)
-	Untrack(topic, key string) error
-	Close()
-}
-
 type trackerSource struct{ tracker *presence.Tracker }
 
-func (t trackerSource) session() presenceSession { return t.tracker.NewSession() }
+func (t trackerSource) session() *presence.Session { return t.tracker.NewSession() }
 
 func (t trackerSource) watch(topic string, handle func(presence.Event)) (presenceWatch, error) {
 	return t.tracker.Watch(topic, handle)
@@ -117,45 +109,66 @@ func (r *room) fetchList(list *presence.List) (*presence.List, bool) {
 }
 
 // Track makes key present in the channel's topic, with meta: anything that
-// marshals to a JSON object. It may be called in Join. The presence ends with
-// the channel, after Terminate. All channels of the topic that joined are sent
-// presence_diff, this one included. Errors are those of
+// marshals to a JSON object, or [presence.Hidden] of it. It may be called in
+// Join. The presence ends with the channel, after Terminate, or after
+// Route.LeaveGrace when the connection was lost; where the same key is in its
+// grace, Track is an update of that presence. All channels of the topic that
+// joined are sent presence_diff, this one included. Errors are those of
 // [presence.Session.Track], ErrNoPresence and ErrClosed.
 func (s *Socket) Track(key string, meta any) (ref string, err error) {
-	session, err := s.session("track", key)
-	if err != nil {
-		return "", err
-	}
-	return session.Track(s.m.topic, key, meta)
+	return s.TrackIn(s.m.topic, key, meta)
 }
 
 // Update changes what Track said of key; see [presence.Session.Update]. A
 // channel can change its own presences only.
 func (s *Socket) Update(key string, change presence.Change) (ref string, err error) {
-	session, err := s.session("update", key)
-	if err != nil {
-		return "", err
-	}
-	return session.Update(s.m.topic, key, change)
+	return s.UpdateIn(s.m.topic, key, change)
 }
 
 // Untrack ends the presence of key; it is no error when there is none.
-func (s *Socket) Untrack(key string) error {
-	session, err := s.session("untrack", key)
+func (s *Socket) Untrack(key string) error { return s.UntrackIn(s.m.topic, key) }
+
+// TrackIn is Track in any topic, which need not be joined, nor be one that has a
+// route. Clients see it where channels of that topic show presence. For what is
+// to be present longer than this channel, or has none (a device, a job), open a
+// session of its own: [presence.Tracker.NewSession] of [Endpoint.Presence].
+func (s *Socket) TrackIn(topic, key string, meta any) (ref string, err error) {
+	session, err := s.session("track", topic, key)
+	if err != nil {
+		return "", err
+	}
+	if ref, ok, err := s.Endpoint().graces.adopt(session, topic, key, meta); ok {
+		return ref, err
+	}
+	return session.Track(topic, key, meta)
+}
+
+// UpdateIn is Update of what TrackIn said.
+func (s *Socket) UpdateIn(topic, key string, change presence.Change) (ref string, err error) {
+	session, err := s.session("update", topic, key)
+	if err != nil {
+		return "", err
+	}
+	return session.Update(topic, key, change)
+}
+
+// UntrackIn is Untrack of what TrackIn tracked.
+func (s *Socket) UntrackIn(topic, key string) error {
+	session, err := s.session("untrack", topic, key)
 	if err != nil {
 		return err
 	}
-	return session.Untrack(s.m.topic, key)
+	return session.Untrack(topic, key)
 }
 
 // session is the presence session of the channel, made when it is first needed.
-func (s *Socket) session(what, key string) (presenceSession, error) {
+func (s *Socket) session(what, topic, key string) (*presence.Session, error) {
 	m := s.m
-	fault := func(err error) error { return fmt.Errorf("%s %q on %q: %w", what, key, m.topic, err) }
+	fault := func(err error) error { return fmt.Errorf("%s %q in %q: %w", what, key, topic, err) }
 	if m.room == nil {
 		return nil, fault(ErrNoPresence)
 	}
-	if m.route.Presence != PresenceNone {
+	if m.route.Presence != PresenceNone && topic == m.topic {
 		if err := m.room.want(); err != nil {
 			return nil, fault(err)
 		}

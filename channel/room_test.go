@@ -278,7 +278,7 @@ type fakeSource struct {
 	stopped   atomic.Bool
 }
 
-func (f *fakeSource) session() presenceSession { return nil }
+func (f *fakeSource) session() *presence.Session { return nil }
 
 func (f *fakeSource) watch(topic string, handle func(presence.Event)) (presenceWatch, error) {
 	f.handle = handle

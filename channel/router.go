@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -52,6 +53,13 @@ type Route struct {
 	FetchOnlyAdds bool
 	// Presence is what this route's clients are shown of who is present.
 	Presence PresenceView
+	// LeaveGrace is how long the presences of a channel whose connection was lost
+	// stay: a page that is refreshed, a tunnel. Default 0: none. Whoever tracks
+	// the same key in the same topic within it takes the presence over, which is
+	// one update and no leave; on another replica it is a join, then a leave of
+	// the old one. A phx_leave, a stop, a crash, a disconnect by id and a drain
+	// are no loss: then presences leave at once. See Config.MaxGraces.
+	LeaveGrace time.Duration
 	// NewMetas makes the handler that follows the presences of a topic on this
 	// replica, whoever they are of: when the first channel of this route joins
 	// it; the handler is dropped, with its state, when the last one is gone. No
@@ -105,6 +113,9 @@ func (h *Handler) check() error {
 		}
 		if r.Presence > PresenceNone {
 			fault("Presence is none of the views")
+		}
+		if r.LeaveGrace < 0 {
+			fault("LeaveGrace is %v, must not be negative", r.LeaveGrace)
 		}
 		if r.FetchOnlyAdds && r.Fetch == nil {
 			fault("FetchOnlyAdds without Fetch")

@@ -11,7 +11,8 @@ import (
 )
 
 // Session holds presences: a joined channel, or any lease that a program opens.
-// When it ends, its presences end. Only the session itself can change them.
+// When it ends, its presences end. Only the session itself can change them, or
+// another one of the same replica that adopts them.
 //
 // All methods may be called concurrently. A session's own writes are visible on
 // this replica when the method returns.
@@ -183,6 +184,66 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 	})
 	s.held[at].dot = dot
 	return ref, nil
+}
+
+// Adopt makes a presence that another session holds one of s, with a new meta: one
+// Update for all who see it, with phx_ref_prev. It is for who comes back before
+// the old session has ended. Errors: ErrNotTracked when from holds no such
+// presence, or has ended; those of Track. After an error nothing has changed.
+func (s *Session) Adopt(from *Session, topic, key string, meta any) (ref string, err error) {
+	data, err := s.prepare(topic, key, meta)
+	if err != nil {
+		return "", fmt.Errorf("adopt %q in %q: %w", key, topic, err)
+	}
+	t := s.tracker
+	t.adopting.Lock()
+	defer t.adopting.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, tracked := s.find(topic, key)
+	switch {
+	case s.closed:
+		err = ErrSessionClosed
+	case tracked:
+		err = ErrAlreadyTracked
+	case len(s.held) >= t.cfg.MaxSessionPresences:
+		err = fmt.Errorf("%w: the session has %d, the limit", ErrTooManyPresences, len(s.held))
+	case from.tracker != t:
+		err = ErrNotTracked
+	}
+	if err != nil {
+		return "", fmt.Errorf("adopt %q in %q: %w", key, topic, err)
+	}
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	old, tracked := from.find(topic, key)
+	if !tracked {
+		return "", fmt.Errorf("adopt %q in %q: %w", key, topic, ErrNotTracked)
+	}
+	dot := from.held[old].dot
+	t.do(func(r *Replica, now time.Time) {
+		dot, _ = r.Update(now, topic, dot, data)
+		ref = r.Ref(dot)
+	})
+	from.held = slices.Delete(from.held, old, old+1)
+	s.held = slices.Insert(s.held, at, holding{topic, key, dot})
+	return ref, nil
+}
+
+// Held is one presence of a session.
+type Held struct{ Topic, Key, Ref string }
+
+// Held lists the presences of the session, sorted by topic and key.
+func (s *Session) Held() []Held {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Held, 0, len(s.held))
+	s.tracker.do(func(r *Replica, _ time.Time) {
+		for _, h := range s.held {
+			list = append(list, Held{h.topic, h.key, r.Ref(h.dot)})
+		}
+	})
+	return list
 }
 
 // Untrack ends the presence of key in topic. It returns nil also when there is

@@ -31,6 +31,10 @@ type Tracker struct {
 	// changed wait for nobody.
 	lists sync.Map // of string to *List
 
+	// adopting is held by Session.Adopt, the only one that holds the mu of two
+	// sessions; it is taken before them.
+	adopting sync.Mutex
+
 	// guarded by mu
 	mu         sync.Mutex
 	replica    *Replica

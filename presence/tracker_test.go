@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -429,4 +430,78 @@ func TestAWatcherMayStopItselfAndRefreshes(t *testing.T) {
 		require.Equal(t, "alice", events[1].Diff.Joins[0].Key)
 		require.Equal(t, "alice=red", here(events[2].State))
 	})
+}
+
+func TestAnAdoptedPresenceIsUpdatedAndHasAnotherSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := membus.New()
+		eu, us := start(t, "eu", network.Bus()), start(t, "us", network.Bus())
+		time.Sleep(5 * time.Second)
+		f := watch(t, us, "room")
+		old, s := eu.NewSession(), eu.NewSession()
+		was, err := old.Track("room", "alice", color("red"))
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		diffs := f.diffs
+
+		_, err = s.Adopt(old, "room", "bob", nil)
+		require.ErrorIs(t, err, presence.ErrNotTracked)
+		_, err = s.Adopt(old, "room", "alice", []int{})
+		require.ErrorIs(t, err, presence.ErrMetaNotObject)
+		_, err = us.NewSession().Adopt(old, "room", "alice", nil)
+		require.ErrorIs(t, err, presence.ErrNotTracked, "a replica never changes another one's")
+		require.Equal(t, []presence.Held{{Topic: "room", Key: "alice", Ref: was}}, old.Held())
+
+		is, err := s.Adopt(old, "room", "alice", color("blue"))
+		require.NoError(t, err)
+		require.Empty(t, old.Held())
+		require.Equal(t, []presence.Held{{Topic: "room", Key: "alice", Ref: is}}, s.Held())
+		p, _ := eu.Get("room", "alice")
+		require.Equal(t, was, p.Metas[0].PrevRef)
+		old.Close()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, diffs+1, f.diffs, "one diff, and the end of the old session is none")
+		require.Equal(t, "alice=blue", here(us.Peek("room")))
+
+		third := eu.NewSession()
+		_, err = third.Track("room", "alice", nil)
+		require.NoError(t, err)
+		_, err = third.Adopt(s, "room", "alice", nil)
+		require.ErrorIs(t, err, presence.ErrAlreadyTracked)
+		_, err = old.Adopt(s, "room", "alice", nil)
+		require.ErrorIs(t, err, presence.ErrSessionClosed)
+		_, err = s.Update("room", "alice", presence.Replace(color("green")))
+		require.NoError(t, err)
+		s.Close()
+		third.Close()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Empty(t, us.Peek("room").Presences)
+	})
+}
+
+func TestSessionsThatAdoptFromEachOtherDoNotLockUp(t *testing.T) {
+	tracker := start(t, "eu", membus.New().Bus())
+	sessions := []*presence.Session{tracker.NewSession(), tracker.NewSession()}
+	for i, s := range sessions {
+		for n := range 50 {
+			_, err := s.Track("room", fmt.Sprint(i, n), nil)
+			require.NoError(t, err)
+		}
+	}
+	var both sync.WaitGroup
+	for i, s := range sessions {
+		both.Go(func() {
+			for n := range 50 {
+				if _, err := s.Adopt(sessions[1-i], "room", fmt.Sprint(1-i, n), nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	both.Wait()
+	require.Len(t, sessions[0].Held(), 50)
+	require.Len(t, tracker.Peek("room").Presences, 100)
 }
