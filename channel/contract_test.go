@@ -209,7 +209,9 @@ func TestContractNamesTestsThatExist(t *testing.T) {
 			require.True(t, strings.Contains(source, "func "+test+"(t *testing.T"), "%s: %s has no %s", r.row, r.pkg, test)
 		}
 		if len(r.tests) == 0 && r.status == "elsewhere" {
-			require.True(t, strings.Contains(source, `"`+r.text+`"`), "%s: %s has no test %q", r.row, r.pkg, r.text)
+			for name := range strings.SplitSeq(r.text, "; ") {
+				require.True(t, strings.Contains(source, `"`+name+`"`), "%s: %s has no test %q", r.row, r.pkg, name)
+			}
 		}
 	}
 }

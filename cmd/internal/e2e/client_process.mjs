@@ -8,7 +8,7 @@ import http from "node:http";
 import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 
-const variables = { rollcall: "ROLLCALL_SERVICE", pointingparty: "ROLLCALL_POINTINGPARTY" };
+const variables = { rollcall: "ROLLCALL_SERVICE", pointingparty: "ROLLCALL_POINTINGPARTY", refserver: "ROLLCALL_REFSERVER" };
 
 function binary(command) {
   const variable = variables[command];
@@ -42,7 +42,7 @@ class Process {
     const url = new Promise((resolve) =>
       lines.on("line", (line) => {
         this.clusterAddress ??= line.match(/: cluster at (\S+)$/)?.[1];
-        const found = line.match(/: listening at (http:\S+)$/)?.[1];
+        const found = line.match(/listening (?:at|on) (http:\S+)$/)?.[1];
         if (found) resolve(found);
       }),
     );
@@ -72,15 +72,16 @@ export async function runCommand(command, ...args) {
 }
 
 /**
- * Starts a server and waits until it listens: rollcall serve, or pointingparty,
- * on a free port unless args say otherwise.
+ * Starts a server and waits until it listens: rollcall serve, pointingparty, or
+ * refserver, on a free port unless args say otherwise.
  */
 export async function startServer(t, command, args = [], env = {}) {
   const all = ["--listen", "127.0.0.1:0", ...args];
   const p = new Process(command, command === "rollcall" ? ["serve", ...all] : all, env);
   t.after(async () => {
     await p.end("SIGKILL");
-    assert.doesNotMatch(p.log, /panic|DATA RACE/);
+    // Channels of refserver panic when they are told to.
+    assert.doesNotMatch(p.log, command === "refserver" ? /^panic|DATA RACE/m : /panic|DATA RACE/);
   });
   return p.listening();
 }
@@ -131,10 +132,10 @@ export async function openDoor(t, server) {
 /**
  * A load balancer in front of servers, which sends each request to the next of
  * them, or to the one after it where that is gone. passed counts the requests
- * that each has answered.
+ * that each has answered. WebSockets are left to its upgrade, which hangs up.
  */
 export async function openBalancer(t, servers) {
-  const balancer = { passed: servers.map(() => 0) };
+  const balancer = { passed: servers.map(() => 0), upgrade: (request, socket) => socket.destroy() };
   let turn = 0;
   const pass = (request, body, response, n, tries) => {
     const outside = http.request(servers[n].url + request.url, { method: request.method, headers: request.headers, agent: false }, (answer) => {
@@ -154,12 +155,18 @@ export async function openBalancer(t, servers) {
     for await (const chunk of request) body.push(chunk);
     pass(request, Buffer.concat(body), response, turn++ % servers.length, servers.length);
   });
+  const upgraded = new Set();
+  listener.on("upgrade", (request, socket, head) => {
+    upgraded.add(socket);
+    balancer.upgrade(request, socket, head);
+  });
   listener.listen(0, "127.0.0.1");
   await once(listener, "listening");
   balancer.url = `http://127.0.0.1:${listener.address().port}`;
   t.after(() => {
     listener.close();
     listener.closeAllConnections();
+    upgraded.forEach((socket) => socket.destroy());
   });
   return balancer;
 }

@@ -19,5 +19,6 @@ func TestClient(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	runNode(t, append([]string{"--test", "--test-reporter=spec", "--test-concurrency=1", "--test-timeout=120000"}, files...),
-		"ROLLCALL_SERVICE="+build(t, "rollcall"), "ROLLCALL_POINTINGPARTY="+pointingParty(t))
+		"ROLLCALL_SERVICE="+build(t, "cmd/rollcall"), "ROLLCALL_POINTINGPARTY="+pointingParty(t),
+		"ROLLCALL_REFSERVER="+build(t, "channel/channeltest/refserver"))
 }

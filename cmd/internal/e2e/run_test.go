@@ -26,16 +26,16 @@ const pointingPartyWeb = "../../pointingparty/web"
 func pointingParty(t *testing.T) string {
 	t.Helper()
 	npmCI(t, pointingPartyWeb)
-	return build(t, "pointingparty")
+	return build(t, "cmd/pointingparty")
 }
 
-// build builds a command of this repository, with the race detector when the
-// tests have it, and returns its path.
+// build builds the command in a directory of this repository, with the race
+// detector when the tests have it, and returns its path.
 func build(t *testing.T, command string) string {
 	t.Helper()
 	dependOnSources(t)
-	path := filepath.Join(t.TempDir(), command)
-	run(t, "../../"+command, "go", "build", fmt.Sprintf("-race=%t", raceDetector), "-o", path, ".")
+	path := filepath.Join(t.TempDir(), filepath.Base(command))
+	run(t, "../../../"+command, "go", "build", fmt.Sprintf("-race=%t", raceDetector), "-o", path, ".")
 	return path
 }
 
