@@ -43,7 +43,7 @@ type openLane struct {
 	name  byte        // static
 	queue *lane.Queue // has its own lock
 
-	dests map[string]struct{} // guarded by net.mu
+	dests map[string]struct{} // and whole classes; guarded by net.mu
 }
 
 // Listen opens a lane: messages are given to receive and events to event, from
@@ -96,6 +96,10 @@ func (b *Bus) Subscribe(name byte, dest string) error {
 	if err := checkDest(dest); err != nil {
 		return err
 	}
+	return b.subscribe(name, dest)
+}
+
+func (b *Bus) subscribe(name byte, dest string) error {
 	b.net.mu.Lock()
 	defer b.net.mu.Unlock()
 	l := b.lanes[name]
@@ -117,18 +121,49 @@ func (b *Bus) Unsubscribe(name byte, dest string) error {
 	if err := checkDest(dest); err != nil {
 		return err
 	}
+	b.unsubscribe(name, dest)
+	return nil
+}
+
+func (b *Bus) unsubscribe(name byte, dest string) {
 	b.net.mu.Lock()
 	defer b.net.mu.Unlock()
 	l := b.lanes[name]
 	if l == nil {
-		return nil
+		return
 	}
 	if _, ok := l.dests[dest]; ok {
 		delete(l.dests, dest)
 		b.net.unsubscribe(address{name, dest}, l)
 	}
+}
+
+// SubscribeAll makes the lane receive what is published to every destination of
+// a class, which is what stands before a destination's first colon. What the lane
+// is subscribed to on its own as well, it receives twice. Errors: those of
+// Subscribe.
+func (b *Bus) SubscribeAll(name byte, class string) error {
+	if err := checkDest(class); err != nil {
+		return err
+	}
+	return b.subscribe(name, everything(class))
+}
+
+// UnsubscribeAll ends SubscribeAll, as Unsubscribe ends Subscribe.
+func (b *Bus) UnsubscribeAll(name byte, class string) error {
+	if err := checkDest(class); err != nil {
+		return err
+	}
+	b.unsubscribe(name, everything(class))
 	return nil
 }
+
+// everything stands for all destinations of a class among the subscriptions. It
+// is no destination: those are UTF-8.
+func everything(class string) string { return class + ":\xff" }
+
+// Settings is what must be the same on all buses: nothing.
+func (b *Bus) Settings() string { return "" }
 
 // Publish gives a copy of data to all that are subscribed to dest on this
 // lane, this bus included. The lane need not be open here.

@@ -3,6 +3,7 @@ package membus
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/rollcall-go/rollcall/transport/internal/lane"
@@ -77,12 +78,18 @@ func (n *Net) unsubscribe(a address, l *openLane) {
 // send copies data to every connected subscriber of a, and tells whether there
 // was one. The caller holds mu.
 func (n *Net) send(a address, data []byte) (reached bool) {
-	for _, l := range n.subs[a] {
-		if l.bus.down {
-			continue
+	give := func(a address) {
+		for _, l := range n.subs[a] {
+			if l.bus.down {
+				continue
+			}
+			reached = true
+			l.queue.Message(bytes.Clone(data))
 		}
-		reached = true
-		l.queue.Message(bytes.Clone(data))
+	}
+	give(a)
+	if class, _, ok := strings.Cut(a.dest, ":"); ok {
+		give(address{a.lane, everything(class)})
 	}
 	return reached
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -38,8 +39,11 @@ type Bus struct {
 	inbox    string // with the "." at its end
 	inboxSub *nats.Subscription
 	messages chan *nats.Msg // sent to by nats.go, never closed
-	quit     chan struct{}  // closed by Close: ends the pump
-	pumped   chan struct{}  // closed by the pump
+	// bucketPrefix is what the subjects of buckets begin with. It has their
+	// number, so that no others are heard.
+	bucketPrefix string
+	quit         chan struct{} // closed by Close: ends the pump
+	pumped       chan struct{} // closed by the pump
 
 	requests requests // has its own lock
 
@@ -52,7 +56,9 @@ type Bus struct {
 	mu sync.RWMutex
 	// guarded by mu, and changed only with change held too
 	lanes    map[byte]*openLane
-	subjects map[string]*subject
+	subjects map[string]*subject // by key
+	buckets  map[string]*bucket  // by NATS subject
+	classes  []*class
 	// guarded by mu
 	maxPayload int // as it was when last connected
 	// changed with mu held
@@ -64,18 +70,40 @@ type Bus struct {
 
 // A subject is one destination that some lane is subscribed to.
 type subject struct {
-	name  string
-	sub   *nats.Subscription // guarded by Bus.change
-	lanes []*openLane        // guarded by Bus.mu, not empty; few, so a slice
+	name   string             // its key
+	sub    *nats.Subscription // guarded by Bus.change; nil in a bucket
+	bucket *bucket            // static
+	lanes                     // guarded by Bus.mu, not empty
 }
 
-func (s *subject) lane(name byte) *openLane {
-	for _, l := range s.lanes {
+// A class is a class of destinations that some lane is subscribed to as a whole.
+type class struct {
+	name, subject string             // static
+	sub           *nats.Subscription // guarded by Bus.change
+	lanes                            // guarded by Bus.mu, not empty
+}
+
+// lanes are those that are subscribed to one thing: few, so a slice.
+type lanes []*openLane
+
+func (list lanes) lane(name byte) *openLane {
+	for _, l := range list {
 		if l.name == name {
 			return l
 		}
 	}
 	return nil
+}
+
+// without is the list without one lane.
+func (list lanes) without(name byte) lanes {
+	rest := make(lanes, 0, len(list))
+	for _, l := range list {
+		if l.name != name {
+			rest = append(rest, l)
+		}
+	}
+	return rest
 }
 
 // An openLane is one open lane.
@@ -90,7 +118,7 @@ type openLane struct {
 // with the connection (ErrConn) and the options (ErrOption).
 func New(nc *nats.Conn, opts ...Option) (*Bus, error) {
 	cfg, err := newConfig(opts)
-	if err := errors.Join(checkConn(nc), err); err != nil {
+	if err := errors.Join(checkConn(nc, minPayload+cfg.overhead()), err); err != nil {
 		return nil, err
 	}
 	b := &Bus{
@@ -102,6 +130,9 @@ func New(nc *nats.Conn, opts ...Option) (*Bus, error) {
 		pumped:   make(chan struct{}),
 		lanes:    make(map[byte]*openLane),
 		subjects: make(map[string]*subject),
+		buckets:  make(map[string]*bucket),
+
+		bucketPrefix: fmt.Sprintf("%s.b.%d.", cfg.prefix, cfg.buckets),
 	}
 	b.inboxSub, err = nc.ChanSubscribe(b.inbox+"*", b.messages)
 	if err != nil {
@@ -192,9 +223,13 @@ func (b *Bus) closeLane(l *openLane) {
 			}
 		}
 	}
+	classes := slices.Clone(b.classes)
 	b.mu.Unlock()
 	if !open {
 		return
+	}
+	for _, c := range classes {
+		b.leaveClass(c, l.name)
 	}
 	for _, s := range unused {
 		b.unsubscribe(s)
@@ -208,27 +243,33 @@ func (b *Bus) closeLane(l *openLane) {
 // leave takes a lane from a subject, and the subject from the bus when that was
 // the last, and tells whether it was. The caller holds change and mu.
 func (b *Bus) leave(s *subject, name byte) (last bool) {
-	rest := make([]*openLane, 0, len(s.lanes))
-	for _, l := range s.lanes {
-		if l.name != name {
-			rest = append(rest, l)
-		}
-	}
-	s.lanes = rest
-	if len(rest) > 0 {
+	if s.lanes = s.without(name); len(s.lanes) > 0 {
 		return false
 	}
 	delete(b.subjects, s.name)
 	return true
 }
 
-// unsubscribe ends the NATS subscription of a subject that no lane has. The
-// caller holds change.
+// unsubscribe ends the NATS subscription of a subject that no lane has, or of its
+// bucket when it was the last in it. The caller holds change.
 func (b *Bus) unsubscribe(s *subject) {
+	if s.bucket == nil {
+		b.end(s.sub)
+		return
+	}
+	if s.bucket.users--; s.bucket.users == 0 {
+		b.mu.Lock()
+		delete(b.buckets, s.bucket.name)
+		b.mu.Unlock()
+		b.end(s.bucket.sub)
+	}
+}
+
+func (b *Bus) end(sub *nats.Subscription) {
 	// It fails on a closed or draining connection only, which has no
 	// subscriptions to end.
-	if err := s.sub.Unsubscribe(); err != nil {
-		b.cfg.logger.Debug("natsbus: unsubscribe", slog.String("subject", s.name), slog.Any("error", err))
+	if err := sub.Unsubscribe(); err != nil {
+		b.cfg.logger.Debug("natsbus: unsubscribe", slog.String("subject", sub.Subject), slog.Any("error", err))
 	}
 }
 
@@ -242,15 +283,12 @@ func (b *Bus) Subscribe(name byte, dest string) error {
 	}
 	b.change.Lock()
 	defer b.change.Unlock()
-	if b.closed {
-		return fmt.Errorf("%w: subscribe to %q", ErrClosed, dest)
+	l, err := b.subscriber(name, dest)
+	if err != nil {
+		return err
 	}
-	l := b.lanes[name]
-	if l == nil {
-		return fmt.Errorf("%w: subscribe to %q on lane %q", ErrLaneClosed, dest, name)
-	}
-	subj := string(b.appendSubject(nil, dest))
-	if s := b.subjects[subj]; s != nil {
+	key, subj := b.key(dest)
+	if s := b.subjects[key]; s != nil {
 		if s.lane(name) == nil {
 			b.mu.Lock()
 			s.lanes = append(s.lanes, l)
@@ -260,19 +298,53 @@ func (b *Bus) Subscribe(name byte, dest string) error {
 	}
 	// Registered before it is subscribed to, so that the pump knows the subject
 	// of the first message.
-	s := &subject{name: subj, lanes: []*openLane{l}}
+	s := &subject{name: key, lanes: lanes{l}}
 	b.mu.Lock()
-	b.subjects[subj] = s
+	b.subjects[key] = s
 	b.mu.Unlock()
-	sub, err := b.nc.ChanSubscribe(subj, b.messages)
+	if key == subj {
+		s.sub, err = b.nc.ChanSubscribe(subj, b.messages)
+	} else {
+		s.bucket, err = b.useBucket(subj)
+	}
 	if err != nil {
 		b.mu.Lock()
-		delete(b.subjects, subj)
+		delete(b.subjects, key)
 		b.mu.Unlock()
 		return fmt.Errorf("natsbus: subscribe to %q: %w", dest, err)
 	}
-	s.sub = sub
 	return nil
+}
+
+// subscriber is the lane that is to be subscribed to something. The caller holds
+// change.
+func (b *Bus) subscriber(name byte, to string) (*openLane, error) {
+	if b.closed {
+		return nil, fmt.Errorf("%w: subscribe to %q", ErrClosed, to)
+	}
+	l := b.lanes[name]
+	if l == nil {
+		return nil, fmt.Errorf("%w: subscribe to %q on lane %q", ErrLaneClosed, to, name)
+	}
+	return l, nil
+}
+
+// useBucket returns the bucket on a NATS subject, for one more destination. The
+// caller holds change.
+func (b *Bus) useBucket(subj string) (*bucket, error) {
+	k := b.buckets[subj]
+	if k == nil {
+		sub, err := b.nc.ChanSubscribe(subj, b.messages)
+		if err != nil {
+			return nil, err
+		}
+		k = &bucket{name: subj, sub: sub}
+		b.mu.Lock()
+		b.buckets[subj] = k
+		b.mu.Unlock()
+	}
+	k.users++
+	return k, nil
 }
 
 // Unsubscribe ends a subscription; what is in the queue already is still
@@ -284,7 +356,8 @@ func (b *Bus) Unsubscribe(name byte, dest string) error {
 	}
 	b.change.Lock()
 	defer b.change.Unlock()
-	s := b.subjects[string(b.appendSubject(nil, dest))]
+	key, _ := b.key(dest)
+	s := b.subjects[key]
 	if s == nil || s.lane(name) == nil {
 		return nil
 	}
@@ -300,7 +373,7 @@ func (b *Bus) Unsubscribe(name byte, dest string) error {
 func (b *Bus) appendSubject(buf []byte, dest string) []byte {
 	buf = append(buf, b.cfg.prefix...)
 	buf = append(buf, '.')
-	return appendToken(buf, dest)
+	return appendDest(buf, dest)
 }
 
 // eachLane calls f for every open lane, in no order. f must not take mu.

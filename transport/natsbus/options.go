@@ -43,7 +43,8 @@ func Options() []nats.Option {
 var ErrConn = errors.New("natsbus: unusable connection")
 
 // checkConn names everything about nc that would break a promise of the bus.
-func checkConn(nc *nats.Conn) error {
+// payload is the least that the server must take, in bytes.
+func checkConn(nc *nats.Conn, payload int) error {
 	if nc == nil {
 		return fmt.Errorf("%w: it is nil", ErrConn)
 	}
@@ -68,7 +69,7 @@ func checkConn(nc *nats.Conn) error {
 		fault(true, "it was never connected (RetryOnFailedConnect): wait until it is")
 	default:
 		fault(!nc.HeadersSupported(), "the server has no headers, so it cannot tell that nobody is subscribed")
-		fault(nc.MaxPayload() < minPayload, fmt.Sprintf("the server's max_payload is %d bytes: must be at least %d", nc.MaxPayload(), minPayload))
+		fault(nc.MaxPayload() < int64(payload), fmt.Sprintf("the server's max_payload is %d bytes: must be at least %d", nc.MaxPayload(), payload))
 	}
 	return errors.Join(faults...)
 }
@@ -78,6 +79,7 @@ const (
 	defaultPrefix = "rollcall"
 	maxPrefix     = 64      // bytes
 	minPayload    = 1 << 10 // bytes
+	maxBuckets    = 1 << 16
 )
 
 // An Option changes a default of [New].
@@ -85,6 +87,7 @@ type Option func(*config)
 
 type config struct {
 	prefix     string
+	buckets    int
 	queueBytes int
 	logger     *slog.Logger
 }
@@ -93,6 +96,16 @@ type config struct {
 // hear each other. Default "rollcall". It is one or more tokens of letters,
 // digits, "-" and "_", separated by ".", at most 64 bytes.
 func Prefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
+
+// Buckets puts all topics (destinations of the class "t", see [presence.TopicDest])
+// on n subjects, by their hashes, instead of one each; the receiving bus leaves
+// out what nobody on it is subscribed to. A subject costs its client 300 bytes and
+// every NATS server 600 to 700, and a bucket brings messages of topics that are
+// not used here: it is for replicas with more than some 10,000 topics. All buses of
+// a cluster must have the same n, or they do not hear each other's topics;
+// presence compares it ([Bus.Settings]) and reports a replica that has another.
+// Default 0, a subject a topic; at most 65,536.
+func Buckets(n int) Option { return func(c *config) { c.buckets = n } }
 
 // QueueBytes bounds the queue of each lane, in bytes; default 64 MiB. A message
 // counts 96 bytes more than it has.
@@ -117,6 +130,9 @@ func newConfig(opts []Option) (config, error) {
 	var faults []error
 	if !validPrefix(c.prefix) {
 		faults = append(faults, fmt.Errorf("%w: Prefix %q: must be tokens of letters, digits, - and _, separated by dots, at most %d bytes", ErrOption, c.prefix, maxPrefix))
+	}
+	if c.buckets < 0 || c.buckets > maxBuckets {
+		faults = append(faults, fmt.Errorf("%w: Buckets %d: must be 0 to %d", ErrOption, c.buckets, maxBuckets))
 	}
 	if c.queueBytes < 1 {
 		faults = append(faults, fmt.Errorf("%w: QueueBytes %d: must be positive", ErrOption, c.queueBytes))

@@ -56,8 +56,13 @@ func (b *Bus) publish(lane byte, dest string, data []byte, request bool) error {
 			buffers.Put(buf)
 		}
 	}()
-	buf.subject = b.appendSubject(buf.subject[:0], dest)
-	buf.payload = append(append(buf.payload[:0], lane), data...)
+	if b.bucketed(dest) {
+		buf.subject = b.appendBucket(buf.subject[:0], dest)
+		buf.payload = appendBucketed(buf.payload[:0], lane, dest, data)
+	} else {
+		buf.subject = b.appendSubject(buf.subject[:0], dest)
+		buf.payload = append(append(buf.payload[:0], lane), data...)
+	}
 	subject := b.subjectName(buf.subject)
 	var err error
 	if request {
@@ -84,16 +89,20 @@ func (b *Bus) subjectName(name []byte) string {
 	if s := b.subjects[string(name)]; s != nil {
 		return s.name
 	}
+	if s := b.buckets[string(name)]; s != nil {
+		return s.name
+	}
 	return string(name)
 }
 
 // MaxPayload is the most bytes one message may have: what the server takes now
-// (while down: what it took before), less the byte for the lane.
+// (while down: what it took before), less the byte for the lane and, with
+// Buckets, the destination.
 func (b *Bus) MaxPayload() int {
 	if b.up.Load() {
-		return int(b.nc.MaxPayload()) - 1
+		return int(b.nc.MaxPayload()) - b.cfg.overhead()
 	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.maxPayload - 1
+	return b.maxPayload - b.cfg.overhead()
 }

@@ -2,6 +2,7 @@ package natsbus
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 )
@@ -55,20 +56,40 @@ func (b *Bus) dispatch(m *nats.Msg) {
 	if len(m.Data) == 0 {
 		return
 	}
-	b.mu.RLock()
-	var l *openLane
-	if s := b.subjects[m.Subject]; s != nil {
-		l = s.lane(m.Data[0])
-	}
-	b.mu.RUnlock()
-	if l == nil {
-		return
-	}
-	b.received.Add(1)
 	// The slice has only its own bytes behind it: the callee may append.
-	if !l.queue.Message(m.Data[1:len(m.Data):len(m.Data)]) {
-		b.warnDropped(l)
+	key, data := []byte(nil), m.Data[1:len(m.Data):len(m.Data)]
+	if b.cfg.buckets > 0 && strings.HasPrefix(m.Subject, b.bucketPrefix) {
+		var ok bool
+		if key, data, ok = splitBucketed(m.Data); !ok {
+			return
+		}
 	}
+	if l := b.receiver(m, key); l != nil {
+		b.received.Add(1)
+		if !l.queue.Message(data) {
+			b.warnDropped(l)
+		}
+	}
+}
+
+// receiver is the lane that a message is for, nil without one. key is its
+// destination where it came in a bucket.
+func (b *Bus) receiver(m *nats.Msg, key []byte) *openLane {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, c := range b.classes {
+		if c.subject == m.Sub.Subject {
+			return c.lane(m.Data[0])
+		}
+	}
+	s := b.subjects[m.Subject]
+	if key != nil {
+		s = b.subjects[string(key)]
+	}
+	if s == nil {
+		return nil
+	}
+	return s.lane(m.Data[0])
 }
 
 // answer takes what came on the inbox: the server's word that a request

@@ -3,6 +3,7 @@ package natsbus
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rollcall-go/rollcall/transport/internal/lane"
 )
@@ -21,12 +22,27 @@ func checkDest(dest string) error {
 	return nil
 }
 
-// appendToken appends dest as one token of a subject. Different destinations
-// give different tokens, as the escaping can be undone.
-func appendToken(b []byte, dest string) []byte {
+// appendDest appends dest as a subject: what stands before its first colon, which
+// is its class, as one token, and the rest as another one, so that all of a class
+// can be subscribed to at once. Different destinations give different subjects.
+func appendDest(b []byte, dest string) []byte {
+	class, rest, ok := strings.Cut(dest, ":")
+	b = appendToken(b, class)
+	if ok {
+		b = appendToken(append(b, '.'), rest)
+	}
+	return b
+}
+
+// appendToken appends s as one token of a subject. Different strings give
+// different tokens, as the escaping can be undone; "%" alone is the empty one.
+func appendToken(b []byte, s string) []byte {
 	const hex = "0123456789ABCDEF"
-	for i := range len(dest) {
-		c := dest[i]
+	if s == "" {
+		return append(b, '%')
+	}
+	for i := range len(s) {
+		c := s[i]
 		if !special(c) {
 			b = append(b, c)
 			continue

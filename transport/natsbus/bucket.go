@@ -1,0 +1,78 @@
+package natsbus
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+)
+
+// bucketClass is the class of destinations that [Buckets] is for: presence's and
+// channel's topics. There is one for each topic; of the others there are few.
+const bucketClass = "t"
+
+// bucketOverhead is the most bytes that a message in a bucket has beside the
+// lane and its data: its destination, and how long that is.
+const bucketOverhead = binary.MaxVarintLen16 + MaxDest
+
+// overhead is how many bytes of a payload are the bus's own.
+func (c config) overhead() int {
+	if c.buckets > 0 {
+		return 1 + bucketOverhead
+	}
+	return 1
+}
+
+// A bucket is the subject of many destinations. What is published in it begins
+// with the lane and the destination, so that what nobody here is subscribed to
+// costs one look into a map.
+type bucket struct {
+	name  string             // the NATS subject
+	sub   *nats.Subscription // guarded by Bus.change
+	users int                // subjects in it; guarded by Bus.change
+}
+
+// bucketed tells whether dest has no subject of its own.
+func (b *Bus) bucketed(dest string) bool {
+	return b.cfg.buckets > 0 && strings.HasPrefix(dest, bucketClass+":")
+}
+
+// appendBucket appends the subject of the bucket that dest is in. It is part of
+// what all buses of a cluster must do alike: FNV-1a, 64 bits.
+func (b *Bus) appendBucket(buf []byte, dest string) []byte {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(dest))
+	return strconv.AppendUint(append(buf, b.bucketPrefix...), h.Sum64()%uint64(b.cfg.buckets), 10)
+}
+
+// key is what the subject of dest is found by in Bus.subjects, and the NATS
+// subject that it is on. They are the same but for what is in a bucket: a
+// destination has a colon where no key that is a NATS subject has one, in the
+// bus's prefix.
+func (b *Bus) key(dest string) (key, subject string) {
+	if b.bucketed(dest) {
+		return dest, string(b.appendBucket(nil, dest))
+	}
+	subject = string(b.appendSubject(nil, dest))
+	return subject, subject
+}
+
+// appendBucketed appends a message in a bucket.
+func appendBucketed(buf []byte, lane byte, dest string, data []byte) []byte {
+	buf = append(buf, lane)
+	buf = binary.AppendUvarint(buf, uint64(len(dest)))
+	buf = append(buf, dest...)
+	return append(buf, data...)
+}
+
+// splitBucketed takes a message in a bucket apart.
+func splitBucketed(msg []byte) (dest, data []byte, ok bool) {
+	n, size := binary.Uvarint(msg[1:])
+	if size <= 0 || n > uint64(len(msg)-1-size) {
+		return nil, nil, false
+	}
+	rest := msg[1+size:]
+	return rest[:n], rest[n:len(rest):len(rest)], true
+}
