@@ -21,6 +21,7 @@ type question struct {
 	asker string // its address
 	nonce uint64
 	crowd bool // may be answered together with others
+	all   page // instead of what: a question about everything, where its end is not 0
 }
 
 // asked is what is asked for; the same answer fits all who ask for it.
@@ -40,8 +41,18 @@ func (r *Replica) receiveSync(m message) {
 			r.stats.Unheard++
 			continue
 		}
-		r.questions = append(r.questions, question{asked{p.topic, p.seq}, asker, p.nonce, crowd})
+		r.questions = append(r.questions, question{what: asked{p.topic, p.seq}, asker: asker, nonce: p.nonce, crowd: crowd})
 	}
+	r.answerSoon()
+}
+
+// receiveSyncAll takes a question about everything.
+func (r *Replica) receiveSyncAll(m message) {
+	if len(r.questions) == maxQuestions {
+		r.stats.Unheard++
+		return
+	}
+	r.questions = append(r.questions, question{asker: r.address(m.name, m.epoch), all: m.page})
 	r.answerSoon()
 }
 
@@ -65,6 +76,10 @@ func (r *Replica) answer() {
 	for len(rest) > 0 && out.size < budget {
 		q := rest[0]
 		rest = rest[1:]
+		if q.all.end > 0 {
+			out.size += r.answerAll(q.asker, q.all)
+			continue
+		}
 		nonces, dest, version := []uint64{q.nonce}, q.asker, byte(wireOldest)
 		if c := crowds[q.what]; q.crowd && len(c) >= manyAsk {
 			nonces, dest, version = c, TopicDest(q.what.topic), jointVersion

@@ -10,8 +10,11 @@ const Lane byte = 'p'
 const (
 	// DestAll reaches every replica.
 	DestAll = "all"
+	// ClassTopic is the class of the destinations of topics: what stands before
+	// the first colon.
+	ClassTopic = "t"
 	// destTopic and destReplica prefix what follows them.
-	destTopic   = "t:"
+	destTopic   = ClassTopic + ":"
 	destReplica = "r:"
 )
 
@@ -58,12 +61,20 @@ type Bus interface {
 	// idempotent.
 	Subscribe(lane byte, dest string) error
 	Unsubscribe(lane byte, dest string) error
+	// SubscribeAll and UnsubscribeAll do so for all destinations of a class at
+	// once, which is what stands before a destination's first colon. A message
+	// may be received twice where both kinds of subscription are for it.
+	SubscribeAll(lane byte, class string) error
+	UnsubscribeAll(lane byte, class string) error
 	// Publish sends data to all that are subscribed to dest on this lane.
 	Publish(lane byte, dest string, data []byte) error
 	// Request is Publish, and asks for an EventUnreachable with dest when the
 	// network knows that nobody is subscribed to dest. There is no answer
 	// otherwise: a reply is a message like any other.
 	Request(lane byte, dest string, data []byte) error
+	// Settings is what must be the same on the buses of all replicas for them to
+	// hear each other, as text; a replica where it differs is reported.
+	Settings() string
 	// MaxPayload is the most bytes one message may have.
 	MaxPayload() int
 }

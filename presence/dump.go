@@ -48,9 +48,10 @@ func (r *Replica) DumpTo(d *Dump, topic string) {
 	*d = Dump{Topic: topic, Own: own, Views: d.Views[:0]}
 	t := r.topics[topic]
 	if t == nil {
+		d.Interested, d.Complete = r.mirror != nil, r.mirrorComplete()
 		return
 	}
-	d.Interested, d.Complete = t.interested, r.isComplete(t)
+	d.Interested, d.Complete = r.covers(t), r.isComplete(t)
 	if t.own != nil {
 		d.Own.fill(t.own.Len(), t.own.All())
 	}

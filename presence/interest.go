@@ -16,8 +16,8 @@ import (
 func (r *Replica) Acquire(now time.Time, name string, watch bool) error {
 	r.step(now)
 	t := r.topics[name]
-	if (t == nil || !t.interested) && r.interests >= r.cfg.MaxTopics {
-		return fmt.Errorf("%w: this replica follows %d, the limit", ErrTooManyTopics, r.interests)
+	if (t == nil || !t.interested) && r.interests >= r.cfg.MaxTopics || t == nil && r.mirror != nil && len(r.topics) >= r.cfg.MaxTopics {
+		return fmt.Errorf("%w: this replica follows %d, the limit", ErrTooManyTopics, r.cfg.MaxTopics)
 	}
 	if t == nil {
 		t = r.topic(name)
@@ -56,8 +56,10 @@ func (r *Replica) Release(now time.Time, name string, watch bool) {
 func (r *Replica) startInterest(t *topic) {
 	t.interested = true
 	r.interests++
-	t.part = uint8(r.random() % backgroundParts)
-	r.background[t.part] = append(r.background[t.part], t)
+	if r.mirror != nil {
+		return // it is followed already
+	}
+	t.direct = true
 	r.op(OpSubscribe, TopicDest(t.name), nil)
 	// One question to everybody. The nonce is the same for all, and fresh for
 	// each view.
@@ -78,24 +80,31 @@ func (r *Replica) endInterest(t *topic) {
 	t.lingerAt = 0
 	t.interested = false
 	r.interests--
-	part := r.background[t.part]
-	i := slices.Index(part, t)
-	r.background[t.part] = slices.Delete(part, i, i+1)
+	if t.direct {
+		t.direct = false
+		r.op(OpUnsubscribe, TopicDest(t.name), nil)
+	}
+	if r.mirror == nil {
+		r.dropViews(t)
+	}
+	r.touch(t)
+	r.release(t)
+}
+
+// dropViews forgets what others have in t.
+func (r *Replica) dropViews(t *topic) {
 	for _, v := range t.views {
 		v.void()
 		v.m.entries -= v.state.Len()
 		delete(v.m.views, t)
 	}
 	t.views, t.seen = nil, nil
-	r.touch(t)
-	r.op(OpUnsubscribe, TopicDest(t.name), nil)
-	r.release(t)
 }
 
 // isComplete tells whether every replica that is up has told us what it had in
 // the topic when we became interested, or when it came up.
 func (r *Replica) isComplete(t *topic) bool {
-	if !r.settled || !t.interested {
+	if !r.settled || !r.covers(t) || !t.direct && !r.mirrorComplete() {
 		return false
 	}
 	for _, v := range t.views {
@@ -182,7 +191,7 @@ func (r *Replica) sendSyncItems(dest string, items []syncItem) {
 // backgroundSync compares a part of the interested topics with one member: what
 // everything else missed is found within some minutes.
 func (r *Replica) backgroundSync() {
-	part := r.background[r.part%backgroundParts]
+	slice := r.part % sliceCount
 	var up []*member
 	for _, m := range r.byName {
 		if m.up {
@@ -190,8 +199,18 @@ func (r *Replica) backgroundSync() {
 		}
 	}
 	if len(up) > 0 {
-		m := up[r.part/backgroundParts%len(up)]
-		for _, t := range part {
+		m := up[r.part/sliceCount%len(up)]
+		if w := m.whole; w != nil {
+			if w.nonce == 0 {
+				r.askWhole(m, uint8(slice), uint8(slice)+1)
+			}
+			r.part++
+			return
+		}
+		for _, t := range r.slices[slice] {
+			if !t.interested {
+				continue
+			}
 			item := syncItem{topic: t.name}
 			if v := m.views[t]; v != nil {
 				if !v.synced {
@@ -214,5 +233,5 @@ func (r *Replica) complete(name string) bool {
 // follows tells whether this replica is interested in the topic.
 func (r *Replica) follows(name string) bool {
 	t := r.topics[name]
-	return t != nil && t.interested
+	return t != nil && r.covers(t)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type member struct {
 	views          map[*topic]*view
 	// entries is how many entries the views hold.
 	entries int
+	whole   *whole // here on a mirror
 
 	// questions that wait to be sent
 	syncs    []syncItem
@@ -71,10 +73,11 @@ func (r *Replica) heartbeat() {
 	}
 	r.beat++
 	b := binary.AppendUvarint(r.header(kindHeartbeat), r.beat)
-	b = binary.AppendUvarint(b, r.fingerprint())
+	b = binary.AppendUvarint(b, r.print)
 	r.op(OpPublish, DestAll, r.appendVersions(b))
 	r.setBeat(r.after(r.cfg.BeatPeriod))
 	r.watchOurselves()
+	r.retryMirror()
 	r.backgroundSync()
 	r.forgetGraves()
 }
@@ -96,8 +99,16 @@ func (r *Replica) greet() {
 }
 
 // fingerprint is of the settings that all replicas must share, which is told of
-// in the log where it differs. There are none yet.
-func (r *Replica) fingerprint() uint64 { return 1 }
+// in the log where it differs: those of the bus. It is 1 where there are none.
+func fingerprint(bus Bus) uint64 {
+	settings := bus.Settings()
+	if settings == "" {
+		return 1
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(settings))
+	return h.Sum64()
+}
 
 func (r *Replica) receiveHeartbeat(msg message) {
 	g := r.grave(msg.name)
@@ -172,16 +183,24 @@ func (r *Replica) admit(msg message) {
 	i, _ := r.memberIndex(m.name)
 	r.byName = slices.Insert(r.byName, i, m)
 	r.notice(m.name, m.epoch, "up")
-	if msg.fingerprint != r.fingerprint() {
+	if msg.fingerprint != r.print {
 		r.notice(m.name, m.epoch, "configured differently: settings that all replicas must share are not the same there")
 	}
 	r.checkVersions(m)
 	r.alive(m)
 	r.greet()
 	for _, t := range r.sortedTopics() {
-		if t.interested {
-			r.ask(r.newView(t, m, false))
+		if t.direct {
+			v := r.newView(t, m, false)
+			if r.mirror == nil {
+				r.ask(v)
+			} else {
+				v.again = false
+			}
 		}
+	}
+	if r.mirror != nil {
+		r.startWhole(m)
 	}
 }
 
@@ -197,12 +216,14 @@ func (r *Replica) drop(m *member, why string) {
 	delete(r.members, m.name)
 	i, _ := r.memberIndex(m.name)
 	r.byName = slices.Delete(r.byName, i, i+1)
-	for t, v := range m.views {
+	for _, t := range m.sortedTopics() {
 		i, _ := t.viewIndex(m)
 		t.views = slices.Delete(t.views, i, i+1)
-		v.void()
+		m.views[t].void()
+		r.touch(t)
+		r.release(t)
 	}
-	m.views, m.syncs = nil, nil
+	m.views, m.syncs, m.whole = nil, nil, nil
 	m.syncAt, m.checkAt = 0, 0
 }
 
@@ -210,7 +231,7 @@ func (r *Replica) drop(m *member, why string) {
 func (r *Replica) show(m *member, up bool, why string) {
 	m.up = up
 	r.notice(m.name, m.epoch, why)
-	for _, t := range slices.SortedFunc(maps.Keys(m.views), func(a, b *topic) int { return strings.Compare(a.name, b.name) }) {
+	for _, t := range m.sortedTopics() {
 		v := m.views[t]
 		var ch changes
 		all := slices.Collect(v.visible())
@@ -222,6 +243,11 @@ func (r *Replica) show(m *member, up bool, why string) {
 		r.change(t, m.birth, ch)
 		r.touch(t) // completeness
 	}
+}
+
+// sortedTopics returns the topics in which there is a view of m, by name.
+func (m *member) sortedTopics() []*topic {
+	return slices.SortedFunc(maps.Keys(m.views), func(a, b *topic) int { return strings.Compare(a.name, b.name) })
 }
 
 // check looks after a member that has been silent for a while.
@@ -443,7 +469,7 @@ func (r *Replica) heardRival(msg message) {
 
 // forgetGraves drops what is so old that none of its messages can still come.
 func (r *Replica) forgetGraves() {
-	if r.beat%backgroundParts != 0 {
+	if r.beat%sliceCount != 0 {
 		return
 	}
 	for name, g := range r.graves {
@@ -491,11 +517,13 @@ func (r *Replica) receive(msg message) {
 		r.receiveLeave(msg)
 	case kindSync:
 		r.receiveSync(msg)
+	case kindSyncAll:
+		r.receiveSyncAll(msg)
 	case kindProbe:
 		r.op(OpPublish, r.address(msg.name, msg.epoch), r.header(kindAlive))
 	case kindNack:
 		r.receiveNack(msg)
-	case kindAlive, kindDelta, kindTip, kindReply:
+	case kindAlive, kindDelta, kindTip, kindReply, kindPage:
 		m := r.members[msg.name]
 		if m == nil || m.epoch != msg.epoch {
 			return // only its own heartbeat admits a replica
@@ -508,9 +536,13 @@ func (r *Replica) receive(msg message) {
 			}
 			return
 		}
+		if msg.kind == kindPage {
+			r.receivePage(m, msg)
+			return
+		}
 		for _, part := range msg.parts {
-			t := r.topics[part.topic]
-			if t == nil || !t.interested {
+			t := r.followed(part.topic)
+			if t == nil {
 				continue
 			}
 			switch msg.kind {
@@ -521,6 +553,7 @@ func (r *Replica) receive(msg message) {
 			default:
 				r.receiveDelta(t, m, part.delta, true, 0)
 			}
+			r.release(t) // a mirror keeps no topic that has nothing
 		}
 	}
 }

@@ -8,24 +8,23 @@ import (
 
 // Periods of the algorithm that are not worth a setting.
 const (
-	tipFirst        = time.Second            // after a flush with nothing after it
-	tipSecond       = 5 * time.Second        // the second and last tip
-	pruneAfter      = 12 * time.Second       // a view empty for this long is dropped; above tipSecond
-	syncBatch       = 10 * time.Millisecond  // syncs wait this long for each other
-	askMin          = 50 * time.Millisecond  // jitter of a question
-	askMax          = 250 * time.Millisecond // jitter of a question, and the first retry
-	askRetryMax     = 5 * time.Second        // retries back off to this
-	askAgain        = 500 * time.Millisecond // after the first answer of a new interest
-	probePeriod     = 250 * time.Millisecond // between two probes, and the patience with one
-	unreachableIn   = 1250 * time.Millisecond
-	helloSpread     = 50 * time.Millisecond  // an early heartbeat greets whoever is new
-	helloPeriod     = 250 * time.Millisecond // at most one greeting in this time
-	settlePeriod    = 250 * time.Millisecond // from our first echo until we know who is there
-	removalLog      = 256                    // removals a topic remembers for log repairs
-	holdBack        = 4                      // live deltas a view keeps that came too early
-	flushBytes      = 64 << 10               // a delta of this size does not wait
-	lostPause       = time.Second            // between two comparisons because of dropped messages
-	backgroundParts = 64                     // of the topics; one is compared each beat
+	tipFirst      = time.Second            // after a flush with nothing after it
+	tipSecond     = 5 * time.Second        // the second and last tip
+	pruneAfter    = 12 * time.Second       // a view empty for this long is dropped; above tipSecond
+	syncBatch     = 10 * time.Millisecond  // syncs wait this long for each other
+	askMin        = 50 * time.Millisecond  // jitter of a question
+	askMax        = 250 * time.Millisecond // jitter of a question, and the first retry
+	askRetryMax   = 5 * time.Second        // retries back off to this
+	askAgain      = 500 * time.Millisecond // after the first answer of a new interest
+	probePeriod   = 250 * time.Millisecond // between two probes, and the patience with one
+	unreachableIn = 1250 * time.Millisecond
+	helloSpread   = 50 * time.Millisecond  // an early heartbeat greets whoever is new
+	helloPeriod   = 250 * time.Millisecond // at most one greeting in this time
+	settlePeriod  = 250 * time.Millisecond // from our first echo until we know who is there
+	removalLog    = 256                    // removals a topic remembers for log repairs
+	holdBack      = 4                      // live deltas a view keeps that came too early
+	flushBytes    = 64 << 10               // a delta of this size does not wait
+	lostPause     = time.Second            // between two comparisons because of dropped messages
 )
 
 // Op is what a replica wants done on the bus.
@@ -44,6 +43,8 @@ const (
 	OpRequest
 	OpSubscribe
 	OpUnsubscribe
+	OpSubscribeAll // Dest is a class of destinations
+	OpUnsubscribeAll
 )
 
 // Notice is a change of a replica's status, for logs.
@@ -76,6 +77,7 @@ type Replica struct {
 	// static
 	cfg    Config
 	birth  uint64 // the first epoch
+	print  uint64 // the settings' fingerprint
 	start  time.Time
 	random func() uint64
 	wall   func() time.Time
@@ -108,9 +110,10 @@ type Replica struct {
 	// topics
 	topics     map[string]*topic
 	interests  int
-	background [backgroundParts][]*topic // interested ones
-	part       int
-	discoverAt instant // until then nothing is complete
+	slices     [sliceCount][]*topic // all of them, see sliceOf
+	part       int                  // of the background comparison
+	mirror     *mirror              // nil when this replica is none
+	discoverAt instant              // until then nothing is complete
 	settled    bool
 	syncAll    []syncItem // questions to everybody
 	syncAllAt  instant
@@ -138,11 +141,12 @@ type Replica struct {
 // wall-clock time, for epochs; random must be uniformly distributed.
 func NewReplica(cfg Config, now time.Time, wall func() time.Time, random func() uint64) *Replica {
 	r := &Replica{
-		cfg: cfg.withDefaults(), start: now, random: random, wall: wall,
+		cfg: cfg.withDefaults(), print: fingerprint(cfg.Bus), start: now, random: random, wall: wall,
 		members: map[string]*member{}, graves: map[string]*grave{}, topics: map[string]*topic{},
 	}
 	r.epoch = newEpoch(wall(), random(), 0)
 	r.birth = r.epoch
+	r.part = int(r.epoch % sliceCount) // not the same everywhere
 	r.nonce = random()
 	r.step(now)
 	r.echo = r.now
@@ -205,7 +209,7 @@ func (r *Replica) jitter(low, high time.Duration) time.Duration {
 func (r *Replica) op(k OpKind, dest string, data []byte) {
 	if r.fenced && k == OpPublish {
 		switch kind(data[3]) {
-		case kindHeartbeat, kindSync, kindNack:
+		case kindHeartbeat, kindSync, kindSyncAll, kindNack:
 		default:
 			return
 		}
@@ -292,6 +296,18 @@ func (r *Replica) runTimers() {
 			if t.topic().lingerAt == t.at {
 				r.endInterest(t.topic())
 			}
+		case timerMirror:
+			if r.mirror != nil && r.mirror.lingerAt == t.at {
+				r.endMirror()
+			}
+		case timerWhole:
+			if w := t.member().whole; w != nil && w.askAt == t.at {
+				r.sendWhole(t.member())
+			}
+		case timerWholeAgain:
+			if w := t.member().whole; w != nil && w.againAt == t.at {
+				r.askWhole(t.member(), 0, sliceCount)
+			}
 		case timerAsk:
 			if t.view().askAt == t.at {
 				r.ask(t.view())
@@ -312,12 +328,16 @@ func (r *Replica) runTimers() {
 // what changed.
 func (r *Replica) settle() {
 	r.runTimers()
+	turned := r.settleMirror()
 	for _, t := range r.dirty {
 		t.dirty = false
 		r.altered = append(r.altered, t.name)
 		r.emit(t)
 	}
 	r.dirty = r.dirty[:0]
+	if turned {
+		r.events = append(r.events, Event{Complete: r.mirror.complete})
+	}
 }
 
 // touch marks a topic whose visible contents or completeness may have changed.

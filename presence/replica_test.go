@@ -11,7 +11,8 @@ import (
 
 type payloadOnly struct{ Bus }
 
-func (payloadOnly) MaxPayload() int { return 1 << 20 }
+func (payloadOnly) MaxPayload() int  { return 1 << 20 }
+func (payloadOnly) Settings() string { return "" }
 
 func newTestReplica(name string) (*Replica, time.Time) {
 	return startTestReplica(Config{Name: name})

@@ -14,8 +14,9 @@ type Status struct {
 	// Fenced: another process of its name lives, and this one is not heard.
 	Fenced bool
 
-	Topics    int // followed now
-	Presences int // of its own sessions
+	Mirror    bool // it follows every topic, see Tracker.WatchAll
+	Topics    int  // followed now
+	Presences int  // of its own sessions
 	// Replicas are the others that are up or may come back, by name.
 	Replicas []Member
 
@@ -57,6 +58,9 @@ type Stats struct {
 
 	Outdated uint64 // messages that need a later version of this package
 	Ignored  uint64 // heartbeats of replicas beyond Config.MaxReplicas
+	// Unmirrored counts messages about topics that a mirror has no room for; see
+	// Config.MaxTopics. It is not complete then.
+	Unmirrored uint64
 
 	Lost uint64 // times that the bus said it may have dropped messages
 	// AuditMismatches counts views that differed from their owner's content: it
@@ -80,10 +84,14 @@ func (s *Stats) count(d delta) {
 
 // Status returns how the replica does.
 func (r *Replica) Status() Status {
+	topics := r.interests
+	if r.mirror != nil {
+		topics = len(r.topics)
+	}
 	return Status{
 		Name: r.cfg.Name, Epoch: r.epoch,
 		Settled: r.settled, Isolated: r.isolated != 0, Fenced: r.fenced,
-		Topics: r.interests, Presences: r.ownEntries, Replicas: r.Members(), Stats: r.stats,
+		Mirror: r.mirror != nil, Topics: topics, Presences: r.ownEntries, Replicas: r.Members(), Stats: r.stats,
 	}
 }
 

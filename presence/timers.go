@@ -12,19 +12,22 @@ type instant int64
 type timerKind uint8
 
 const (
-	timerBeat    timerKind = iota // Replica.beatAt
-	timerSyncAll                  // Replica.syncAllAt
-	timerSettle                   // Replica.discoverAt
-	timerAnswer                   // Replica.answerAt
-	timerLost                     // Replica.lostAt
-	timerFlush                    // topic.flushAt
-	timerTip                      // topic.tipAt
-	timerLinger                   // topic.lingerAt
-	timerAsk                      // view.askAt
-	timerAgain                    // view.againAt
-	timerPrune                    // view.pruneAt
-	timerSync                     // member.syncAt
-	timerCheck                    // member.checkAt
+	timerBeat       timerKind = iota // Replica.beatAt
+	timerSyncAll                     // Replica.syncAllAt
+	timerSettle                      // Replica.discoverAt
+	timerAnswer                      // Replica.answerAt
+	timerLost                        // Replica.lostAt
+	timerFlush                       // topic.flushAt
+	timerTip                         // topic.tipAt
+	timerLinger                      // topic.lingerAt
+	timerAsk                         // view.askAt
+	timerAgain                       // view.againAt
+	timerPrune                       // view.pruneAt
+	timerSync                        // member.syncAt
+	timerCheck                       // member.checkAt
+	timerMirror                      // mirror.lingerAt
+	timerWhole                       // whole.askAt
+	timerWholeAgain                  // whole.againAt
 )
 
 type timer struct {

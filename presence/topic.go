@@ -21,8 +21,9 @@ type topic struct {
 	lingerAt   instant
 	users      int32 // presences, watchers and readers that hold it
 	watchers   int32 // of these, who wants events
-	part       uint8 // where in Replica.background
-	interested bool
+	slice      uint8 // see sliceOf
+	interested bool  // it has users, or had some a moment ago
+	direct     bool  // followed on its own: its views tell whether it is complete, not those of a mirror
 
 	dirty    bool
 	complete bool // as last told to watchers
@@ -102,16 +103,20 @@ func (v visible) meta() Meta {
 func (r *Replica) topic(name string) *topic {
 	t := r.topics[name]
 	if t == nil {
-		t = &topic{name: name}
+		t = &topic{name: name, slice: sliceOf(name)}
 		r.topics[name] = t
+		r.slices[t.slice] = append(r.slices[t.slice], t)
 	}
 	return t
 }
 
 // release forgets a topic that holds nothing any more.
 func (r *Replica) release(t *topic) {
-	if t.own == nil && !t.interested && t.users == 0 {
+	if t.own == nil && !t.interested && t.users == 0 && len(t.views) == 0 && r.topics[t.name] == t {
 		delete(r.topics, t.name)
+		slice := r.slices[t.slice]
+		i := slices.Index(slice, t)
+		r.slices[t.slice] = slices.Delete(slice, i, i+1)
 	}
 }
 
@@ -127,7 +132,10 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 	r.touch(t)
 	o := t.seen
 	if o == nil {
-		return
+		if !r.watchesAll() {
+			return
+		}
+		o = t.outlook()
 	}
 	if o.list != nil {
 		if o.since.add(birth, ch); o.since.len() > max(minChanged, len(o.list.Presences)/4) {
@@ -144,7 +152,7 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 			o.keys[e.Key]++
 		}
 	}
-	if t.watchers > 0 {
+	if t.watchers > 0 || r.watchesAll() {
 		o.told.add(birth, ch)
 	}
 }
@@ -215,7 +223,7 @@ func group(list []visible) []Presence {
 func (r *Replica) List(name string) *List {
 	t := r.topics[name]
 	if t == nil {
-		return &List{Topic: name}
+		return &List{Topic: name, Complete: r.mirrorComplete()}
 	}
 	complete, o := r.isComplete(t), t.outlook()
 	switch {
@@ -251,16 +259,7 @@ func (r *Replica) metas(t *topic, key string, had, left, joined []Meta) []Meta {
 
 // entries returns all that is visible in t, in no particular order.
 func (r *Replica) entries(t *topic) []visible {
-	n := 0
-	if t.own != nil {
-		n = t.own.Len()
-	}
-	for _, v := range t.views {
-		if v.m.up {
-			n += v.size()
-		}
-	}
-	all := make([]visible, 0, n)
+	all := make([]visible, 0, r.sessions(t))
 	if t.own != nil {
 		for e := range t.own.All() {
 			all = append(all, visible{r.birth, e})
@@ -281,7 +280,7 @@ func (r *Replica) entries(t *topic) []visible {
 func (r *Replica) Count(name string) Count {
 	t := r.topics[name]
 	if t == nil {
-		return Count{}
+		return Count{Complete: r.mirrorComplete()}
 	}
 	o := t.outlook()
 	if o.keys == nil {
@@ -290,14 +289,19 @@ func (r *Replica) Count(name string) Count {
 			o.keys[v.Key]++
 		}
 	}
-	c := Count{Keys: len(o.keys), Complete: r.isComplete(t)}
+	return Count{Keys: len(o.keys), Sessions: r.sessions(t), Complete: r.isComplete(t)}
+}
+
+// sessions is how many entries are visible in t.
+func (r *Replica) sessions(t *topic) int {
+	n := 0
 	if t.own != nil {
-		c.Sessions = t.own.Len()
+		n = t.own.Len()
 	}
 	for _, v := range t.views {
 		if v.m.up {
-			c.Sessions += v.size()
+			n += v.size()
 		}
 	}
-	return c
+	return n
 }

@@ -127,6 +127,11 @@ func (t *Tracker) gather() {
 		for _, w := range t.watches[e.Topic] {
 			t.deliveries = append(t.deliveries, delivery{w, e})
 		}
+		if e.Topic != everything && !e.Diff.Empty() {
+			for _, w := range t.watches[everything] {
+				t.deliveries = append(t.deliveries, delivery{w, e})
+			}
+		}
 		if e.Complete {
 			for _, wait := range t.waiting[e.Topic] {
 				close(wait)
@@ -197,6 +202,10 @@ func (t *Tracker) send() {
 				err = t.bus.Subscribe(Lane, op.Dest)
 			case OpUnsubscribe:
 				err = t.bus.Unsubscribe(Lane, op.Dest)
+			case OpSubscribeAll:
+				err = t.bus.SubscribeAll(Lane, op.Dest)
+			case OpUnsubscribeAll:
+				err = t.bus.UnsubscribeAll(Lane, op.Dest)
 			}
 			if err != nil {
 				// A message that could not be sent is a lost message: others
@@ -318,6 +327,16 @@ func (t *Tracker) follow(ctx context.Context, topic string) (release func(), err
 		}
 	}
 	return func() { t.do(func(r *Replica, now time.Time) { r.Release(now, topic, false) }) }, nil
+}
+
+// Topics returns the topics in which somebody is known to be, sorted, and whether
+// these are all there are. That can only be known while there is a [Tracker.WatchAll]
+// (and for Config.Linger after it): otherwise they are those of the topics in use
+// here. It costs a look at every topic.
+func (t *Tracker) Topics() (topics []string, complete bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.replica.Topics()
 }
 
 // Status returns how this replica does. It costs a look at every view of every

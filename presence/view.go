@@ -106,11 +106,28 @@ func (v *view) assemble(p topicPart) (delta, bool) {
 		return p.delta, true
 	}
 	x := v.unsettle()
-	a := x.parts
-	if a == nil || a.nonce != p.nonce || a.to != p.delta.To || uint64(len(a.chunks)) != p.chunks {
-		a = &assembly{nonce: p.nonce, to: p.delta.To, chunks: make([]*delta, p.chunks), missing: int(p.chunks)}
-		x.parts = a
+	if !x.parts.takes(p) {
+		x.parts = newAssembly(p)
 	}
+	whole, ok := x.parts.put(p)
+	if ok {
+		x.parts = nil
+	}
+	return whole, ok
+}
+
+// newAssembly begins an answer of which p is a chunk.
+func newAssembly(p topicPart) *assembly {
+	return &assembly{nonce: p.nonce, to: p.delta.To, chunks: make([]*delta, p.chunks), missing: int(p.chunks)}
+}
+
+// takes tells whether p is a chunk of this answer. There may be none yet.
+func (a *assembly) takes(p topicPart) bool {
+	return a != nil && a.nonce == p.nonce && a.to == p.delta.To && uint64(len(a.chunks)) == p.chunks
+}
+
+// put takes a chunk of this answer and returns the whole, when it is.
+func (a *assembly) put(p topicPart) (delta, bool) {
 	if a.chunks[p.chunk] == nil {
 		a.chunks[p.chunk] = &p.delta
 		a.missing--
@@ -118,7 +135,6 @@ func (v *view) assemble(p topicPart) (delta, bool) {
 	if a.missing > 0 {
 		return delta{}, false
 	}
-	x.parts = nil
 	whole := delta{From: p.delta.From, Base: p.delta.Base, To: p.delta.To}
 	for _, d := range a.chunks {
 		whole.Adds = append(whole.Adds, d.Adds...)
@@ -154,7 +170,7 @@ func (r *Replica) askSoon(v *view) {
 // ask questions the owner, and goes on until the view wants nothing.
 func (r *Replica) ask(v *view) {
 	v.askAt = 0
-	if !v.m.up || !v.wants() {
+	if !v.m.up || !v.wants() || v.m.answersAll(v) {
 		return
 	}
 	item := syncItem{topic: v.t.name, nonce: v.nonce}
@@ -181,6 +197,12 @@ func (r *Replica) again(v *view) {
 // of member m. Its epoch is the admitted one.
 func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce uint64) {
 	v := m.views[t]
+	if v == nil && !m.knows(t) {
+		if !live {
+			return // nobody asked
+		}
+		v = r.lateView(t, m)
+	}
 	switch {
 	case v == nil:
 		switch {
@@ -306,7 +328,7 @@ func (r *Replica) apply(v *view, d delta) {
 // receiveReply takes the answer to a sync, or a chunk of one.
 func (r *Replica) receiveReply(t *topic, m *member, p topicPart) {
 	v := m.views[t]
-	if v == nil && p.chunks > 1 {
+	if v == nil && p.chunks > 1 && m.knows(t) {
 		// There is nothing to put it together in; that there is so much is enough
 		// to ask again.
 		r.ask(r.newView(t, m, true))
@@ -354,12 +376,14 @@ func (p topicPart) questionOf(v *view) uint64 {
 func (r *Replica) receiveTip(t *topic, m *member, p topicPart) {
 	v := m.views[t]
 	if v == nil {
-		if p.count == 0 {
-			return
+		switch {
+		case !m.knows(t):
+			r.lateView(t, m).need = p.seq
+		case p.count > 0:
+			v = r.newView(t, m, true)
+			v.need = p.seq
+			r.ask(v)
 		}
-		v = r.newView(t, m, true)
-		v.need = p.seq
-		r.ask(v)
 		return
 	}
 	v.need = max(v.need, p.seq)
@@ -370,6 +394,10 @@ func (r *Replica) receiveTip(t *topic, m *member, p topicPart) {
 // reconcile compares everything with m, because something may have been lost: a
 // state that lasts until it was answered, not one message.
 func (r *Replica) reconcile(m *member) {
+	if m.whole != nil {
+		r.askWhole(m, 0, sliceCount)
+		return
+	}
 	for _, t := range r.sortedTopics() {
 		if !t.interested {
 			continue
@@ -404,4 +432,8 @@ func (r *Replica) prune(v *view) {
 	v.t.views = slices.Delete(v.t.views, i, i+1)
 	delete(v.m.views, v.t)
 	v.void()
+	if !v.t.interested {
+		r.touch(v.t)
+		r.release(v.t)
+	}
 }

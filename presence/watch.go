@@ -44,11 +44,54 @@ func (t *Tracker) Watch(topic string, handle func(Event)) (*Watch, error) {
 	return w, nil
 }
 
-// state queues an event with the state as it is now. The tracker's mu is held.
+// everything stands for all topics where there is the name of one.
+const everything = ""
+
+// WatchAll makes this replica a mirror, which follows every topic that anybody in
+// the cluster uses, and calls handle with everyone present in each of them
+// (Event.State), then with every later change, with the promises of Watch. A topic
+// without an event is empty; one that is new begins with a Diff. An event without
+// a Topic comes after the states, and whenever Complete changes, which is one for
+// all topics: whether all replicas that are up have told all that they have.
+//
+// While there is a WatchAll, and for Config.Linger after the last, List, Peek, Get
+// and Count know every topic. A mirror costs as much memory, and hears as much, as
+// the whole cluster has; the others answer its questions and send nothing else on
+// its behalf. With more than Config.MaxTopics topics it is not complete, says so
+// in its log, and counts what it had no room for (Stats.Unmirrored).
+//
+// handle is called as that of Watch is. Error: ErrClosed.
+func (t *Tracker) WatchAll(handle func(Event)) (*Watch, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, fmt.Errorf("watch all topics: %w", ErrClosed)
+	}
+	t.replica.AcquireAll(time.Now())
+	t.collect()
+	w := &Watch{tracker: t, topic: everything, handle: handle}
+	t.watches[everything] = append(t.watches[everything], w)
+	w.state()
+	return w, nil
+}
+
+// state queues an event with the state as it is now, or one for each topic. The
+// tracker's mu is held.
 func (w *Watch) state() {
-	list := w.tracker.replica.List(w.topic)
-	w.tracker.deliveries = append(w.tracker.deliveries, delivery{w, Event{Topic: w.topic, State: list, Complete: list.Complete}})
-	signal(w.tracker.wakeRun)
+	t := w.tracker
+	tell := func(e Event) { t.deliveries = append(t.deliveries, delivery{w, e}) }
+	if w.topic == everything {
+		topics, complete := t.replica.Topics()
+		for _, topic := range topics {
+			list := t.replica.List(topic)
+			tell(Event{Topic: topic, State: list, Complete: list.Complete})
+		}
+		tell(Event{Complete: complete})
+	} else {
+		list := t.replica.List(w.topic)
+		tell(Event{Topic: w.topic, State: list, Complete: list.Complete})
+	}
+	signal(t.wakeRun)
 }
 
 // Refresh asks for one more event with State, in order with the diffs: those
@@ -81,7 +124,11 @@ func (w *Watch) Stop() {
 	} else {
 		t.watches[w.topic] = list
 	}
-	t.replica.Release(time.Now(), w.topic, true)
+	if w.topic == everything {
+		t.replica.ReleaseAll(time.Now())
+	} else {
+		t.replica.Release(time.Now(), w.topic, true)
+	}
 	t.collect()
 }
 

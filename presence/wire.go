@@ -45,19 +45,21 @@ const (
 type kind uint8
 
 const (
-	kindDelta     kind = 1 // topic, delta
-	kindTip       kind = 2 // topic, seq, at, entries, hash
-	kindHeartbeat kind = 3 // beat, fingerprint; from version 2: the versions that the sender reads
-	kindSync      kind = 4 // count, then topic, seq, nonce of each
-	kindReply     kind = 5 // count, then topic, nonce (in version 2: their count, and each), hash, chunk, chunks, delta of each
-	kindProbe     kind = 6 // nothing
-	kindAlive     kind = 7 // nothing: the answer to a probe
-	kindNack      kind = 8 // max, silent in milliseconds
-	kindLeave     kind = 9 // nothing
+	kindDelta     kind = 1  // topic, delta
+	kindTip       kind = 2  // topic, seq, at, entries, hash
+	kindHeartbeat kind = 3  // beat, fingerprint; from version 2: the versions that the sender reads
+	kindSync      kind = 4  // count, then topic, seq, nonce of each
+	kindReply     kind = 5  // count, then topic, nonce (in version 2: their count, and each), hash, chunk, chunks, delta of each
+	kindProbe     kind = 6  // nothing
+	kindAlive     kind = 7  // nothing: the answer to a probe
+	kindNack      kind = 8  // max, silent in milliseconds
+	kindLeave     kind = 9  // nothing
+	kindSyncAll   kind = 10 // nonce, since, the first slice and the one behind the last
+	kindPage      kind = 11 // nonce, the first slice and the one behind the last, at, index, of; count, then as in a reply
 )
 
 func (k kind) String() string {
-	names := [...]string{"?", "delta", "tip", "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave"}
+	names := [...]string{"?", "delta", "tip", "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave", "syncall", "page"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -65,7 +67,8 @@ func (k kind) String() string {
 }
 
 // DescribeMessage says what kind of message data is by its first bytes: "delta",
-// "tip", "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave", or "?".
+// "tip", "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave",
+// "syncall", "page", or "?".
 func DescribeMessage(data []byte) string {
 	if len(data) < wirePrefix || data[0] != wireMagic {
 		return kind(0).String()
@@ -96,6 +99,7 @@ type message struct {
 	oldest, newest    uint64      // heartbeat: the versions that the sender reads
 	parts             []topicPart // delta, tip: one; sync, reply: any number
 	max, silent       uint64      // nack; silent in milliseconds
+	page              page        // syncall, page
 }
 
 // topicPart is what a message says about one topic.
@@ -222,6 +226,23 @@ func appendPart(b []byte, p topicPart, version byte) []byte {
 	return appendDelta(b, p.delta)
 }
 
+// appendWholeQuestion writes the body of a question about everything.
+func appendWholeQuestion(b []byte, p page) []byte {
+	b = binary.AppendUvarint(b, p.nonce)
+	b = binary.AppendUvarint(b, p.since)
+	return append(b, p.first, p.end)
+}
+
+// appendPage begins the body of a message of the answer.
+func appendPage(b []byte, p page) []byte {
+	b = binary.AppendUvarint(b, p.nonce)
+	b = append(b, p.first, p.end)
+	for _, n := range []uint64{p.at, p.index, p.of} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
 // split cuts a delta into pieces of about size bytes on the wire, at least one.
 // All have its numbers.
 func split(d delta, size int) []delta {
@@ -300,15 +321,18 @@ func decode(data []byte, newest byte) (message, error) {
 			m.parts = append(m.parts, topicPart{topic: r.name(), seq: r.uvarint(), nonce: r.uvarint()})
 		}
 	case kindReply:
-		for n := r.count(19); n > 0 && !r.bad; n-- {
-			p := topicPart{topic: r.name()}
-			p.nonce, p.others = r.nonces(data[2])
-			p.hash, p.chunk, p.chunks, p.delta = r.fixed(), r.uvarint(), r.uvarint(), r.delta()
-			if p.chunk >= p.chunks || p.chunks > maxChunks {
-				r.bad = true
-			}
-			m.parts = append(m.parts, p)
+		m.parts = r.parts(data[2])
+	case kindSyncAll:
+		m.page.nonce, m.page.since = r.uvarint(), r.uvarint()
+		m.page.first, m.page.end = r.slices()
+	case kindPage:
+		m.page.nonce = r.uvarint()
+		m.page.first, m.page.end = r.slices()
+		m.page.at, m.page.index, m.page.of = r.uvarint(), r.uvarint(), r.uvarint()
+		if m.page.index >= m.page.of || m.page.of > maxChunks {
+			r.bad = true
 		}
+		m.parts = r.parts(data[2])
 	default:
 		return message{}, errMalformed
 	}
@@ -419,6 +443,33 @@ func (r *reader) nonces(version byte) (first uint64, others []uint64) {
 		others = append(others, r.uvarint())
 	}
 	return first, others
+}
+
+// parts reads the topics of an answer of some version.
+func (r *reader) parts(version byte) (list []topicPart) {
+	for n := r.count(19); n > 0 && !r.bad; n-- {
+		p := topicPart{topic: r.name()}
+		p.nonce, p.others = r.nonces(version)
+		p.hash, p.chunk, p.chunks, p.delta = r.fixed(), r.uvarint(), r.uvarint(), r.delta()
+		if p.chunk >= p.chunks || p.chunks > maxChunks {
+			r.bad = true
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// slices reads which slices of the topics a message is about, at least one.
+func (r *reader) slices() (first, end uint8) {
+	if !r.need(2) {
+		return 0, 0
+	}
+	first, end = r.rest[0], r.rest[1]
+	r.rest = r.rest[2:]
+	if first >= end || end > sliceCount {
+		r.bad = true
+	}
+	return first, end
 }
 
 func (r *reader) delta() delta {

@@ -64,6 +64,7 @@ type host struct {
 	hidden    bool          // a route to it is being reset: nobody finds it, and it is not told
 	clock     time.Duration // the wall clock is off by this
 	wire      int           // the version of the wire format that it is held at; 0: the newest
+	settings  string        // of its bus; who has others does not hear its topics
 	waiting   []letter      // that came while it was paused
 	deadline  time.Duration // since the cluster's start
 
@@ -71,6 +72,7 @@ type host struct {
 	replica *presence.Replica
 	entries []owned // in the order of tracking
 	watches map[string]*folded
+	mirror  map[string]*folded // by topic; nil when it is no mirror
 	testimony
 }
 
@@ -85,10 +87,12 @@ type owned struct {
 // messages.
 type noBus struct {
 	presence.Bus
-	c *Cluster
+	c        *Cluster
+	settings string
 }
 
-func (b noBus) MaxPayload() int { return b.c.maxPayload }
+func (b noBus) MaxPayload() int  { return b.c.maxPayload }
+func (b noBus) Settings() string { return b.settings }
 
 // New starts replicas of these names; "twin=eu" is one that runs under the name
 // eu and is called twin here; "eu@1" is held at version 1 of the wire format until
@@ -166,9 +170,9 @@ func (c *Cluster) boot(h *host) {
 		c.unsubscribe(h, dest)
 	}
 	h.running, h.paused, h.outage, h.unplugged, h.hidden = true, false, false, false, false
-	h.waiting, h.entries, h.watches = nil, nil, map[string]*folded{}
+	h.waiting, h.entries, h.watches, h.mirror = nil, nil, map[string]*folded{}, nil
 	cfg := c.setup.Config
-	cfg.Name, cfg.Bus = h.as, noBus{c: c}
+	cfg.Name, cfg.Bus = h.as, noBus{c: c, settings: h.settings}
 	if h.wire != 0 {
 		cfg.WireVersion = h.wire
 	}
@@ -193,6 +197,10 @@ func (c *Cluster) collect(h *host) {
 			c.subscribe(h, op.Dest)
 		case presence.OpUnsubscribe:
 			c.unsubscribe(h, op.Dest)
+		case presence.OpSubscribeAll:
+			c.subscribe(h, everyDest(op.Dest))
+		case presence.OpUnsubscribeAll:
+			c.unsubscribe(h, everyDest(op.Dest))
 		case presence.OpPublish, presence.OpRequest:
 			c.carry(h, op)
 		}
@@ -201,11 +209,29 @@ func (c *Cluster) collect(h *host) {
 		c.report("%s: %s %s", h.name, n.Replica, n.What)
 	}
 	for _, e := range ready.Events {
-		if f := h.watches[e.Topic]; f != nil {
+		f := h.watches[e.Topic]
+		if f != nil {
 			f.fold(e)
+		}
+		if h.mirror != nil && !e.Diff.Empty() {
+			h.mirrored(e.Topic).fold(e)
+		}
+		switch {
+		case h.mirror != nil && e.Topic == "":
+			c.report("%s: everything %s", h.name, describe(e))
+		case f != nil || h.mirror != nil && !e.Diff.Empty():
 			c.report("%s: %s %s", h.name, e.Topic, describe(e))
 		}
 	}
+}
+
+// mirrored is what a watcher of all topics knows of one. That is nothing of a
+// topic that it was told nothing about.
+func (h *host) mirrored(topic string) *folded {
+	if h.mirror[topic] == nil {
+		h.mirror[topic] = newFolded(&presence.List{})
+	}
+	return h.mirror[topic]
 }
 
 // nextMeta is a meta that differs from all others.
@@ -292,6 +318,37 @@ func (c *Cluster) Unwatch(name, topic string) {
 	}
 	delete(h.watches, topic)
 	h.replica.Release(c.now(), topic, true)
+	c.collect(h)
+}
+
+// Mirror makes name follow and watch all topics; a second time it does nothing.
+func (c *Cluster) Mirror(name string) {
+	h := c.host(name)
+	if h.mirror != nil {
+		return
+	}
+	for _, topic := range c.topics {
+		if !h.replica.Dump(topic).Interested {
+			c.follow(h, topic)
+		}
+	}
+	h.replica.AcquireAll(c.now())
+	c.collect(h)
+	h.mirror = map[string]*folded{}
+	topics, _ := h.replica.Topics()
+	for _, topic := range topics {
+		h.mirror[topic] = newFolded(h.replica.List(topic))
+	}
+}
+
+// Unmirror ends Mirror.
+func (c *Cluster) Unmirror(name string) {
+	h := c.host(name)
+	if h.mirror == nil {
+		return
+	}
+	h.mirror = nil
+	h.replica.ReleaseAll(c.now())
 	c.collect(h)
 }
 
@@ -390,6 +447,12 @@ func (c *Cluster) Leave(name string) {
 	h.replica.Leave(c.now())
 	c.collect(h)
 	h.running = false
+}
+
+// RestartWith is Restart on a bus with these settings.
+func (c *Cluster) RestartWith(name, settings string) {
+	c.host(name).settings = settings
+	c.Restart(name, 0)
 }
 
 // Restart starts a new process of name, with its wall clock off by clock.

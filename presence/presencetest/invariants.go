@@ -62,9 +62,40 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 			return err
 		}
 	}
-	if f := h.watches[topic]; f != nil {
+	if dump.Complete {
+		if err := c.checkAbsent(h, topic, dump); err != nil {
+			return err
+		}
+	}
+	for _, f := range h.watchers(topic) {
 		if err := f.check(dump, h.replica.List(topic), len(h.process.past[topic])); err != nil {
 			return fmt.Errorf("S6: %w", err)
+		}
+	}
+	return nil
+}
+
+// watchers are those who were told about topic.
+func (h *host) watchers(topic string) (list []*folded) {
+	if f := h.watches[topic]; f != nil {
+		list = append(list, f)
+	}
+	if h.mirror != nil {
+		list = append(list, h.mirrored(topic))
+	}
+	return list
+}
+
+// checkAbsent is S7 for those of whom nothing is held in a topic that is
+// complete: they had nothing there when interest began, or at some time since.
+func (c *Cluster) checkAbsent(h *host, topic string, dump *presence.Dump) error {
+	for _, m := range h.replica.Members() {
+		p := c.issuers[identity{m.Name, m.Epoch}]
+		if !m.Up || p == nil || slices.ContainsFunc(dump.Views, func(v presence.Part) bool { return v.Replica == m.Name }) {
+			continue
+		}
+		if at := h.since[topic][p.birth]; at > 0 && !p.emptySince(topic, at) {
+			return fmt.Errorf("S7: it is complete without %s, which had something at %d, when interest began, and ever since", m.Name, at)
 		}
 	}
 	return nil
@@ -175,6 +206,28 @@ func (c *Cluster) CheckLive() error {
 				return fmt.Errorf("%s, topic %s: %w", h.name, topic, err)
 			}
 		}
+		if h.mirror != nil {
+			if err := c.checkMirror(h); err != nil {
+				return fmt.Errorf("%s: %w", h.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// checkMirror verifies that a mirror lists every topic in which there is
+// somebody, and no other.
+func (c *Cluster) checkMirror(h *host) error {
+	var want []string
+	for _, topic := range c.topics {
+		if slices.ContainsFunc(c.hosts, func(other *host) bool {
+			return other.running && len(other.process.at(topic, math.MaxUint64)) > 0
+		}) {
+			want = append(want, topic)
+		}
+	}
+	if have, complete := h.replica.Topics(); !complete || !slices.Equal(have, want) {
+		return fmt.Errorf("L1: the mirror lists %v, complete: %v; there is somebody in %v", have, complete, want)
 	}
 	return nil
 }
@@ -187,7 +240,7 @@ func (c *Cluster) CheckQuiet() error {
 	c.Advance(5 * time.Second)
 	sent := c.kinds
 	c.kinds = nil
-	for _, kind := range []string{"heartbeat", "sync", "reply"} {
+	for _, kind := range []string{"heartbeat", "sync", "reply", "syncall", "page"} {
 		delete(sent, kind)
 	}
 	if slices.ContainsFunc(c.hosts, func(h *host) bool { return h.running && h.replica.Status().Fenced }) {

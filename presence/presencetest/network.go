@@ -2,6 +2,7 @@ package presencetest
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
@@ -132,8 +133,8 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 		l.beat = identity{from.as, from.replica.Epoch()}
 	}
 	reachable := false
-	for _, to := range c.subs[op.Dest] {
-		if !to.running || to.outage || to.unplugged {
+	for _, to := range c.listeners(op.Dest) {
+		if !to.running || to.outage || to.unplugged || to.settings != from.settings && strings.HasPrefix(op.Dest, everyDest(presence.ClassTopic)) {
 			continue
 		}
 		if to != from && (to.hidden || from.hidden) {
@@ -159,6 +160,24 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 		c.mail.push(c.at+leastDelay, letter{to: from, run: from.replica, gone: op.Dest})
 	}
 }
+
+// listeners are those who are subscribed to a destination, or to all of its
+// class, in the order of the hosts.
+func (c *Cluster) listeners(dest string) []*host {
+	list := c.subs[dest]
+	class, _, _ := strings.Cut(dest, ":")
+	all := c.subs[everyDest(class)]
+	if len(all) == 0 {
+		return list
+	}
+	both := slices.Concat(list, all)
+	slices.SortFunc(both, byIndex)
+	return slices.Compact(both)
+}
+
+// everyDest stands for all destinations of a class among the subscriptions. It
+// is itself none.
+func everyDest(class string) string { return class + ":" }
 
 // subscribe and unsubscribe keep who listens to a destination, in the order of
 // the hosts.

@@ -25,7 +25,7 @@ func (f *Failure) Error() string {
 func (f *Failure) Unwrap() error { return f.Err }
 
 // Schedule runs one random schedule: three to five replicas, sometimes two of
-// one name, six topics, and steps random calls and faults with random pauses
+// one name, six topics, mirrors in every other one, and steps random calls and faults with random pauses
 // between them; the safety invariants are checked after each. Then all faults
 // end, and after a virtual minute and a half everything must be right
 // everywhere. The error is a [*Failure].
@@ -44,7 +44,9 @@ type story struct {
 	choose *rand.Rand
 	names  []string
 	topics []string
-	lines  []string // done so far
+	// mirrors: replicas become mirrors, and stop to be.
+	mirrors bool
+	lines   []string // done so far
 }
 
 func newStory(seed uint64) *story {
@@ -59,6 +61,7 @@ func newStory(seed uint64) *story {
 		y.names = append(slices.Clone(y.names), "twin")
 		labels = append(labels, "twin=eu")
 	}
+	y.mirrors = y.oneIn(2)
 	y.tell("seed %d", seed)
 	switch y.choose.IntN(4) {
 	case 0:
@@ -171,6 +174,10 @@ func (y *story) act(h *host, topic string) {
 		}
 	case what < 14:
 		y.tell("%s watch %s", h.name, topic)
+	case what == 14 && y.mirrors && h.mirror == nil && y.oneIn(2):
+		y.tell("%s mirror", h.name)
+	case what == 15 && h.mirror != nil && y.oneIn(2):
+		y.tell("%s unmirror", h.name)
 	case h.watches[topic] != nil:
 		y.tell("%s unwatch %s", h.name, topic)
 	}

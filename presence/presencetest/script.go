@@ -21,12 +21,15 @@ import (
 //	                              version 1 of the wire format until upgrade us
 //	eu watch room                 eu watches a topic; unwatch ends it
 //	eu track room alice           also untrack, update; alice*50 is fifty of them
+//	eu mirror                     eu watches all topics; unmirror ends it
 //	list eu room                  who is there as eu sees it
+//	topics eu                     where eu knows of somebody, and whether that is all
 //	wait 2s                       time passes
 //	faults loss=0.1 repeat=0.2 delay=1s reorder
 //	                              how messages fare from now on; none without words
 //	hold eu us [kind]             messages from eu to us wait; of a kind: delta,
-//	                              tip, heartbeat, sync, reply, probe, alive, nack, leave
+//	                              tip, heartbeat, sync, reply, probe, alive, nack, leave,
+//	                              syncall, page
 //	copy eu us [kind]             they are delivered, and a copy of each waits
 //	lose eu us kind 2             the second message of this kind from now on is lost
 //	payload 2000                  the most bytes of a message; before anything large
@@ -43,6 +46,7 @@ import (
 //	restart eu [-1h]              a new process, its clock off by so much
 //	upgrade eu                    its next process speaks the newest version
 //	answers eu                    how often eu answered who was behind
+//	settings eu buckets=8         a new process, on a bus with these settings
 //	heal                          all faults end
 //	gone                          what must hold 15 s after that
 //	live                          what must hold when all is quiet
@@ -196,6 +200,9 @@ func (s *script) command(f []string) error {
 		if s.loud {
 			s.printf("%s", c.Describe(arg(1), arg(2)))
 		}
+	case "topics":
+		names, complete := c.Replica(arg(1)).Topics()
+		s.printf("%s: %s, complete: %v", arg(1), strings.Join(names, " "), complete)
 	case "hold":
 		c.Hold(arg(1), arg(2), arg(3))
 	case "copy":
@@ -253,6 +260,8 @@ func (s *script) command(f []string) error {
 	case "answers":
 		st := c.Replica(arg(1)).Status().Stats
 		s.printf("%s answered %d questions, %d times several at once", arg(1), st.Unchanged+st.LogRepairs+st.DotSets+st.Snapshots, st.Joint)
+	case "settings":
+		c.RestartWith(arg(1), arg(2))
 	case "heal":
 		c.Heal()
 	case "gone":
@@ -323,6 +332,10 @@ func (s *script) user(name, what, topic, key string) error {
 		if s.loud {
 			s.printf("%s", c.Describe(name, topic))
 		}
+	case "mirror":
+		c.Mirror(name)
+	case "unmirror":
+		c.Unmirror(name)
 	case "unwatch":
 		c.Unwatch(name, topic)
 	case "track", "untrack", "update":

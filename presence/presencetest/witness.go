@@ -59,6 +59,15 @@ func (p *process) at(topic string, seq uint64) []presence.Entry {
 	return past[i-1].entries
 }
 
+// emptySince tells whether p had nothing in topic at number seq, or at any later
+// one.
+func (p *process) emptySince(topic string, seq uint64) bool {
+	if len(p.at(topic, seq)) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(p.past[topic], func(s state) bool { return s.seq > seq && len(s.entries) == 0 })
+}
+
 // testimony is what is known of a host's process.
 type testimony struct {
 	process *process

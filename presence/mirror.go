@@ -1,0 +1,172 @@
+package presence
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// This file is about a mirror: a replica that follows every topic. It hears
+// what is said about all of them (OpSubscribeAll), and asks each member for all
+// that it has (see whole).
+
+// mirror is what a replica that follows every topic has beside the rest.
+type mirror struct {
+	users    int // who holds it; it lingers after the last
+	lingerAt instant
+	full     bool // there are more topics than Config.MaxTopics: not all are known
+	complete bool // as last told
+}
+
+// AcquireAll makes this replica a mirror, until ReleaseAll was called as often,
+// and for Config.Linger more. Events are about all topics then, and an event
+// without a topic tells whether everything is complete.
+func (r *Replica) AcquireAll(now time.Time) {
+	r.step(now)
+	if r.mirror == nil {
+		r.mirror = &mirror{}
+		r.op(OpSubscribeAll, ClassTopic, nil)
+		for _, m := range r.byName {
+			r.startWhole(m)
+		}
+	}
+	r.mirror.users++
+	r.mirror.lingerAt = 0
+}
+
+// ReleaseAll ends what AcquireAll began.
+func (r *Replica) ReleaseAll(now time.Time) {
+	r.step(now)
+	if r.mirror == nil || r.mirror.users == 0 {
+		return
+	}
+	if r.mirror.users--; r.mirror.users == 0 {
+		r.mirror.lingerAt = r.after(r.cfg.Linger)
+		r.timers.push(timer{at: r.mirror.lingerAt, kind: timerMirror})
+	}
+}
+
+// endMirror goes back to the topics that are used here.
+func (r *Replica) endMirror() {
+	all := r.sortedTopics()
+	for _, t := range all {
+		if t.interested && !t.direct {
+			r.op(OpSubscribe, TopicDest(t.name), nil)
+		}
+	}
+	r.op(OpUnsubscribeAll, ClassTopic, nil)
+	for _, m := range r.byName {
+		for _, t := range all {
+			// What the member has here was still to be told.
+			if t.interested && !m.knows(t) && m.views[t] == nil {
+				r.newView(t, m, false)
+			}
+		}
+	}
+	r.mirror = nil
+	for _, t := range all {
+		t.direct = t.interested
+		if !t.interested {
+			r.dropViews(t)
+			r.touch(t)
+			r.release(t)
+		}
+	}
+	for _, m := range r.byName {
+		due := m.whole.nonce != 0
+		m.whole = nil
+		if due {
+			r.reconcile(m)
+		}
+		for _, t := range all {
+			if v := m.views[t]; v != nil {
+				r.askSoon(v)
+			}
+		}
+	}
+}
+
+// watchesAll tells whether somebody wants the events of all topics.
+func (r *Replica) watchesAll() bool { return r.mirror != nil && r.mirror.users > 0 }
+
+// mirrorComplete tells whether every replica that is up has told all that it
+// has.
+func (r *Replica) mirrorComplete() bool {
+	if r.mirror == nil || r.mirror.full || !r.settled {
+		return false
+	}
+	for _, m := range r.byName {
+		if m.up && !m.whole.synced {
+			return false
+		}
+	}
+	return true
+}
+
+// settleMirror tells whether everything turned complete, or no longer is: so do
+// the topics, then.
+func (r *Replica) settleMirror() (turned bool) {
+	if r.mirror == nil || r.mirror.complete == r.mirrorComplete() {
+		return false
+	}
+	r.mirror.complete = !r.mirror.complete
+	for _, t := range r.sortedTopics() {
+		r.touch(t)
+	}
+	return true
+}
+
+// followed is the topic that a message is about, or nil where it is none of
+// ours. A mirror learns of topics by what it hears.
+func (r *Replica) followed(name string) *topic {
+	t := r.topics[name]
+	switch {
+	case t != nil && (t.interested || r.mirror != nil):
+		return t
+	case r.mirror == nil:
+		return nil
+	case len(r.topics) >= r.cfg.MaxTopics:
+		r.overflow()
+		return nil
+	}
+	t = r.topic(name)
+	t.complete = r.isComplete(t)
+	return t
+}
+
+// overflow gives up being complete: there are more topics than may be held.
+func (r *Replica) overflow() {
+	r.stats.Unmirrored++
+	if !r.mirror.full {
+		r.mirror.full = true
+		r.notice(r.cfg.Name, r.epoch, fmt.Sprintf("mirror: incomplete, there are more than %d topics, the limit", r.cfg.MaxTopics))
+	}
+}
+
+// retryMirror begins anew when there is room again.
+func (r *Replica) retryMirror() {
+	if r.mirror == nil || !r.mirror.full || len(r.topics) > r.cfg.MaxTopics*7/8 {
+		return
+	}
+	r.mirror.full = false
+	r.notice(r.cfg.Name, r.epoch, "mirror: has room again")
+	for _, m := range r.byName {
+		r.startWhole(m)
+	}
+}
+
+// Topics returns the topics in which somebody is known here, sorted, and whether
+// these are all there are: that is known to a mirror only.
+func (r *Replica) Topics() (names []string, complete bool) {
+	for _, name := range slices.Sorted(maps.Keys(r.topics)) {
+		if r.sessions(r.topics[name]) > 0 {
+			names = append(names, name)
+		}
+	}
+	return names, r.mirrorComplete()
+}
+
+// covers tells whether this replica follows t, which may be nil for a topic that
+// it holds nothing of.
+func (r *Replica) covers(t *topic) bool { return r.mirror != nil || t != nil && t.interested }
