@@ -94,9 +94,21 @@ func (v *view) size() int {
 // assembly is an answer of which some chunks have come. It counts when it is
 // whole.
 type assembly struct {
-	nonce, to uint64
-	chunks    []*delta
-	missing   int
+	cut     cut
+	chunks  []*delta
+	missing int
+}
+
+// cut is what an answer was cut into chunks by: what differs here was cut at
+// other places.
+type cut struct {
+	nonce, from, base, to uint64
+	others                int // questions that it answers as well, which take room in each chunk
+	chunks                uint64
+}
+
+func cutOf(p topicPart) cut {
+	return cut{p.nonce, p.delta.From, p.delta.Base, p.delta.To, len(p.others), p.chunks}
 }
 
 // assemble takes one chunk of an answer and returns the whole, when it is. One
@@ -118,12 +130,12 @@ func (v *view) assemble(p topicPart) (delta, bool) {
 
 // newAssembly begins an answer of which p is a chunk.
 func newAssembly(p topicPart) *assembly {
-	return &assembly{nonce: p.nonce, to: p.delta.To, chunks: make([]*delta, p.chunks), missing: int(p.chunks)}
+	return &assembly{cut: cutOf(p), chunks: make([]*delta, p.chunks), missing: int(p.chunks)}
 }
 
 // takes tells whether p is a chunk of this answer. There may be none yet.
 func (a *assembly) takes(p topicPart) bool {
-	return a != nil && a.nonce == p.nonce && a.to == p.delta.To && uint64(len(a.chunks)) == p.chunks
+	return a != nil && a.cut == cutOf(p)
 }
 
 // put takes a chunk of this answer and returns the whole, when it is.

@@ -242,7 +242,7 @@ func (c *Cluster) nextMeta() []byte {
 
 // acquire makes h follow topic.
 func (c *Cluster) acquire(h *host, topic string, watch bool) {
-	began := !c.listens(h, presence.TopicDest(topic))
+	began := !c.follows(h, topic)
 	if err := h.replica.Acquire(c.now(), topic, watch); err != nil {
 		panic(err)
 	}
@@ -254,6 +254,11 @@ func (c *Cluster) acquire(h *host, topic string, watch bool) {
 		i, _ := slices.BinarySearch(c.topics, topic)
 		c.topics = slices.Insert(c.topics, i, topic)
 	}
+}
+
+// follows tells whether h hears what is said about topic.
+func (c *Cluster) follows(h *host, topic string) bool {
+	return c.listens(h, presence.TopicDest(topic)) || c.listens(h, everyDest(presence.ClassTopic))
 }
 
 // Track makes key present in topic on the replica name.
@@ -328,7 +333,7 @@ func (c *Cluster) Mirror(name string) {
 		return
 	}
 	for _, topic := range c.topics {
-		if !h.replica.Dump(topic).Interested {
+		if !c.follows(h, topic) {
 			c.follow(h, topic)
 		}
 	}

@@ -221,7 +221,7 @@ func (c *Cluster) checkMirror(h *host) error {
 	var want []string
 	for _, topic := range c.topics {
 		if slices.ContainsFunc(c.hosts, func(other *host) bool {
-			return other.running && len(other.process.at(topic, math.MaxUint64)) > 0
+			return (other == h || other.as != h.as && other == c.heard(other.as)) && len(other.process.at(topic, math.MaxUint64)) > 0
 		}) {
 			want = append(want, topic)
 		}
