@@ -15,6 +15,13 @@
 // clients to another replica when theirs is gone, and a load balancer;
 // client_socket.mjs has the client, with promises for what it calls back.
 //
+// client_contract.test.mjs and client_timers.test.mjs show what the official
+// client makes of what the server sends: the rows of the behaviour contract that
+// are about the client.
+//
+// TestPhx does the same with a client in Go, which is a program of its own:
+// phxclient.
+//
 // # In a browser
 //
 // TestBrowser plays the pointing party in Chromium, with users on two replicas
