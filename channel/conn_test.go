@@ -259,20 +259,37 @@ func TestNewNamesEveryFaultOfTheConfig(t *testing.T) {
 	require.EqualError(t, err, "channel: Config.MaxChannels is -1, must not be negative\nchannel: Config.StateTimeout is -1ns, must not be negative")
 }
 
-// FuzzConn feeds a whole connection with frames. Whatever comes, it neither
-// panics nor sends what is not a frame, and it ends cleanly.
+// FuzzConn feeds a whole connection of either version with frames, which
+// frameSeparator stands between; those that begin with B are binary. Whatever
+// comes, the connection neither panics nor sends what is no frame, and it ends
+// cleanly.
 func FuzzConn(f *testing.F) {
-	f.Add([]byte(`["1","1","echo:a","phx_join",{}]` + "\n" + `["1","2","echo:a","ping",{}]` + "\n" + `["1","3","echo:a","phx_leave",{}]`))
-	f.Add([]byte(`["1","1","echo:a","phx_join",{"deny":true}]` + "\n" + `[2,2,"echo:a","phx_join",[]]` + "\n" + `[3,3,"echo:a","phx_join",null]` + "\n" + `[null,4,"echo:a","tell_secret",{}]`))
-	f.Add([]byte("B\x00\x01\x01\x06\x0711echo:aphx_joinxx\n[null,null,\"phoenix\",\"heartbeat\",{}]\nB\x00\x01\x02\x06\x06112echo:abinary\x01"))
-	f.Add([]byte(`["1","1","echo:a","phx_join",{"crash":true}]` + "\n" + `["1","2","echo:a","async",{"after":0}]` + "\n" + `["1","2","echo:a","disconnect_user",{"user":"u"}]`))
+	add := func(old bool, frames ...string) { f.Add(old, []byte(strings.Join(frames, frameSeparator))) }
+	add(false, `["1","1","echo:a","phx_join",{}]`, `["1","2","echo:a","ping",{}]`, `["1","3","echo:a","phx_leave",{}]`)
+	add(false, `["1","1","echo:a","phx_join",{"deny":true}]`, `[2,2,"echo:a","phx_join",[]]`, `[3,3,"echo:a","phx_join",null]`, `[null,4,"echo:a","tell_secret",{}]`)
+	add(false, `["1","1","echo:a","phx_join",{"crash":true}]`, `["1","2","echo:a","async",{"after":0}]`, `["1","2","echo:a","disconnect_user",{"user":"u"}]`)
+	binary := func(joinRef, ref, topic, event, data string) string {
+		frame := []byte{'B', 0, byte(len(joinRef)), byte(len(ref)), byte(len(topic)), byte(len(event))}
+		return string(frame) + joinRef + ref + topic + event + data
+	}
+	add(false, binary("1", "1", "echo:a", "phx_join", "x\n"), binary("1", "2", "echo:a", "binary", "\x00\xff"), binary("1", "3", "echo:a", "binary_push", ""),
+		binary("1", "4", "echo:a", "binary_shout", "\n"), `["1","5","echo:a","ping",{}]`, binary("1", "6", "echo:a", "ping", "no object"), binary("1", "7", "echo:a", "phx_leave", ""))
+	add(false, `["1","1","echo:0123456789abcd","phx_join",{}]`, binary("1", "22", "echo:0123456789abcd", "binary_push", "x"), "B\x01\x00\x00\x00\x00", `["1","2","echo:a","ping",{}]`)
+	add(true, `{"topic":"echo:a","event":"phx_join","payload":{},"ref":"1"}`, `{"topic":"echo:a","event":"ping","payload":{"x":1},"ref":"2"}`, `{"topic":"echo:a","event":"shout_reply","payload":{},"ref":3,"join_ref":"1"}`,
+		`{"topic":"echo:a","event":"phx_join","payload":null,"ref":"4","join_ref":"4"}`, `{"topic":"echo:a","event":"stop_reply","payload":{},"ref":"5"}`, `{"topic":"phoenix","event":"heartbeat","payload":{},"ref":null}`)
+	add(true, `{"topic":"room:a","event":"phx_join","payload":{"meta":{"a":"b"}},"ref":"1"}`, `{"topic":"room:a","event":"update_meta","payload":{"meta":{}},"ref":"2"}`, binary("1", "3", "room:a", "list", ""))
+	add(true, `{"topic":"echo:a","event":"phx_join","payload":{},"ref":"1"}`, `{"topic":"echo:a","event":"binary_push","payload":{},"ref":"2"}`, `["1","3","echo:a","ping",{}]`)
 	h := referenceHandler(f)
-	f.Fuzz(func(t *testing.T, script []byte) {
+	f.Fuzz(func(t *testing.T, old bool, script []byte) {
 		synctest.Test(t, func(t *testing.T) {
+			query, version := "user=u", Serializer(v2{})
+			if old {
+				query, version = "user=u&vsn=1.0.0", v1{}
+			}
 			e := startOne(t, Config{MaxChannels: 3, JoinBurst: 10})
-			c := connect(t, e, h, "user=u")
-			for line := range strings.SplitSeq(string(script), "\n") {
-				data, binary := strings.CutPrefix(line, "B")
+			c := connect(t, e, h, query)
+			for frame := range strings.SplitSeq(string(script), frameSeparator) {
+				data, binary := strings.CutPrefix(frame, "B")
 				if c.conn.Receive(binary, []byte(data)) != nil {
 					break
 				}
@@ -281,10 +298,11 @@ func FuzzConn(f *testing.F) {
 			c.drop()
 			for _, f := range c.link.frames {
 				if f.Binary {
-					require.NotEmpty(t, f.Data)
+					require.False(t, old, "%q", f.Data)
+					requireBinaryFrame(t, f.Data)
 					continue
 				}
-				_, err := v2{}.Decode(false, f.Data)
+				_, err := version.Decode(false, f.Data)
 				require.NoError(t, err, "%s", f.Data)
 			}
 			synctest.Wait()
@@ -292,6 +310,23 @@ func FuzzConn(f *testing.F) {
 			require.Empty(t, c.conn.members)
 		})
 	})
+}
+
+const frameSeparator = "\n--\n"
+
+// requireBinaryFrame asserts that a client could read a binary frame of the
+// server: that the names, whose lengths it begins with, are there.
+func requireBinaryFrame(t *testing.T, data []byte) {
+	t.Helper()
+	require.NotEmpty(t, data)
+	lengths, ok := map[byte]int{0: 3, 1: 4, 2: 2}[data[0]]
+	require.True(t, ok, "%q", data)
+	size := 1 + lengths
+	require.GreaterOrEqual(t, len(data), size)
+	for _, length := range data[1:size] {
+		size += int(length)
+	}
+	require.GreaterOrEqual(t, len(data), size, "%q", data)
 }
 
 // What a connection came with, tokens among it, does not stay for as long as the
