@@ -2,6 +2,7 @@
 
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BENCHSTAT   := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 WEB         := cmd/pointingparty/web
 E2E         := cmd/internal/e2e
 # What `make fuzz` gives each target: a number of runs, or a time. With a time
@@ -11,7 +12,7 @@ FUZZTIME    ?= 3000x
 SIM         ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-cluster build test lint sim mutants fuzz golden bench clean
+.PHONY: help setup run run-cluster build test lint sim mutants fuzz golden bench bench-save load load-save clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,8 +61,51 @@ golden: ## record the golden output of the scripts again; look at the diff
 	$(GO) test ./channel -run TestSession -args -rewrite
 	$(GO) test ./presence/presencetest -run TestScenario -args -rewrite
 
-bench: ## the benchmarks, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem ./crdt ./presence ./channel ./transport/...
+# Benchmarks that build much are run once; of the others there are six runs, from
+# which benchstat tells a difference from noise.
+BENCHED     := ./crdt ./presence ./channel ./transport/...
+BENCH_LARGE := Memory|FirstAnswer|MergeMaps|Snapshot|Drop|Down|Churn|IdleConnection
+
+bench: ## the benchmarks as a table, and compared with the saved ones; about 5 minutes
+	@$(MAKE) --no-print-directory bin/bench.txt
+	@$(GO) run ./cmd/internal/benchtable bin/bench.txt
+	@$(GO) run $(BENCHSTAT) saved=testdata/bench/bench.txt new=bin/bench.txt
+
+bench-save: ## save what the last "make bench" measured, for others to be compared with
+	@$(call save,bench)
+
+load: ## rollcall bench in small sizes, likewise; about 4 minutes
+	@$(MAKE) --no-print-directory bin/load.txt
+	@$(GO) run ./cmd/internal/benchtable bin/load.txt
+	@$(GO) run $(BENCHSTAT) saved=testdata/bench/load.txt new=bin/load.txt
+
+load-save: ## save what the last "make load" measured
+	@$(call save,load)
+
+.PHONY: bin/bench.txt bin/load.txt
+bin/bench.txt:
+	@mkdir -p bin
+	@{ $(describe-machine); \
+	$(GO) test -run '^$$' -bench . -skip '$(BENCH_LARGE)' -benchmem -benchtime 50ms -count 6 $(BENCHED) && \
+	$(GO) test -run '^$$' -bench '$(BENCH_LARGE)' -benchmem -benchtime 1x $(BENCHED); } >$@ || { cat $@; exit 1; }
+
+bin/load.txt:
+	@mkdir -p bin
+	@$(GO) build -o bin/ ./cmd/rollcall
+	@{ $(describe-machine); set -e; \
+	load() { ./bin/rollcall bench "$$@" --self --benchfmt --repeat 4; }; \
+	load fanout --floor --clients 300 --window 1,8,32 --duration 500ms; \
+	load conns --floor --clients 1000 --hold 1s; \
+	load presence --clients 300 --churn 2s; \
+	load remote --duration 2s; \
+	load kill --reconnect; \
+	load fresh --hold 2s; } >$@ 2>bin/load.log || { tail bin/load.log; exit 1; }
+
+# What the figures are of, as the head of their file.
+describe-machine = echo "\# $$(nproc) CPUs ($$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)), $$($(GO) version)"; \
+	echo "\# load average when it began: $$(cut -d' ' -f1-3 /proc/loadavg)"
+save = test -s bin/$(1).txt || { echo "nothing is measured yet: make $(1)"; exit 1; }; \
+	mkdir -p testdata/bench && grep -E '^(\#|goos|goarch|pkg|Benchmark)' bin/$(1).txt >testdata/bench/$(1).txt
 
 clean: ## remove what was built and installed
 	rm -rf bin $(WEB)/node_modules $(E2E)/node_modules

@@ -50,7 +50,7 @@ func bench(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
-	config, asJSON, err := parseBench(args)
+	config, out, err := parseBench(args)
 	if errors.Is(err, flag.ErrHelp) {
 		printBenchHelp(stdout)
 		return 0
@@ -69,9 +69,12 @@ func bench(args []string, stdout, stderr io.Writer) int {
 		printFaults(stderr, err)
 		return 1
 	}
-	if asJSON {
+	switch {
+	case out.json:
 		err = json.NewEncoder(stdout).Encode(report)
-	} else {
+	case out.lines:
+		err = report.WriteBenchmarks(stdout)
+	default:
 		err = report.WriteTable(stdout)
 	}
 	if err != nil {
@@ -88,37 +91,39 @@ func printFaults(w io.Writer, err error) {
 	}
 }
 
-func parseBench(args []string) (*load.Config, bool, error) {
-	c := &load.Config{}
-	asJSON := false
-	fs := benchFlags(c, &asJSON)
+// output says how a report is printed, if not as a table.
+type output struct{ json, lines bool }
+
+func parseBench(args []string) (c *load.Config, out output, err error) {
+	c = &load.Config{}
+	fs := benchFlags(c, &out)
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		c.Mode, args = args[0], args[1:]
 	}
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		return nil, false, err
+		return nil, out, err
 	case err != nil:
-		return nil, false, errors.New(strings.ReplaceAll(err.Error(), " -", " --"))
+		return nil, out, errors.New(strings.ReplaceAll(err.Error(), " -", " --"))
 	case c.Mode == "":
-		return nil, false, fmt.Errorf("no mode: there are %s", strings.Join(load.Modes, ", "))
+		return nil, out, fmt.Errorf("no mode: there are %s", strings.Join(load.Modes, ", "))
 	case fs.NArg() > 0:
-		return nil, false, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		return nil, out, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if c.Self {
 		self, err := os.Executable()
 		if err != nil {
-			return nil, false, fmt.Errorf("--self: %w", err)
+			return nil, out, fmt.Errorf("--self: %w", err)
 		}
 		c.Command = []string{self, "serve"}
 		c.FloorCommand = []string{self, "bench", floorCommand}
 	}
-	return c, asJSON, nil
+	return c, out, nil
 }
 
 // benchFlags are the flags; what is not given stays zero, and gets the default
 // of its mode.
-func benchFlags(c *load.Config, asJSON *bool) *flag.FlagSet {
+func benchFlags(c *load.Config, out *output) *flag.FlagSet {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.BoolVar(&c.Self, "self", false, "start the servers, on loopback, and end them; their CPU and memory are measured (Linux)")
@@ -143,7 +148,8 @@ func benchFlags(c *load.Config, asJSON *bool) *flag.FlagSet {
 	fs.DurationVar(&c.Churn, "churn", 0, "presence: `time` of that; negative for none (default 10s)")
 	fs.IntVar(&c.Repeat, "repeat", 0, "`number` of times everything is done; medians are reported too (default 1)")
 	fs.DurationVar(&c.Timeout, "timeout", 0, "`time` after which all ends in an error (default 10m)")
-	fs.BoolVar(asJSON, "json", false, "print JSON and no table")
+	fs.BoolVar(&out.json, "json", false, "print JSON and no table")
+	fs.BoolVar(&out.lines, "benchfmt", false, "print lines that benchstat compares, as Go's benchmarks do, and no table")
 	return fs
 }
 
@@ -164,7 +170,7 @@ func numbers(list *[]int) func(string) error {
 func printBenchHelp(w io.Writer) {
 	var b strings.Builder
 	b.WriteString(benchSynopsis)
-	benchFlags(&load.Config{}, new(bool)).VisitAll(func(f *flag.Flag) {
+	benchFlags(&load.Config{}, new(output)).VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
 		if value != "" {
 			value = " " + strings.ToUpper(value)

@@ -205,3 +205,26 @@ func writeCells(b *bytes.Buffer, cells []Cell) {
 		fmt.Fprintf(b, "%q:%s", c.Key, value)
 	}
 }
+
+// WriteBenchmarks writes each run of each step as a line in the format of Go's
+// benchmarks, which benchstat compares: "BenchmarkLoad/fanout/window_8 1 2.40
+// server-cpu-us/delivery ...". What is not known is left out, and so are medians.
+func (r *Report) WriteBenchmarks(w io.Writer) error {
+	var b bytes.Buffer
+	for _, row := range r.Rows {
+		if row.Run == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "BenchmarkLoad/%s/%s 1", r.Mode, strings.ReplaceAll(row.Step, " ", "_"))
+		for _, c := range row.Cells {
+			if math.IsNaN(c.Value) {
+				continue
+			}
+			unit := strings.ReplaceAll(strings.ReplaceAll(c.Key, "_per_", "/"), "_", "-")
+			fmt.Fprintf(&b, " %s %s", strconv.FormatFloat(c.Value, 'f', -1, 64), unit)
+		}
+		b.WriteByte('\n')
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}

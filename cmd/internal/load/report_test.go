@@ -47,6 +47,18 @@ func TestJSONHasTheSame(t *testing.T) {
 		{"step":"join","run":"median","a_us":2,"b":10}]}`, string(data))
 }
 
+func TestBenchmarkLinesHaveTheRuns(t *testing.T) {
+	report := sample()
+	report.Rows[0].Step, report.Rows[0].Cells[0].Key = "window 8, floor direct", "server_cpu_us_per_delivery"
+	var b strings.Builder
+	require.NoError(t, report.WriteBenchmarks(&b))
+	require.Equal(t, `BenchmarkLoad/presence/window_8,_floor_direct 1 3 server-cpu-us/delivery 10 b
+BenchmarkLoad/presence/join 1 1 a-us
+BenchmarkLoad/presence/join 1 2 a-us
+BenchmarkLoad/presence/churn 1 0.125 c-s
+`, b.String())
+}
+
 func TestMedianOfAnEvenNumberIsOneOfThem(t *testing.T) {
 	require.Equal(t, 2.0, medianOf([]float64{4, 2, 3, 1}))
 	require.True(t, math.IsNaN(medianOf(nil)))
