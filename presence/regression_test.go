@@ -41,8 +41,8 @@ func TestATrackerOfShortVisitsCountsNobodyInTheEnd(t *testing.T) {
 		count, err := us.Count(t.Context(), "room")
 		require.NoError(t, err)
 		require.Equal(t, presence.Count{Complete: true}, count)
-		require.NotZero(t, f.diffs)
 		f.requireEqual(us.Peek("room"))
+		require.NotZero(t, f.diffs)
 		require.Zero(t, us.Status().Replicas[0].Presences)
 	})
 }
@@ -63,9 +63,11 @@ func TestTheLastUpdateBeforeAnExitIsInTheLeave(t *testing.T) {
 		ref, err := s.Update("room", "alice", presence.Replace(color("blue")))
 		require.NoError(t, err)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		left = nil
 		s.Close()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		require.Len(t, left, 1)
 		require.Equal(t, ref, left[0].Metas[0].Ref)
 		require.JSONEq(t, `{"color":"blue"}`, string(left[0].Metas[0].Data))
