@@ -121,8 +121,9 @@ func (o *Owner[K, V]) Flush() (Delta[K, V], bool) {
 // Since answers a view that stands at n: with the smallest delta that leads it
 // to the current state. counter is the replica's number now, which is the To of
 // the answer (the owner's own Seq would not do: a view may stand above it,
-// after an earlier answer). All changes must have been flushed. n above counter
-// is none of ours, and is taken as 0.
+// after an earlier answer). Changes that wait for the next Flush are in it: that
+// one then begins below the view, which takes it as it takes every overlap. n
+// above counter is none of ours, and is taken as 0.
 //
 //	n = 0           a snapshot
 //	n >= Seq        an empty log repair: nothing changed
@@ -153,11 +154,4 @@ func (o *Owner[K, V]) Since(n, counter uint64) Delta[K, V] {
 		}
 	}
 	return d
-}
-
-// Renew begins a new history with the entries as they are: the replica goes on
-// under a new identity, and whatever it told under the old one does not count
-// any more. All changes must have been flushed.
-func (o *Owner[K, V]) Renew(counter uint64) {
-	o.floor, o.sent, o.rems, o.log = counter, o.seq, nil, nil
 }

@@ -153,7 +153,6 @@ func (o *replies) add(dest string, version byte, what asked, nonces []uint64) {
 	p := topicPart{topic: what.topic, nonce: nonces[0], others: nonces[1:]}
 	d := delta{To: r.counter}
 	if t := r.topics[what.topic]; t != nil && t.own != nil {
-		r.flush(t)
 		d, p.hash = t.own.Since(what.seq, r.counter), t.own.hash
 	}
 	r.stats.count(d)

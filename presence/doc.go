@@ -66,7 +66,12 @@
 // remembered of them is one watermark a member, and a later delta or answer
 // starts a view only where the watermark proves that nothing can have been
 // missed. Now and then a part of all topics is compared with one member, which
-// finds what everything else missed. [Replica] is this machine: pure, driven by
+// finds what everything else missed. A higher epoch of a name ends the one before:
+// what that had leaves at once, and what the new one has joins with its first
+// answer. These are two diffs, since the answer takes its time; whoever collects
+// diffs makes one of them with [Diff.Merge], in which nothing is left of a value
+// that is in both: a process that goes on under a fresh epoch keeps its refs.
+// [Replica] is this machine: pure, driven by
 // calls, messages and the time. The Tracker around it owns two goroutines: one
 // lets the time pass and calls the watchers, one writes to the bus.
 //

@@ -146,15 +146,11 @@ func (r *Replica) tip(t *topic) {
 	}
 }
 
-// renew goes on under a fresh epoch above floor: what we told under the old one
-// does not count any more. Our entries and their refs stay as they are.
+// renew goes on under a fresh epoch above floor. That is a new name, and not a new
+// history: our entries, their refs, and what we have at each number stay as they
+// are, so that nothing has to begin anew here. Whoever admits the new epoch asks
+// for all of it.
 func (r *Replica) renew(floor uint64) {
-	for _, t := range r.sortedTopics() {
-		if t.own != nil {
-			r.flush(t)
-			t.own.Renew(r.counter)
-		}
-	}
 	r.op(OpUnsubscribe, r.address(r.cfg.Name, r.epoch), nil)
 	r.epoch = newEpoch(r.wall(), r.random(), max(floor, r.epoch))
 	r.beat, r.rival, r.fenced = 0, rival{}, false

@@ -87,8 +87,14 @@ type epochHeard struct {
 	at    time.Duration
 }
 
-// hears notes that a heartbeat was delivered.
-func (y *testimony) hears(id identity, at time.Duration) {
+// hears notes that a heartbeat was delivered. It counts for nothing when a later
+// epoch was heard since oldest.
+func (y *testimony) hears(id identity, at, oldest time.Duration) {
+	for _, e := range y.heard[id.name] {
+		if e.epoch > id.epoch && e.at >= oldest {
+			return
+		}
+	}
 	for i, e := range y.heard[id.name] {
 		if e.epoch == id.epoch {
 			y.heard[id.name][i].at = at
