@@ -43,10 +43,13 @@ func FuzzHostile(f *testing.F) {
 		require.NoError(t, r.Acquire(now, "room", true))
 		dot, err := r.Track(now, "room", "me", []byte(`{"mine":true}`))
 		require.NoError(t, err)
-		r.Ready()
 		d := &decisions{rest: data}
+		if d.next()%2 == 1 {
+			r.AcquireAll(now)
+		}
+		r.Ready()
 		for step := 0; len(d.rest) > 0 && step < 400; step++ {
-			r.receive(hostile(d))
+			r.receive(hostile(d, r))
 			now = now.Add(time.Duration(d.next()%8) * 100 * time.Millisecond)
 			r.Tick(now)
 			r.Ready()
@@ -70,18 +73,32 @@ func FuzzHostile(f *testing.F) {
 		list := r.List("room")
 		require.Len(t, list.Presences, 1)
 		require.Equal(t, "me", list.Presences[0].Key)
+		topics, _ := r.Topics()
+		require.Equal(t, []string{"room"}, topics)
 	})
 }
 
-// hostile is a message that decode lets through, with nothing true in it.
-func hostile(d *decisions) message {
-	kinds := []kind{kindDelta, kindTip, kindHeartbeat, kindSync, kindReply, kindAlive, kindNack, kindLeave, kindProbe}
+// hostile is a message that decode lets through, with nothing true in it; but for
+// r, which may be nil, it may guess the question that is due.
+func hostile(d *decisions, r *Replica) message {
+	kinds := []kind{kindDelta, kindTip, kindHeartbeat, kindSync, kindReply, kindAlive, kindNack, kindLeave, kindProbe, kindSyncAll, kindPage}
 	m := message{
 		kind: kinds[d.next()%uint64(len(kinds))], name: []string{"eu", "ap", "us"}[d.next()%3],
 		epoch: max(d.number(), 1), beat: d.number(), max: d.number(), silent: d.number() * 1000,
 	}
 	switch m.kind {
-	case kindDelta, kindTip, kindSync, kindReply:
+	case kindSyncAll, kindPage:
+		first := uint8(d.next() % sliceCount)
+		m.page = page{nonce: d.number(), since: d.number(), first: first, end: first + 1 + uint8(d.next()%uint64(sliceCount-first)), at: d.number(), of: 1 + d.next()%3}
+		m.page.index = d.next() % m.page.of
+		if r != nil && r.members[m.name] != nil && r.members[m.name].whole != nil && d.next()%2 == 0 {
+			w := r.members[m.name].whole
+			m.epoch = r.members[m.name].epoch
+			m.page.nonce, m.page.first, m.page.end = w.nonce, w.next, max(w.end, 1)
+		}
+	}
+	switch m.kind {
+	case kindDelta, kindTip, kindSync, kindReply, kindPage:
 		p := topicPart{
 			topic: []string{"room", "other"}[d.next()%2], nonce: d.number(), seq: d.number(), at: d.number(),
 			count: d.number(), hash: d.number(), chunks: 1 + d.next()%3,
@@ -127,7 +144,7 @@ func binaryInsert(list []uint64, dot uint64) []uint64 {
 func TestHostileMessagesAreWellFormed(t *testing.T) {
 	for seed := range byte(200) {
 		d := &decisions{rest: []byte{4, seed, seed / 3, seed, 5, 6, seed, 8, 9, 10, 11, seed, 2, 3, seed, 1, 1, 2}}
-		m := hostile(d)
+		m := hostile(d, nil)
 		b := appendHeader(nil, kindReply, m.name, m.epoch, m.epoch)
 		setVersion(b, jointVersion)
 		b = binary.AppendUvarint(b, uint64(len(m.parts)))

@@ -35,7 +35,7 @@ func stopNATS(s *server.Server) {
 
 // onNATS starts a replica with a connection of its own; kill cuts it off the
 // network without a word.
-func onNATS(t *testing.T, name, url string) (tracker *presence.Tracker, kill func()) {
+func onNATS(t *testing.T, name, url string, opts ...natsbus.Option) (tracker *presence.Tracker, kill func()) {
 	t.Helper()
 	nc, err := nats.Connect(url, natsbus.Options()...)
 	require.NoError(t, err)
@@ -46,7 +46,7 @@ func onNATS(t *testing.T, name, url string) (tracker *presence.Tracker, kill fun
 		<-closed
 	})
 	t.Cleanup(kill)
-	bus, err := natsbus.New(nc)
+	bus, err := natsbus.New(nc, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = bus.Close() })
 	return start(t, name, bus), kill

@@ -31,6 +31,9 @@ func frames() [][]byte {
 	return [][]byte{
 		appendDelta(appendText(h(kindDelta), "room"), d), tip, beat, sync, reply,
 		h(kindProbe), h(kindAlive), nack, h(kindLeave),
+		appendWholeQuestion(h(kindSyncAll), page{nonce: 77, since: 12, first: 3, end: sliceCount}),
+		appendPart(binary.AppendUvarint(appendPage(h(kindPage), page{nonce: 77, first: 3, end: 9, at: 300, index: 1, of: 2}), 1),
+			topicPart{topic: "room", hash: 99, chunks: 1, delta: d}, wireOldest),
 	}
 }
 
@@ -52,6 +55,28 @@ func TestMessagesSurviveTheWire(t *testing.T) {
 	require.Equal(t, entry{Dot: 290, Origin: 5, Key: "bob", Value: value{prev: 8, meta: []byte(`{"v":1}`)}}, d.Adds[1])
 	require.Equal(t, []uint64{1, 2}, d.Rems)
 	require.Equal(t, []uint64{3}, d.Keep)
+	msg, err = decode(list[9], wireVersion)
+	require.NoError(t, err)
+	require.Equal(t, page{nonce: 77, since: 12, first: 3, end: sliceCount}, msg.page)
+	msg, err = decode(list[10], wireVersion)
+	require.NoError(t, err)
+	require.Equal(t, page{nonce: 77, first: 3, end: 9, at: 300, index: 1, of: 2}, msg.page)
+	require.Equal(t, "room", msg.parts[0].topic)
+	require.Equal(t, d, msg.parts[0].delta)
+}
+
+func TestPagesOfImpossibleSlicesAndMessagesAreRefused(t *testing.T) {
+	for what, p := range map[string]page{
+		"no slice":         {nonce: 1, first: 5, end: 5, of: 1},
+		"backwards":        {nonce: 1, first: 6, end: 5, of: 1},
+		"beyond the last":  {nonce: 1, first: 5, end: sliceCount + 1, of: 1},
+		"no message":       {nonce: 1, first: 5, end: 6},
+		"beyond the count": {nonce: 1, first: 5, end: 6, index: 2, of: 2},
+		"too many":         {nonce: 1, first: 5, end: 6, of: maxChunks + 1},
+	} {
+		_, err := decode(append(appendPage(appendHeader(nil, kindPage, "eu", 5, 5), p), 0), wireVersion)
+		require.Error(t, err, what)
+	}
 }
 
 func TestALaterVersionMayAppendButNotChange(t *testing.T) {

@@ -278,8 +278,8 @@ func BenchmarkPublish(b *testing.B) {
 			bus, err := New(nc)
 			require.NoError(b, err)
 			defer bus.Close()
-			bus.subjects["rollcall.t:room:lobby"] = &subject{name: "rollcall.t:room:lobby"} // known, but nothing comes back
-			defer delete(bus.subjects, "rollcall.t:room:lobby")
+			bus.subjects["rollcall.t.room:lobby"] = &subject{name: "rollcall.t.room:lobby"} // known, but nothing comes back
+			defer delete(bus.subjects, "rollcall.t.room:lobby")
 			data := make([]byte, 200)
 			b.ReportAllocs()
 			for b.Loop() {
