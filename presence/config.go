@@ -57,7 +57,8 @@ type Config struct {
 	// may have in one topic. Default 100,000.
 	MaxTopicPresences int
 	// MaxTopics is the most topics that this replica is interested in at a
-	// time. Default 1,000,000.
+	// time; for a mirror (Tracker.WatchAll), those of the whole cluster. Default
+	// 1,000,000.
 	MaxTopics int
 	// MaxReplicas is the most other replicas; further ones are ignored and
 	// logged. Default 1,000.

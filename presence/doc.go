@@ -75,6 +75,26 @@
 // calls, messages and the time. The Tracker around it owns two goroutines: one
 // lets the time pass and calls the watchers, one writes to the bus.
 //
+// # Mirrors
+//
+// [Tracker.WatchAll] makes a replica a mirror, which follows every topic: for
+// dashboards, and for programs that want every replica to know everything, as the
+// trackers of others do. It subscribes to the whole class of topics on the bus, so
+// that it hears of topics that it did not know; and it asks each replica for all
+// that it has. Two messages are for that:
+//
+//	syncall    a question: what have you in these slices of all topics (64, by a
+//	           hash of their names), beyond this number?
+//	page       the answer, in as many messages as it takes, which count only
+//	           together: topics as in a reply, "and the rest: nothing"
+//
+// A large answer is several pages, and each is asked for when the one before has
+// come, so that a mirror is given no more at a time than it can take. Until a
+// slice was answered, what it holds is unsynced: nothing is taken for granted that
+// another replica has not told since it was admitted. From then on a mirror is as
+// any replica in each topic, and compares a slice with one member each beat. It
+// costs the others its answers, and nothing else.
+//
 // # Concurrency
 //
 // All methods of Tracker, Session and Watch may be called concurrently. The
@@ -83,7 +103,8 @@
 //
 // # Limits and trust
 //
-// Every limit is a field of [Config] and an error of its own. What a message
+// Every limit is a field of [Config] and an error of its own. A mirror that has no
+// room for more topics is never complete, and says so. What a message
 // tells is bounded by the message's size before anything is allocated. Whoever
 // may publish on the bus's subjects is trusted: a forged heartbeat evicts, a
 // forged leave hides. No message changes a replica's own entries.

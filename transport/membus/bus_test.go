@@ -110,6 +110,32 @@ func TestNothingInADestinationIsAWildcard(t *testing.T) {
 	})
 }
 
+func TestAllOfAClassIsReceivedUntilItIsNotWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := New()
+		a, b := net.Bus(), net.Bus()
+		r, other := open(t, a, 'p'), open(t, a, 'c')
+		require.NoError(t, a.SubscribeAll('p', "t"))
+		require.NoError(t, a.SubscribeAll('p', "t"), "a second time")
+		publish(t, b, 'p', "t:x", "1")
+		publish(t, b, 'p', "t:", "2")
+		publish(t, b, 'p', "r:x", "another class")
+		publish(t, b, 'p', "t", "no class")
+		publish(t, b, 'c', "t:x", "another lane")
+		require.Equal(t, []string{"1", "2"}, r.told())
+		require.Empty(t, other.told())
+		require.NoError(t, a.UnsubscribeAll('p', "t"))
+		require.NoError(t, a.UnsubscribeAll('p', "t"), "a second time")
+		publish(t, b, 'p', "t:x", "late")
+		require.Empty(t, r.told())
+		require.Empty(t, net.subs)
+		require.ErrorIs(t, a.SubscribeAll('q', "t"), ErrLaneClosed)
+		require.ErrorIs(t, a.SubscribeAll('p', ""), ErrDest)
+		require.ErrorIs(t, a.UnsubscribeAll('p', ""), ErrDest)
+		require.Empty(t, a.Settings())
+	})
+}
+
 func TestSubscribeAndUnsubscribeAreIdempotent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := New()

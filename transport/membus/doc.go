@@ -11,7 +11,8 @@
 // replica's attachment to it. A lane, named by a byte, is one user of a bus
 // (presence has one, channel another): it has its own subscriptions, its own
 // queue and its own callbacks. A destination is an opaque UTF-8 string of 1 to
-// [MaxDest] bytes; nothing in it is a wildcard.
+// [MaxDest] bytes; nothing in it is a wildcard. What stands before its first colon
+// is its class, which can be subscribed to as a whole ([Bus.SubscribeAll]).
 //
 // # What is delivered
 //

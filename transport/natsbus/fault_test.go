@@ -241,7 +241,11 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		require.ErrorIs(t, err, ErrOption, "%q", prefix)
 		require.ErrorContains(t, err, fmt.Sprintf("Prefix %q", prefix))
 	}
-	_, err := New(nil, Prefix("*"), QueueBytes(0))
+	_, err := New(nil, Prefix("*"), QueueBytes(0), Buckets(-1))
+	require.ErrorContains(t, err, "Buckets -1")
+	_, err = New(nc, Buckets(MaxBuckets+1))
+	require.ErrorIs(t, err, ErrOption)
+	_, err = New(nil, Prefix("*"), QueueBytes(0))
 	require.ErrorIs(t, err, ErrConn)
 	require.ErrorContains(t, err, "Prefix")
 	require.ErrorContains(t, err, "QueueBytes 0")

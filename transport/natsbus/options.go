@@ -79,7 +79,6 @@ const (
 	defaultPrefix = "rollcall"
 	maxPrefix     = 64      // bytes
 	minPayload    = 1 << 10 // bytes
-	maxBuckets    = 1 << 16
 )
 
 // An Option changes a default of [New].
@@ -96,6 +95,9 @@ type config struct {
 // hear each other. Default "rollcall". It is one or more tokens of letters,
 // digits, "-" and "_", separated by ".", at most 64 bytes.
 func Prefix(prefix string) Option { return func(c *config) { c.prefix = prefix } }
+
+// MaxBuckets is the most that [Buckets] takes.
+const MaxBuckets = 1 << 16
 
 // Buckets puts all topics (destinations of the class "t", see [presence.TopicDest])
 // on n subjects, by their hashes, instead of one each; the receiving bus leaves
@@ -131,8 +133,8 @@ func newConfig(opts []Option) (config, error) {
 	if !validPrefix(c.prefix) {
 		faults = append(faults, fmt.Errorf("%w: Prefix %q: must be tokens of letters, digits, - and _, separated by dots, at most %d bytes", ErrOption, c.prefix, maxPrefix))
 	}
-	if c.buckets < 0 || c.buckets > maxBuckets {
-		faults = append(faults, fmt.Errorf("%w: Buckets %d: must be 0 to %d", ErrOption, c.buckets, maxBuckets))
+	if c.buckets < 0 || c.buckets > MaxBuckets {
+		faults = append(faults, fmt.Errorf("%w: Buckets %d: must be 0 to %d", ErrOption, c.buckets, MaxBuckets))
 	}
 	if c.queueBytes < 1 {
 		faults = append(faults, fmt.Errorf("%w: QueueBytes %d: must be positive", ErrOption, c.queueBytes))

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/natsbus"
 	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
@@ -23,6 +24,7 @@ type settings struct {
 	nats            string
 	clusterListen   string
 	routes          []string
+	buckets         int
 	origins         websocket.OriginCheck
 	logLevel        slog.Level
 	logJSON         bool
@@ -50,6 +52,7 @@ func parse(app App, args []string, stdout io.Writer) (*settings, error) {
 		s.routes = append(s.routes, splitList(v)...)
 		return nil
 	})
+	fs.IntVar(&s.buckets, "buckets", 0, "`number` of NATS subjects for all topics, the same on all replicas of a cluster; for more than some 10,000 topics; 0 is a subject a topic")
 	fs.Func("allow-origin", "`origin,...` of web pages that may connect: https://example.com, //example.com, //*.example.com, or * for all (default those from the host that is served)", s.setOrigins)
 	fs.Func("log-level", "`level` of the log: debug, info, warn or error (default info)", s.setLogLevel)
 	fs.Func("log-format", "`format` of the log: text or json (default text)", s.setLogFormat)
@@ -86,6 +89,9 @@ func (s *settings) faults() []error {
 	}
 	if len(s.name) > maxName || !utf8.ValidString(s.name) {
 		fault("--name %.40q: must be UTF-8 of at most %d bytes", s.name, maxName)
+	}
+	if s.buckets < 0 || s.buckets > natsbus.MaxBuckets {
+		fault("--buckets %d: must be 0 to %d", s.buckets, natsbus.MaxBuckets)
 	}
 	switch {
 	case s.nats != "" && s.clusterListen != "":

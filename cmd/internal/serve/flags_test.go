@@ -29,6 +29,7 @@ func TestFlagsDefaultToOneReplicaOnLoopbackForItsOwnPages(t *testing.T) {
 	require.Equal(t, "127.0.0.1:4000", s.listen)
 	require.Equal(t, slog.LevelInfo, s.logLevel)
 	require.Empty(t, s.nats+s.clusterListen+s.name)
+	require.Zero(t, s.buckets)
 	require.Equal(t, defaultShutdownTimeout, s.shutdownTimeout)
 	require.True(t, s.origins.Allows(request(t, "http://served.example:4000")))
 	require.False(t, s.origins.Allows(request(t, "https://elsewhere.example")))
@@ -81,6 +82,7 @@ func TestFlagsThatCannotBeAreNamedWithWhatIsAllowed(t *testing.T) {
 		{"timeout without unit", "--shutdown-timeout 15", []string{`"15"`, "--shutdown-timeout"}},
 		{"routes alone", "--routes h:1", []string{"--routes needs --cluster-listen"}},
 		{"two NATS", "--nats nats://h --cluster-listen :1", []string{"--cluster-listen", "--nats"}},
+		{"too many buckets", "--buckets 65537", []string{"--buckets 65537", "0 to 65536"}},
 		{"long name", "--name " + strings.Repeat("x", 256), []string{"--name", "255 bytes"}},
 		{"several at once", "--listen x --shutdown-timeout -1s --routes h:1 --level x", []string{"--level"}},
 		{"several faults at once", "--listen x --shutdown-timeout -1s --routes h:1", []string{"--listen", "--shutdown-timeout", "--routes", "the app's own"}},

@@ -91,7 +91,7 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	if err := r.startNATS(s); err != nil {
 		return err
 	}
-	if r.bus, err = natsbus.New(r.nc, natsbus.Logger(r.logger)); err != nil {
+	if r.bus, err = natsbus.New(r.nc, natsbus.Logger(r.logger), natsbus.Buckets(s.buckets)); err != nil {
 		return err
 	}
 	if r.tracker, err = presence.Start(ctx, presence.Config{Name: r.name, Bus: r.bus, Logger: r.logger}); err != nil {
