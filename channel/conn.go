@@ -18,17 +18,19 @@ import (
 // [Handler].Connect and as [Socket.Conn].
 type Conn struct {
 	// Params and Info are what the client connected with. They are for
-	// [Handler].Connect, and for hooks that are told of it: afterwards Params is
-	// nil, and Info has the Transport, the Vsn and the RemoteAddr only, since
-	// connections last long and are many. What channels need of the rest is for
-	// Assign to keep.
+	// [Handler].Connect, and for hooks that are told of it: afterwards both are
+	// nil, since connections last long and are many. What channels need of them
+	// is for Assign to keep; Transport, Vsn and RemoteAddr remain.
 	Params Params
-	Info   ConnectInfo
+	Info   *ConnectInfo
 
 	// static after Connect
-	endpoint *Endpoint
-	handler  *Handler
-	dialect  *dialect
+	endpoint  *Endpoint
+	handler   *Handler
+	dialect   *dialect
+	transport string
+	vsn       string
+	remote    net.Addr
 
 	// static after Start
 	link Link
@@ -117,25 +119,28 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 	if err := h.check(); err != nil {
 		return nil, false, &ConnectError{Status: statusInternal, Err: err}
 	}
-	c = &Conn{
-		Params:   decodeParams(info.Params),
-		Info:     info,
-		endpoint: e,
-		handler:  h,
-	}
-	c.session = *newSession(&e.limits, h.route)
-
-	if c.Info.Vsn == "" {
-		switch vsn := c.Params["vsn"].(type) {
+	params := decodeParams(info.Params)
+	if info.Vsn == "" {
+		switch vsn := params["vsn"].(type) {
 		case nil:
-			c.Info.Vsn = defaultVsn
+			info.Vsn = defaultVsn
 		case string:
-			c.Info.Vsn = strings.Clone(vsn) // not a part of the URI
+			info.Vsn = strings.Clone(vsn) // not a part of the URI
 		default: // vsn[]=2.0.0
 			return nil, false, fmt.Errorf("%w: vsn is not a string", ErrVersion)
 		}
 	}
-	if c.dialect, err = negotiate(c.Info.Vsn); err != nil {
+	c = &Conn{
+		Params:    params,
+		Info:      &info,
+		endpoint:  e,
+		handler:   h,
+		transport: info.Transport,
+		vsn:       info.Vsn,
+		remote:    info.RemoteAddr,
+	}
+	c.session = *newSession(&e.limits, h.route)
+	if c.dialect, err = negotiate(c.vsn); err != nil {
 		return nil, false, err
 	}
 	return c, true, c.ask(ctx)
@@ -170,15 +175,18 @@ func addrString(addr net.Addr) string {
 	return addr.String()
 }
 
-// forget lets go of what only Connect is to see. What remains is not touched:
-// others may be reading it.
-func (c *Conn) forget() {
-	c.Params = nil
-	i := &c.Info
-	i.Params, i.URI, i.XHeaders = nil, nil, nil
-	i.Host, i.UserAgent, i.AuthToken = "", "", ""
-	i.At = time.Time{}
-}
+// forget lets go of what only Connect is to see.
+func (c *Conn) forget() { c.Params, c.Info = nil, nil }
+
+// Transport is the name of the connection's transport, as [ConnectInfo] has it.
+func (c *Conn) Transport() string { return c.transport }
+
+// Vsn is the version of the protocol that the client asked for.
+func (c *Conn) Vsn() string { return c.vsn }
+
+// RemoteAddr is the client's address, as [ConnectInfo] has it; nil where the
+// transport does not know it.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // Endpoint is the endpoint of the connection.
 func (c *Conn) Endpoint() *Endpoint { return c.endpoint }

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -64,7 +65,7 @@ func TestConnect(t *testing.T) {
 			if want == "" {
 				want = "1.0.0"
 			}
-			require.Equal(t, want, conn.Info.Vsn)
+			require.Equal(t, want, conn.Vsn())
 			require.Equal(t, id, conn.ID())
 			continue
 		}
@@ -336,11 +337,12 @@ func TestConnForgetsWhatItCameWithAfterConnect(t *testing.T) {
 	info := ConnectInfo{
 		Transport: "websocket", Params: url.Values{"vsn": {"2.0.0"}, "a[b]": {"c"}}, RemoteAddr: &net.TCPAddr{Port: 1},
 		Host: "example.com", URI: &url.URL{Path: "/"}, UserAgent: "browser", XHeaders: map[string][]string{"x-a": {"b"}},
-		AuthToken: "secret", At: time.Now(),
+		TraceContextHeaders: map[string][]string{"tracestate": {"a=b"}}, SecWebSocketHeaders: map[string][]string{"sec-websocket-version": {"13"}},
+		TLS: &tls.ConnectionState{}, AuthToken: "secret", At: time.Now(),
 	}
 	var seen ConnectInfo
 	c, err := e.Connect(t.Context(), &Handler{Connect: func(_ context.Context, c *Conn) error {
-		seen = c.Info
+		seen = *c.Info
 		require.Equal(t, Params{"vsn": "2.0.0", "a": map[string]any{"b": "c"}}, c.Params)
 		c.Assign("b", 1)
 		c.Assign("b", 2)
@@ -352,7 +354,8 @@ func TestConnForgetsWhatItCameWithAfterConnect(t *testing.T) {
 	whole.Vsn = "2.0.0"
 	require.Equal(t, whole, seen)
 	require.Nil(t, c.Params)
-	require.Equal(t, ConnectInfo{Transport: "websocket", Vsn: "2.0.0", RemoteAddr: info.RemoteAddr}, c.Info)
+	require.Nil(t, c.Info)
+	require.Equal(t, []any{"websocket", "2.0.0", info.RemoteAddr}, []any{c.Transport(), c.Vsn(), c.RemoteAddr()})
 	require.Equal(t, 2, c.Value("b"))
 	require.Nil(t, c.Value("a"))
 	require.Nil(t, c.Value("c"))

@@ -152,6 +152,9 @@
 //	            default.
 //	B011        A handshake that is no valid upgrade is answered 400 with a reason that
 //	            names the header, in words of our own.
+//	B013        [ConnectInfo] has all that a transport knows, unasked: there are no keys
+//	            to get wrong, and nothing of it outlives Connect. What is the same for
+//	            all connections Connect has as variables.
 //	B023        By default an Origin is checked against the Host of the request, not
 //	            against a configured one: nothing to forget in a configuration.
 //	B038        Payloads are checked for all versions, before anybody gets them: whether

@@ -88,9 +88,9 @@ func (l *eventLog) connect(e ConnectEvent) {
 	}
 	attrs = append(attrs,
 		slog.Duration("duration", e.Duration),
-		slog.String("transport", c.Info.Transport),
+		slog.String("transport", c.transport),
 		slog.String("serializer", e.Serializer),
-		slog.String("remote", addrString(c.Info.RemoteAddr)),
+		slog.String("remote", addrString(c.remote)),
 		slog.String("id", c.ID()),
 		slog.String("params", l.filter.text(map[string]any(c.Params))),
 	)
@@ -132,7 +132,7 @@ func (l *eventLog) channelAttrs(m *member, params Payload) []slog.Attr {
 	return []slog.Attr{
 		slog.String("topic", m.topic),
 		slog.String("channel", fmt.Sprintf("%T", m.channel)),
-		slog.String("remote", addrString(m.conn.Info.RemoteAddr)),
+		slog.String("remote", addrString(m.conn.remote)),
 		slog.String("id", m.conn.ID()),
 		slog.String("params", l.filter.payload(params)),
 	}

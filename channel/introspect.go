@@ -40,8 +40,8 @@ func (c *Conn) describe() ConnectionInfo {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return ConnectionInfo{
-		Conn: c, ID: c.id, Handler: c.handler.Name, Transport: c.Info.Transport, Vsn: c.Info.Vsn,
-		Remote: addrString(c.Info.RemoteAddr), Channels: len(c.members),
+		Conn: c, ID: c.id, Handler: c.handler.Name, Transport: c.transport, Vsn: c.vsn,
+		Remote: addrString(c.remote), Channels: len(c.members),
 	}
 }
 

@@ -230,7 +230,7 @@ var errPanic = errors.New("panic")
 func (m *member) guard(where string, f func()) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			m.conn.endpoint.logPanic(where, v, "topic", m.topic, "remote", addrString(m.conn.Info.RemoteAddr))
+			m.conn.endpoint.logPanic(where, v, "topic", m.topic, "remote", addrString(m.conn.remote))
 			err = fmt.Errorf("%w in %s: %v", errPanic, where, v)
 		}
 	}()

@@ -83,10 +83,10 @@ func (e *Endpoint) Reject(r Rejection) { e.telemetry.reject(r) }
 func (c *Conn) Reject(r Rejection) {
 	r.Conn = c
 	if r.Transport == "" {
-		r.Transport = c.Info.Transport
+		r.Transport = c.transport
 	}
 	if r.Remote == "" {
-		r.Remote = addrString(c.Info.RemoteAddr)
+		r.Remote = addrString(c.remote)
 	}
 	c.endpoint.telemetry.reject(r)
 }

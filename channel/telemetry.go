@@ -33,8 +33,8 @@ type Telemetry struct {
 type ConnectEvent struct {
 	Endpoint *Endpoint
 	Handler  *Handler
-	// Conn is the connection, with its Params and its Info, Vsn and Transport
-	// among them. One that was refused ends with this call.
+	// Conn is the connection, with its Params and its Info. One that was refused
+	// ends with this call.
 	Conn *Conn
 	// Serializer is the version that the connection's serializer serves: "2.0".
 	Serializer string

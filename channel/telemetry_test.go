@@ -19,7 +19,7 @@ import (
 func telling(tr *trace) Telemetry {
 	return Telemetry{
 		Connect: func(e ConnectEvent) {
-			tr.add("connect %s %s vsn %s (%s) %v in %v: %v", e.Handler.Name, e.Conn.Info.Transport, e.Conn.Info.Vsn, e.Serializer, e.Conn.Params["as"], e.Duration, e.Err)
+			tr.add("connect %s %s vsn %s (%s) %v in %v: %v", e.Handler.Name, e.Conn.Transport(), e.Conn.Vsn(), e.Serializer, e.Conn.Params["as"], e.Duration, e.Err)
 		},
 		Join: func(e JoinEvent) {
 			tr.add("join %s %s in %v: %v", e.Socket.Topic(), e.Params.JSON(), e.Duration, e.Err)

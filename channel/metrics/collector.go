@@ -119,7 +119,7 @@ func (c *Collector) Telemetry() channel.Telemetry {
 			if e.Err != nil {
 				result = "refused"
 			}
-			c.connects.WithLabelValues(e.Conn.Info.Transport, result).Inc()
+			c.connects.WithLabelValues(e.Conn.Transport(), result).Inc()
 		},
 		Join: func(e channel.JoinEvent) {
 			class := c.labels(e.Socket.Topic())

@@ -255,7 +255,9 @@ func TestASessionWhoseBufferIsFullEnds(t *testing.T) {
 // B002, B013, B016, B111.
 func TestConnectGetsWhatATransportKnows(t *testing.T) {
 	r := start(t, Options{})
-	a := do(context.Background(), r, "GET", "http://example.com:4000/socket/longpoll?u=x&vsn=2.0.0&", "", "X-Phoenix-AuthToken: abc", "User-Agent: me/1", "Cookie: secret")
+	a := do(context.Background(), r, "GET", "https://example.com:4000/socket/longpoll?u=x&vsn=2.0.0&", "",
+		"X-Phoenix-AuthToken: abc", "X-Forwarded-For: 192.0.2.9", "User-Agent: me/1", "Cookie: secret", "Authorization: secret",
+		"Traceparent: 00-1-2-01", "Tracestate: a=1", "Sec-WebSocket-Protocol: base64url.bearer.phx.c2VjcmV0", "Sec-WebSocket-Version: 13")
 	require.Equal(t, 410, a.Status)
 	info := r.last().info
 	require.Equal(t, "longpoll", info.Transport)
@@ -264,6 +266,11 @@ func TestConnectGetsWhatATransportKnows(t *testing.T) {
 	require.Equal(t, "2.0.0", info.Params.Get("vsn"))
 	require.Equal(t, "me/1", info.UserAgent)
 	require.Equal(t, "example.com:4000", info.Host)
+	require.Equal(t, "https://example.com:4000/socket/longpoll?u=x&vsn=2.0.0&", info.URI.String())
+	require.NotNil(t, info.TLS)
+	require.Equal(t, []string{"192.0.2.9"}, info.XHeaders["x-forwarded-for"])
+	require.Equal(t, map[string][]string{"traceparent": {"00-1-2-01"}, "tracestate": {"a=1"}}, info.TraceContextHeaders)
+	require.Equal(t, map[string][]string{"sec-websocket-version": {"13"}}, info.SecWebSocketHeaders)
 	require.Equal(t, "192.0.2.1", strings.Split(info.RemoteAddr.String(), ":")[0])
 	require.NotContains(t, fmt.Sprintf("%+v", info), "secret")
 }

@@ -87,7 +87,7 @@
 //	 450  gorilla's Conn
 //	 430  here: state, outbox, wire, two handlers
 //	 340  net: descriptor, both addresses, and the address of the request
-//	 430  channel.Conn
+//	 370  channel.Conn
 //	 660  the channel: entry, member, subscription, the application's value
 //	 340  its room, which all channels of a topic share
 //	 900  presence: session, entry, topic, watch, list; but for the first two

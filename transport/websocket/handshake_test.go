@@ -268,8 +268,12 @@ func TestConnectInfo(t *testing.T) {
 	defer server.Close()
 
 	ask(t, server, request("GET", "/ws/al%20ice/websocket?vsn=2.0.0&a%5Bb%5D=c&user=mallory&list[]=1&list[]=2&", handshakeHeaders+
-		"User-Agent: me/1\r\nX-One: 1\r\nX-One: 2\r\nx-two: 3\r\nCookie: secret=1\r\nAuthorization: secret\r\n"))
+		"User-Agent: me/1\r\nX-One: 1\r\nX-One: 2\r\nx-two: 3\r\nCookie: secret=1\r\nAuthorization: secret\r\n"+
+		"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\ntracestate: a=1\r\nTracestate: b=2\r\nTraces: secret\r\n"+
+		"Sec-WebSocket-Protocol: phoenix, base64url.bearer.phx.c2VjcmV0\r\nSec-WebSocket-Protocol: other\r\n"))
 	info := <-infos
+	require.Equal(t, "secret", info.AuthToken)
+	info.AuthToken = ""
 	require.Equal(t, "websocket", info.Transport)
 	require.Equal(t, "al ice", info.Params.Get("user"), "a variable of the path wins over the query")
 	require.Equal(t, []string{"c"}, info.Params["a[b]"])
@@ -281,15 +285,49 @@ func TestConnectInfo(t *testing.T) {
 	require.Equal(t, "example.com", info.Host)
 	require.Equal(t, "me/1", info.UserAgent)
 	require.Equal(t, map[string][]string{"x-one": {"1", "2"}, "x-two": {"3"}}, info.XHeaders)
+	require.Equal(t, map[string][]string{
+		"traceparent": {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}, "tracestate": {"a=1", "b=2"},
+	}, info.TraceContextHeaders)
+	require.Equal(t, map[string][]string{
+		"sec-websocket-key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "sec-websocket-version": {"13"}, "sec-websocket-protocol": {"phoenix, other"},
+	}, info.SecWebSocketHeaders, "the token's entry is taken out")
+	require.Nil(t, info.TLS)
 	require.Equal(t, "http", info.URI.Scheme)
 	require.Equal(t, "example.com", info.URI.Host)
 	require.Equal(t, "/ws/al ice/websocket", info.URI.Path)
+	require.Equal(t, "vsn=2.0.0&a%5Bb%5D=c&user=mallory&list[]=1&list[]=2&", info.URI.RawQuery)
 	require.NotContains(t, fmt.Sprintf("%+v", info), "secret")
+	require.NotContains(t, fmt.Sprintf("%+v", info), "c2VjcmV0")
 
 	ask(t, server, request("GET", "/rest/a/b", handshakeHeaders))
 	info = <-infos
 	require.Equal(t, "a/b", info.Params.Get("path"))
 	require.Nil(t, info.XHeaders)
+	require.Nil(t, info.TraceContextHeaders)
+	closeTransport(t, transport)
+}
+
+// B013: peer_data with its certificate.
+func TestConnectInfoHasTheCertificateOfTheClient(t *testing.T) {
+	infos := make(chan channel.ConnectInfo, 1)
+	transport := transportFor(t, Options{}, func(_ context.Context, info channel.ConnectInfo) (session, error) {
+		infos <- info
+		return nil, errors.New("seen enough")
+	})
+	server := httptest.NewUnstartedServer(transport)
+	server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	server.StartTLS()
+	defer server.Close()
+	config := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.Certificates, config.ServerName = server.TLS.Certificates, "example.com"
+	dialer := gorilla.Dialer{TLSClientConfig: config}
+	_, _, err := dialer.Dial("wss"+server.URL[len("https"):], nil)
+	require.ErrorIs(t, err, gorilla.ErrBadHandshake)
+	info := <-infos
+	require.Equal(t, "https", info.URI.Scheme)
+	require.Len(t, info.TLS.PeerCertificates, 1)
+	require.Equal(t, server.Certificate().Raw, info.TLS.PeerCertificates[0].Raw)
+	require.Empty(t, info.TLS.VerifiedChains, "asked for, not checked")
 	closeTransport(t, transport)
 }
 

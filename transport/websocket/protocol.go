@@ -5,11 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-)
 
-// authTokenPrefix marks the entry of Sec-WebSocket-Protocol that carries a
-// token: browsers let a page set no other header of the handshake (B015).
-const authTokenPrefix = "base64url.bearer.phx."
+	"github.com/rollcall-go/rollcall/transport/internal/httpinfo"
+)
 
 // protocolPhoenix is the subprotocol that phoenix.js offers next to a token.
 const protocolPhoenix = "phoenix"
@@ -27,7 +25,7 @@ func parseProtocols(h http.Header) (offered []string, token string, err error) {
 	for _, line := range h["Sec-Websocket-Protocol"] {
 		for item := range strings.SplitSeq(line, ",") {
 			item = strings.Trim(item, " \t")
-			encoded, isToken := strings.CutPrefix(item, authTokenPrefix)
+			encoded, isToken := strings.CutPrefix(item, httpinfo.AuthTokenPrefix)
 			switch {
 			case item == "":
 			case !isToken:

@@ -19,11 +19,16 @@ func ConnectInfo(transport string, r *http.Request, token string) channel.Connec
 		Transport:  transport,
 		Params:     connectParams(r),
 		RemoteAddr: remoteAddr(r.RemoteAddr),
+		TLS:        r.TLS,
 		Host:       r.Host,
 		URI:        requestURI(r),
 		UserAgent:  r.UserAgent(),
-		XHeaders:   xHeaders(r.Header),
-		AuthToken:  token,
+		XHeaders:   headers(r.Header, func(name string) bool { return strings.HasPrefix(name, "x-") }),
+		TraceContextHeaders: headers(r.Header, func(name string) bool {
+			return name == "traceparent" || name == "tracestate"
+		}),
+		SecWebSocketHeaders: secWebSocketHeaders(r.Header),
+		AuthToken:           token,
 	}
 }
 
@@ -72,16 +77,42 @@ func requestURI(r *http.Request) *url.URL {
 	return &u
 }
 
-// xHeaders are the headers whose name begins with "x-", in lower case.
-func xHeaders(h http.Header) map[string][]string {
-	found := make(map[string][]string)
+// headers are those whose name, in lower case, is wanted; nil without any.
+func headers(h http.Header, wanted func(name string) bool) map[string][]string {
+	var found map[string][]string
 	for name, values := range h {
-		if name = strings.ToLower(name); strings.HasPrefix(name, "x-") {
+		if name = strings.ToLower(name); wanted(name) {
+			if found == nil {
+				found = make(map[string][]string)
+			}
 			found[name] = slices.Clone(values)
 		}
 	}
-	if len(found) == 0 {
-		return nil
+	return found
+}
+
+// AuthTokenPrefix marks the entry of Sec-WebSocket-Protocol that carries a
+// token: browsers let a page set no other header of the handshake (B015).
+const AuthTokenPrefix = "base64url.bearer.phx."
+
+// secWebSocketHeaders are the headers of the handshake without the auth token,
+// of which nobody is to keep a second copy.
+func secWebSocketHeaders(h http.Header) map[string][]string {
+	const protocol = "sec-websocket-protocol"
+	found := headers(h, func(name string) bool { return strings.HasPrefix(name, "sec-websocket-") })
+	lines, offered := found[protocol], []string(nil)
+	for _, line := range lines {
+		for item := range strings.SplitSeq(line, ",") {
+			if item = strings.Trim(item, " \t"); item != "" && !strings.HasPrefix(item, AuthTokenPrefix) {
+				offered = append(offered, item)
+			}
+		}
+	}
+	switch {
+	case len(offered) > 0:
+		found[protocol] = []string{strings.Join(offered, ", ")}
+	case lines != nil:
+		delete(found, protocol)
 	}
 	return found
 }
