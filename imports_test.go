@@ -51,7 +51,7 @@ const shells = `
 crdt
 presence               tracker.go watch.go session.go
 presence/presencetest
-channel                conn.go endpoint.go fetch.go mailbox.go metas.go room.go
+channel                conn.go crew.go endpoint.go fetch.go mailbox.go metas.go room.go
 channel/jwtauth
 channel/metrics
 channel/token          auth.go entropy.go

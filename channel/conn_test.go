@@ -92,7 +92,9 @@ func TestMalformedFrameEndsItsOwnConnectionOnly(t *testing.T) {
 		require.Equal(t, []string{`["1","2","echo:a","phx_reply",{"status":"ok","response":{}}]`}, b.get(`["1","2","echo:a","ping",{}]`))
 		require.Nil(t, a.conn.Receive(false, []byte(`["1","3","echo:a","ping",{}]`)), "what comes after the end is ignored")
 		require.Empty(t, a.take())
-		require.Equal(t, Stats{Connections: 1, Channels: 1}, e.Stats())
+		stats := e.Stats()
+		stats.Begun = 0
+		require.Equal(t, Stats{Connections: 1, Channels: 1}, stats)
 	})
 }
 
@@ -226,7 +228,9 @@ func TestConnCloseClosesThatConnectionAloneOnce(t *testing.T) {
 		require.Equal(t, []string{"disconnected"}, tr.take())
 		require.Equal(t, 4001, a.closeCode())
 		require.Zero(t, b.closeCode())
-		require.Equal(t, Stats{Connections: 1, Channels: 1}, e.Stats())
+		stats := e.Stats()
+		stats.Begun = 0
+		require.Equal(t, Stats{Connections: 1, Channels: 1}, stats)
 		require.Empty(t, a.take(), "no phx_close")
 	})
 }

@@ -29,7 +29,7 @@ type Endpoint struct {
 	counters  counters
 
 	// running counts what Close waits for: joined channels, and goroutines.
-	running sync.WaitGroup
+	running crew
 
 	mu       sync.Mutex
 	draining bool
@@ -268,6 +268,8 @@ func (e *Endpoint) after(d time.Duration, f func()) (stop func() bool) {
 	e.running.Add(1)
 	timer := time.AfterFunc(d, func() {
 		defer e.running.Done()
+		e.running.begun.Add(1)
+		defer e.running.ended.Add(1)
 		f()
 	})
 	return func() bool {
@@ -290,6 +292,12 @@ type Stats struct {
 	Connections int64 // now
 	Channels    int64 // joined now
 
+	// Busy is how many have something to do now: channels and plain subscribers
+	// with mail, topics with news of who is present, calls of Fetch. Begun is how
+	// often one began. With Busy 0, and Begun as it was, nothing has happened.
+	Busy  int64
+	Begun uint64
+
 	Panics           uint64 // in callbacks
 	MailboxOverflows uint64 // channels that ended because they did not keep up
 	Dropped          uint64 // broadcasts that plain subscribers lost
@@ -306,7 +314,10 @@ type counters struct {
 
 // Stats returns the counts.
 func (e *Endpoint) Stats() Stats {
+	begun, busy := e.running.work()
 	return Stats{
+		Busy:             busy,
+		Begun:            begun,
 		Connections:      e.counters.connections.Load(),
 		Channels:         e.counters.channels.Load(),
 		Panics:           e.counters.panics.Load(),

@@ -11,9 +11,9 @@ import (
 type mailbox[T any] struct {
 	// static after init
 	handle   func(T)
-	group    *sync.WaitGroup // its owner holds it above zero until close
-	limit    int             // pieces of mail that wait
-	maxBytes int             // their size, as put says it
+	group    *crew // its owner holds it above zero until close
+	limit    int   // pieces of mail that wait
+	maxBytes int   // their size, as put says it
 
 	mu      sync.Mutex
 	queue   []queued[T]
@@ -29,7 +29,7 @@ type queued[T any] struct {
 }
 
 // init readies the mailbox. A held one handles nothing before release.
-func (b *mailbox[T]) init(group *sync.WaitGroup, limit, maxBytes int, held bool, handle func(T)) {
+func (b *mailbox[T]) init(group *crew, limit, maxBytes int, held bool, handle func(T)) {
 	b.group, b.limit, b.maxBytes, b.held, b.handle = group, limit, maxBytes, held, handle
 }
 

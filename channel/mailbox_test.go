@@ -10,7 +10,7 @@ import (
 )
 
 func TestMailboxHandlesOneAtATimeInOrder(t *testing.T) {
-	var group sync.WaitGroup
+	var group crew
 	group.Add(1)
 	const senders, each = 8, 1000
 	var busy atomic.Int32
@@ -41,7 +41,7 @@ func TestMailboxHandlesOneAtATimeInOrder(t *testing.T) {
 func TestMailboxWithoutMailHasNoGoroutine(t *testing.T) {
 	proves(t, "B085")
 	bubble(t, func(t *testing.T) {
-		var group sync.WaitGroup
+		var group crew
 		boxes := make([]mailbox[int], 100)
 		for i := range boxes {
 			boxes[i].init(&group, 10, 0, false, func(int) {})
@@ -57,7 +57,7 @@ func TestMailboxWithoutMailHasNoGoroutine(t *testing.T) {
 
 func TestMailboxBounds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var group sync.WaitGroup
+		var group crew
 		var got []int
 		var b mailbox[int]
 		b.init(&group, 3, 100, true, func(n int) { got = append(got, n) })
@@ -81,7 +81,7 @@ func TestMailboxBounds(t *testing.T) {
 
 func TestMailboxReplaceAndClose(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var group sync.WaitGroup
+		var group crew
 		var got []int
 		var b, c mailbox[int]
 		told := 0

@@ -1,6 +1,11 @@
 package channeltest
 
-import "github.com/rollcall-go/rollcall/channel"
+import (
+	"fmt"
+	"time"
+
+	"github.com/rollcall-go/rollcall/channel"
+)
 
 // A Channel is one join of a client.
 type Channel struct {
@@ -8,6 +13,7 @@ type Channel struct {
 	topic    string
 	joinRef  string
 	response channel.Payload
+	timeout  time.Duration
 }
 
 // Topic is what was joined.
@@ -31,45 +37,51 @@ func (ch *Channel) Leave() (ref string) {
 	return ch.Push("phx_leave", nil)
 }
 
+// Within is the channel with another [Timeout].
+func (ch *Channel) Within(timeout time.Duration) *Channel {
+	w := *ch
+	w.timeout = timeout
+	return &w
+}
+
 // AwaitReply awaits the answer to the message with ref. Only one with the
 // status, and with want in its response, is taken.
 func (ch *Channel) AwaitReply(ref, status string, want any) channel.Payload {
 	ch.client.t.Helper()
-	match := matcher(ch.client.t, want)
-	return ch.client.take("reply "+status+" to "+ref, func(m message) bool {
-		return m.isReply() && m.ref == ref && m.status == status && match(m.payload)
-	}).payload
+	return ch.await(want, fmt.Sprintf("reply %q to %s", status, ref), func(m message) bool {
+		return m.isReply() && m.ref == ref && m.status == status
+	})
 }
 
 // RefuteReply fails the test if the message with ref was answered.
 func (ch *Channel) RefuteReply(ref string) {
 	ch.client.t.Helper()
-	ch.client.refute("a reply to "+ref, func(m message) bool { return m.isReply() && m.ref == ref })
+	ch.refute(nil, "reply to "+ref, func(m message) bool { return m.isReply() && m.ref == ref })
 }
 
 // AwaitPush awaits an event that was pushed to this client alone.
 func (ch *Channel) AwaitPush(event string, want any) channel.Payload {
 	ch.client.t.Helper()
-	return ch.client.take("push "+event, ch.pushed(event, want)).payload
+	return ch.await(want, fmt.Sprintf("push %q", event), ch.pushed(event))
 }
 
 // RefutePush fails the test if such a push came.
 func (ch *Channel) RefutePush(event string, want any) {
 	ch.client.t.Helper()
-	ch.client.refute("push "+event, ch.pushed(event, want))
+	ch.refute(want, fmt.Sprintf("push %q", event), ch.pushed(event))
 }
 
 // AwaitBroadcast awaits an event that was broadcast on the topic. One that the
-// channel intercepts comes as what it pushes instead.
+// channel intercepts comes as what it pushes instead; see [Subscribe].
 func (ch *Channel) AwaitBroadcast(event string, want any) channel.Payload {
 	ch.client.t.Helper()
-	return ch.client.take("broadcast "+event, ch.broadcast(event, want)).payload
+	return ch.await(want, fmt.Sprintf("broadcast %q", event), ch.broadcast(event))
 }
 
 // RefuteBroadcast fails the test if such a broadcast came.
 func (ch *Channel) RefuteBroadcast(event string, want any) {
 	ch.client.t.Helper()
-	ch.client.refute("broadcast "+event, ch.broadcast(event, want))
+	ch.refute(want, fmt.Sprintf("broadcast %q", event), ch.broadcast(event))
 }
 
 // AwaitEnd waits until Terminate of the channel was called, or would have been
@@ -77,25 +89,29 @@ func (ch *Channel) RefuteBroadcast(event string, want any) {
 func (ch *Channel) AwaitEnd() (reason channel.Reason) {
 	c := ch.client
 	c.t.Helper()
-	c.await("end of the channel "+ch.topic, func() (ok bool) {
+	c.await(ch.timeout, fmt.Sprintf("end of the channel %q", ch.topic), func() (ok bool) {
 		reason, ok = c.ends[ch.joinRef]
 		return ok
 	})
 	return reason
 }
 
-func (ch *Channel) pushed(event string, want any) func(m message) bool {
+func (ch *Channel) await(want any, what string, shape func(m message) bool) channel.Payload {
 	ch.client.t.Helper()
-	match := matcher(ch.client.t, want)
-	return func(m message) bool {
-		return !m.isReply() && m.joinRef == ch.joinRef && m.event == event && match(m.payload)
-	}
+	return ch.client.take(ch.timeout, wanted{what, shape, matcher(ch.client.t, want)}).payload
 }
 
-func (ch *Channel) broadcast(event string, want any) func(m message) bool {
+func (ch *Channel) refute(want any, what string, shape func(m message) bool) {
 	ch.client.t.Helper()
-	match := matcher(ch.client.t, want)
+	ch.client.refute(ch.timeout, wanted{what, shape, matcher(ch.client.t, want)})
+}
+
+func (ch *Channel) pushed(event string) func(m message) bool {
+	return func(m message) bool { return !m.isReply() && m.joinRef == ch.joinRef && m.event == event }
+}
+
+func (ch *Channel) broadcast(event string) func(m message) bool {
 	return func(m message) bool {
-		return !m.isReply() && m.joinRef == "" && m.topic == ch.topic && m.event == event && match(m.payload)
+		return !m.isReply() && m.joinRef == "" && m.topic == ch.topic && m.event == event
 	}
 }

@@ -2,18 +2,13 @@ package channeltest
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strconv"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
 )
-
-// Timeout is how long an Await waits. In a bubble it is virtual.
-const Timeout = 5 * time.Second
 
 // Start starts an endpoint that is closed with the test.
 func Start(t testing.TB, cfg channel.Config) *channel.Endpoint {
@@ -34,18 +29,17 @@ func Start(t testing.TB, cfg channel.Config) *channel.Endpoint {
 
 // A Client is one connection.
 type Client struct {
+	*inbox
+
 	// static after Connect
-	t    testing.TB
 	conn *channel.Conn
 
 	// owned by the test
 	lastRef int
 
-	mu      sync.Mutex
-	changed chan struct{} // closed at the next change
-	inbox   []message
-	ends    map[string]channel.Reason // by join_ref
-	code    int                       // of the close frame
+	// guarded by the inbox's mu
+	ends map[string]channel.Reason // by join_ref
+	code int                       // of the close frame
 }
 
 // Connect runs the handler's Connect and fails the test if it refuses; see
@@ -63,7 +57,7 @@ func Connect(t testing.TB, e *channel.Endpoint, h *channel.Handler, params url.V
 // *channel.ConnectError.
 func TryConnect(t testing.TB, e *channel.Endpoint, h *channel.Handler, info channel.ConnectInfo) (*Client, error) {
 	t.Helper()
-	c := &Client{t: t, changed: make(chan struct{}), ends: map[string]channel.Reason{}}
+	c := &Client{inbox: newInbox(t, e), ends: map[string]channel.Reason{}}
 	info.Vsn = "2.0.0"
 	if info.Transport == "" {
 		info.Transport = "channeltest"
@@ -90,7 +84,7 @@ func (c *Client) Close() { c.conn.Closed(channel.ReasonClosed) }
 func (c *Client) AwaitClose() int {
 	c.t.Helper()
 	var code int
-	c.await("a close", func() bool { code = c.code; return code != 0 })
+	c.await(Timeout, "close", func() bool { code = c.code; return code != 0 })
 	return code
 }
 
@@ -99,9 +93,13 @@ func (c *Client) AwaitClose() int {
 func (c *Client) Join(topic string, payload any) (joined *Channel, refusal *channel.Payload) {
 	c.t.Helper()
 	ref := c.nextRef()
-	ch := &Channel{client: c, topic: topic, joinRef: ref}
+	ch := &Channel{client: c, topic: topic, joinRef: ref, timeout: Timeout}
 	c.send(ref, ref, topic, "phx_join", payload)
-	m := c.take("the answer to the join of "+topic, func(m message) bool { return m.isReply() && m.ref == ref })
+	m := c.take(Timeout, wanted{
+		fmt.Sprintf("answer to the join of %q", topic),
+		func(m message) bool { return m.isReply() && m.ref == ref },
+		matcher(c.t, nil),
+	})
 	if m.status != "ok" {
 		return nil, &m.payload
 	}
@@ -136,81 +134,6 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 	}
 }
 
-// take awaits the first message that is wanted, and takes it out of the inbox.
-func (c *Client) take(what string, wanted func(m message) bool) (taken message) {
-	c.t.Helper()
-	c.await(what, func() bool {
-		for i, m := range c.inbox {
-			if wanted(m) {
-				taken = m
-				c.inbox = append(c.inbox[:i:i], c.inbox[i+1:]...)
-				return true
-			}
-		}
-		return false
-	})
-	return taken
-}
-
-// await waits until there is what done, which is called with mu held, looks for.
-func (c *Client) await(what string, done func() bool) {
-	c.t.Helper()
-	timeout := time.NewTimer(Timeout)
-	defer timeout.Stop()
-	for {
-		ok, changed := c.look(done)
-		if ok {
-			return
-		}
-		select {
-		case <-changed:
-		case <-timeout.C:
-			c.t.Fatalf("channeltest: no %s within %v; there is:%s", what, Timeout, c.describe())
-		}
-	}
-}
-
-// look calls done with mu held, also where it does not return.
-func (c *Client) look(done func() bool) (ok bool, changed <-chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return done(), c.changed
-}
-
-// refute waits until everything is quiet, and fails if a message is wanted.
-func (c *Client) refute(what string, unwanted func(m message) bool) {
-	c.t.Helper()
-	synctest.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, m := range c.inbox {
-		if unwanted(m) {
-			c.t.Fatalf("channeltest: %s came: %s", what, m)
-		}
-	}
-}
-
-func (c *Client) describe() (text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, m := range c.inbox {
-		text += "\n\t" + m.String()
-	}
-	if text == "" {
-		return " nothing"
-	}
-	return text
-}
-
-// change does something with mu held, and wakes who waits.
-func (c *Client) change(f func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f()
-	close(c.changed)
-	c.changed = make(chan struct{})
-}
-
 // link is the transport's side of the connection.
 type link struct{ c *Client }
 
@@ -220,7 +143,7 @@ func (l link) Send(f *channel.Frame) {
 		l.c.t.Errorf("channeltest: frame that cannot be read: %v: %q", err, f.Data)
 		return
 	}
-	l.c.change(func() { l.c.inbox = append(l.c.inbox, m) })
+	l.c.put(m)
 }
 
 func (l link) Close(code int, _ string) {

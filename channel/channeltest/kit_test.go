@@ -3,7 +3,9 @@ package channeltest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/channeltest"
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/transport/membus"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -123,36 +127,176 @@ func TestRefusedConnect(t *testing.T) {
 	})
 }
 
-// A failing is a test that may fail.
-type failing struct {
+// exampleT stands for the *testing.T of a test that may fail. finish ends it.
+type exampleT struct {
 	testing.TB
-	failure string
+	cleanups []func()
+	failure  string
 }
 
-func (f *failing) Fatalf(format string, args ...any) {
-	f.failure = format
-	panic(f)
+func newT() *exampleT { return &exampleT{} }
+
+func (t *exampleT) Helper()           {}
+func (t *exampleT) Cleanup(f func())  { t.cleanups = append(t.cleanups, f) }
+func (t *exampleT) Fatal(args ...any) { t.Fatalf("%s", fmt.Sprint(args...)) }
+
+func (t *exampleT) Fatalf(format string, args ...any) {
+	t.failure = fmt.Sprintf(format, args...)
+	panic(t)
+}
+
+func (t *exampleT) finish() {
+	if v := recover(); v != nil && v != t {
+		panic(v)
+	}
+	for _, f := range slices.Backward(t.cleanups) {
+		f()
+	}
+	if t.failure != "" {
+		fmt.Println("FAIL:", t.failure)
+	}
+}
+
+// fails is what a test said when it failed.
+func fails(t *testing.T, test func(t *exampleT)) string {
+	t.Helper()
+	ft := &exampleT{TB: t}
+	defer func() {
+		for _, f := range slices.Backward(ft.cleanups) {
+			f()
+		}
+	}()
+	require.PanicsWithValue(t, ft, func() { test(ft) })
+	return ft.failure
 }
 
 func TestWhatDoesNotComeFailsTheTest(t *testing.T) {
+	for name, c := range map[string]struct {
+		test func(ch *channeltest.Channel)
+		says string
+	}{
+		"no such push":    {func(ch *channeltest.Channel) { ch.AwaitPush("other", nil) }, `no push "other" within 5s`},
+		"another payload": {func(ch *channeltest.Channel) { ch.AwaitPush("info", map[string]any{"msg": "bye"}) }, `no push "info" with {"msg":"bye"} within 5s`},
+		"no such payload": {func(ch *channeltest.Channel) {
+			ch.AwaitPush("info", channeltest.Where(func(map[string]any) bool { return false }))
+		}, `with what the function wants`},
+		"another status":   {func(ch *channeltest.Channel) { ch.AwaitReply(ch.Push("echo", nil), "error", nil) }, `no reply "error" to 2 within`},
+		"a push, no shout": {func(ch *channeltest.Channel) { ch.AwaitBroadcast("info", nil) }, `no broadcast "info"`},
+		"it did come":      {func(ch *channeltest.Channel) { ch.RefutePush("info", nil) }, `push "info" was not to come, and did:`},
+		"it was answered":  {func(ch *channeltest.Channel) { ch.RefuteReply(ch.Push("echo", nil)) }, "reply to 2 was not to come"},
+		"it does not end":  {func(ch *channeltest.Channel) { ch.AwaitEnd() }, `no end of the channel "chat:1"`},
+		"not soon enough":  {func(ch *channeltest.Channel) { ch.Within(2*time.Second).AwaitReply(ch.Push("later", nil), "ok", nil) }, "within 2s"},
+		"it was broadcast": {func(ch *channeltest.Channel) { ch.Push("shout", nil); ch.RefuteBroadcast("shout", nil) }, `broadcast "shout" on "chat:1": {}`},
+		"text, not binary": {func(ch *channeltest.Channel) {
+			ch.AwaitReply(ch.Push("echo", nil), "ok", channel.Binary([]byte{1, 2}))
+		}, `with the bytes 0102`},
+		"no JSON is wanted": {func(ch *channeltest.Channel) { ch.AwaitPush("info", make(chan int)) }, "what is wanted has no JSON"},
+		"what is there": {func(ch *channeltest.Channel) { ch.AwaitEnd() }, `; there is:
+	push "info" on "chat:1": {"deep":{"a":1,"b":2},"msg":"welcome"}
+taken before:
+	reply "ok" to 1 on "chat:1": {"hello":"x"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := channeltest.Start(t, channel.Config{})
+				said := fails(t, func(ft *exampleT) {
+					c.test(channeltest.Connect(ft, e, handler, url.Values{"user": {"a"}}).MustJoin("chat:1", map[string]string{"name": "x"}))
+				})
+				require.Contains(t, said, "channeltest: ")
+				require.Contains(t, said, c.says)
+			})
+		})
+	}
+}
+
+// What the test broadcasts, channels intercept; what is broadcast, the test gets,
+// as the value that it was. It may leave itself out.
+func TestTheTestIsASubscriber(t *testing.T) {
+	type note struct{ Text string }
 	synctest.Test(t, func(t *testing.T) {
 		e := channeltest.Start(t, channel.Config{})
-		for name, fails := range map[string]func(ch *channeltest.Channel){
-			"no such push":      func(ch *channeltest.Channel) { ch.AwaitPush("other", nil) },
-			"another payload":   func(ch *channeltest.Channel) { ch.AwaitPush("info", map[string]any{"msg": "bye"}) },
-			"another status":    func(ch *channeltest.Channel) { ch.AwaitReply(ch.Push("echo", nil), "error", nil) },
-			"a push, no shout":  func(ch *channeltest.Channel) { ch.AwaitBroadcast("info", nil) },
-			"it did come":       func(ch *channeltest.Channel) { ch.RefutePush("info", nil) },
-			"it was answered":   func(ch *channeltest.Channel) { ch.RefuteReply(ch.Push("echo", nil)) },
-			"it does not end":   func(ch *channeltest.Channel) { ch.AwaitEnd() },
-			"it was broadcast":  func(ch *channeltest.Channel) { ch.Push("shout", nil); ch.RefuteBroadcast("shout", nil) },
-			"text, not binary":  func(ch *channeltest.Channel) { ch.AwaitReply(ch.Push("echo", nil), "ok", channel.Binary(nil)) },
-			"no JSON is wanted": func(ch *channeltest.Channel) { ch.AwaitPush("info", make(chan int)) },
-		} {
-			ft := &failing{TB: t}
-			ch := channeltest.Connect(ft, e, handler, url.Values{"user": {"a"}}).MustJoin("chat:1", map[string]string{"name": "x"})
-			require.PanicsWithValue(t, ft, func() { fails(ch) }, name)
-			require.Contains(t, ft.failure, "channeltest: ", name)
-		}
+		alice := channeltest.Connect(t, e, handler, url.Values{"user": {"a"}}).MustJoin("chat:1", map[string]string{"name": "alice"})
+		test := channeltest.Subscribe(t, e, "chat:1")
+
+		test.BroadcastFrom("secret", note{"psst"})
+		alice.AwaitPush("told", map[string]string{"Text": "psst"})
+		test.BroadcastFrom("open", note{"hear"})
+		alice.AwaitBroadcast("open", map[string]string{"Text": "hear"})
+		test.Refute("secret", nil)
+		test.Refute("open", nil)
+
+		test.Broadcast("secret", note{"psst"})
+		alice.AwaitPush("told", nil)
+		require.Equal(t, note{"psst"}, test.Await("secret", channeltest.Where(func(n note) bool { return n.Text == "psst" })).Value())
+		require.Contains(t, fails(t, func(ft *exampleT) { channeltest.Subscribe(ft, e, "chat:1").Within(time.Second).Await("secret", nil) }), "within 1s")
+		require.Contains(t, fails(t, func(ft *exampleT) { channeltest.Subscribe(ft, e, "chat:1").Broadcast("no object", 1) }), "payload")
+		require.Contains(t, fails(t, func(ft *exampleT) { channeltest.Subscribe(ft, e, "") }), "topic")
 	})
+}
+
+// busy is a channel that goes on for a while.
+type busy struct{}
+
+func (busy) Join(s *channel.Socket, params channel.Payload) (any, error) { return nil, nil }
+
+func (busy) HandleIn(s *channel.Socket, event string, payload channel.Payload) channel.Result {
+	switch event {
+	case "hang":
+		<-s.Value("released").(chan struct{})
+	case "track":
+		_ = s.PushPresenceState()
+		_, _ = s.Track("me", nil)
+	default:
+		s.Send(1000)
+	}
+	return channel.NoReply()
+}
+
+func (busy) HandleInfo(s *channel.Socket, msg any) channel.Result {
+	if n := msg.(int); n > 0 {
+		s.Send(n - 1)
+	} else {
+		_ = s.Push("done", nil)
+	}
+	return channel.NoReply()
+}
+
+// Outside of a bubble too, refuting waits for all that was caused, and for no
+// longer.
+func TestRefutesInRealTime(t *testing.T) {
+	tracker, err := presence.Start(t.Context(), presence.Config{Name: "a", Bus: membus.New().Bus()})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tracker.Close(context.Background())) }()
+	_, err = tracker.List(t.Context(), "b") // from now on it is complete
+	require.NoError(t, err)
+	released := make(chan struct{})
+	handler := &channel.Handler{Routes: []channel.Route{{
+		Pattern: "*", New: func() channel.Channel { return busy{} }, Assigns: map[string]any{"released": released},
+	}}}
+	for range 20 {
+		e := channeltest.Start(t, channel.Config{Presence: tracker})
+		said := fails(t, func(ft *exampleT) {
+			ch := channeltest.Connect(ft, e, handler, nil).MustJoin("a", nil)
+			ch.RefutePush("done", nil)
+			ch.Push("work", nil)
+			ch.RefutePush("done", nil)
+		})
+		require.Contains(t, said, `push "done" on "a"`)
+		said = fails(t, func(ft *exampleT) {
+			ch := channeltest.Connect(ft, e, handler, nil).MustJoin("b", nil)
+			ch.Push("track", nil)
+			ch.RefutePush("done", nil)
+			ch.Within(0).AwaitPush("done", nil) // what is there now
+		})
+		require.Regexp(t, `there is:\s+push "presence_state"[^{]+{"me":|presence_diff[^{]+{"joins":{"me":`, said)
+	}
+
+	e := channeltest.Start(t, channel.Config{})
+	said := fails(t, func(ft *exampleT) {
+		ch := channeltest.Connect(ft, e, handler, nil).MustJoin("a", nil)
+		defer close(released)
+		ch.Push("hang", nil)
+		ch.Within(time.Millisecond).RefutePush("done", nil)
+	})
+	require.Contains(t, said, "not idle within 1ms: 1 callbacks have not returned")
 }

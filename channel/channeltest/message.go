@@ -1,12 +1,9 @@
 package channeltest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
-	"testing"
 
 	"github.com/rollcall-go/rollcall/channel"
 )
@@ -20,13 +17,17 @@ type message struct {
 func (m message) isReply() bool { return m.event == "phx_reply" }
 
 func (m message) String() string {
-	if m.isReply() {
-		return fmt.Sprintf("reply %s to %s on %q: %s", m.status, m.ref, m.topic, m.payload.Bytes())
+	content := string(m.payload.JSON())
+	if m.payload.IsBinary() {
+		content = fmt.Sprintf("the bytes %x", m.payload.Bytes())
 	}
-	if m.joinRef == "" {
-		return fmt.Sprintf("broadcast %q on %q: %s", m.event, m.topic, m.payload.Bytes())
+	switch {
+	case m.isReply():
+		return fmt.Sprintf("reply %q to %s on %q: %s", m.status, m.ref, m.topic, content)
+	case m.joinRef == "":
+		return fmt.Sprintf("broadcast %q on %q: %s", m.event, m.topic, content)
 	}
-	return fmt.Sprintf("push %q on %q: %s", m.event, m.topic, m.payload.Bytes())
+	return fmt.Sprintf("push %q on %q: %s", m.event, m.topic, content)
 }
 
 // encode makes the frame of a client.
@@ -107,45 +108,4 @@ func decodeBinary(data []byte) (m message, err error) {
 	}
 	m.payload, err = channel.NewPayload(channel.Binary(rest))
 	return m, err
-}
-
-// matcher makes of what is wanted what tells whether a payload is that; see the
-// package's documentation. It fails the test when nothing could be.
-func matcher(t testing.TB, want any) func(got channel.Payload) bool {
-	t.Helper()
-	if want == nil {
-		return func(channel.Payload) bool { return true }
-	}
-	if match, ok := want.(func(channel.Payload) bool); ok {
-		return match
-	}
-	p, err := channel.NewPayload(want)
-	if err != nil {
-		t.Fatalf("channeltest: what is wanted has no JSON: %v", err)
-	}
-	if p.IsBinary() {
-		return func(got channel.Payload) bool { return got.IsBinary() && bytes.Equal(p.Bytes(), got.Bytes()) }
-	}
-	var wanted any
-	if err := json.Unmarshal(p.JSON(), &wanted); err != nil {
-		t.Fatalf("channeltest: what is wanted has no JSON: %v", err)
-	}
-	return func(got channel.Payload) bool {
-		var given any
-		return !got.IsBinary() && json.Unmarshal(got.JSON(), &given) == nil && contains(given, wanted)
-	}
-}
-
-func contains(given, wanted any) bool {
-	object, ok := wanted.(map[string]any)
-	if !ok {
-		return reflect.DeepEqual(given, wanted)
-	}
-	all, ok := given.(map[string]any)
-	for key, value := range object {
-		if v, has := all[key]; !has || !contains(v, value) {
-			return false
-		}
-	}
-	return ok
 }

@@ -4,7 +4,8 @@ import "github.com/rollcall-go/rollcall/channel"
 
 // observe is the handler with channels that tell why they end.
 func (c *Client) observe(h *channel.Handler) *channel.Handler {
-	observed := channel.Handler{Connect: h.Connect}
+	observed := *h
+	observed.Routes = nil
 	for _, route := range h.Routes {
 		inner := route.New
 		if inner != nil {

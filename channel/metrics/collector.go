@@ -100,10 +100,13 @@ func New(options Options) *Collector {
 	gauge, count := prometheus.GaugeValue, prometheus.CounterValue
 	read("connections", "Connections of clients.", gauge, func(s channel.Stats) float64 { return float64(s.Connections) })
 	read("channels", "Channels that are joined.", gauge, func(s channel.Stats) float64 { return float64(s.Channels) })
+	read("busy", "Channels, subscribers and topics that have something to do.", gauge, func(s channel.Stats) float64 { return float64(s.Busy) })
+	read("graces", "Lost channels whose presences are in their grace.", gauge, func(s channel.Stats) float64 { return float64(s.Graces) })
 	read("panics_total", "Panics of callbacks.", count, func(s channel.Stats) float64 { return float64(s.Panics) })
 	read("mailbox_overflows_total", "Channels that ended because they did not keep up.", count, func(s channel.Stats) float64 { return float64(s.MailboxOverflows) })
 	read("dropped_total", "Broadcasts that plain subscribers lost.", count, func(s channel.Stats) float64 { return float64(s.Dropped) })
 	read("garbage_total", "Messages on the bus that could not be read.", count, func(s channel.Stats) float64 { return float64(s.Garbage) })
+	read("fetch_failures_total", "Calls of Fetch that clients had to do without.", count, func(s channel.Stats) float64 { return float64(s.FetchFailures) })
 	return c
 }
 

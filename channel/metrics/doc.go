@@ -17,9 +17,10 @@
 //	rejections_total{cause}                 refused without asking the application:
 //	                                        limits, slow clients, malformed frames
 //	drain_batches_total, drained_total      batches of a drain, connections in them
-//	connections, channels                   now
+//	connections, channels, busy, graces     now; see channel.Stats
 //	panics_total, mailbox_overflows_total,  see channel.Stats
-//	dropped_total, garbage_total
+//	dropped_total, garbage_total,
+//	fetch_failures_total
 //
 // A client can make no label up: a transport, a result and a cause ([channel.Cause])
 // are of a fixed set, and topics are no labels. With Options.Class joins and
