@@ -116,7 +116,8 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 	if e.isDraining() {
 		return nil, false, &ConnectError{Status: statusUnavailable, Err: ErrClosed}
 	}
-	if err := h.check(); err != nil {
+	own, err := h.check()
+	if err != nil {
 		return nil, false, &ConnectError{Status: statusInternal, Err: err}
 	}
 	params := decodeParams(info.Params)
@@ -140,7 +141,7 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 		remote:    info.RemoteAddr,
 	}
 	c.session = *newSession(&e.limits, h.route)
-	if c.dialect, err = negotiate(c.vsn); err != nil {
+	if c.dialect, err = negotiate(own, c.vsn); err != nil {
 		return nil, false, err
 	}
 	return c, true, c.ask(ctx)

@@ -52,7 +52,8 @@
 // orders is ordered on the wire. A member is the life of one channel: a mailbox,
 // and what the callbacks lead to. pubsub knows who is subscribed to what, room
 // turns the events of a presence tracker into presence frames. A [Serializer]
-// is one version of the wire protocol; vsn chooses it.
+// is one version of the wire protocol; vsn chooses it. An application serves
+// further versions with serializers of its own ([Handler].Serializers).
 //
 //	frame ─ Conn.Receive ─ Serializer ─ session ─ action ─ mailbox ─ Channel
 //	broadcast ─ pubsub ─┬─ frame ────────────────────────────────── Link

@@ -59,6 +59,15 @@ func parseRef(text json.RawMessage) (Ref, error) {
 	return Ref{}, fmt.Errorf("ref is %.20s, neither string nor number nor null", text)
 }
 
+// MarshalJSON is the ref as it stands in a text frame.
+func (r Ref) MarshalJSON() ([]byte, error) { return []byte(r.json()), nil }
+
+// UnmarshalJSON reads a ref; a value that can be none is an error.
+func (r *Ref) UnmarshalJSON(text []byte) (err error) {
+	*r, err = parseRef(text)
+	return err
+}
+
 // IsNull tells whether the ref is null.
 func (r Ref) IsNull() bool { return r.text == "" }
 

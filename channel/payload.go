@@ -123,6 +123,12 @@ func (p Payload) MarshalJSON() ([]byte, error) {
 	return p.Bytes(), nil
 }
 
+// UnmarshalJSON makes a payload of a JSON value; null is {}. text is not kept.
+func (p *Payload) UnmarshalJSON(text []byte) error {
+	*p = textPayload(text)
+	return nil
+}
+
 // marshal is json.Marshal without the escapes for HTML: what goes out is what
 // Phoenix would send.
 func marshal(v any) ([]byte, error) {

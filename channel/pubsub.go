@@ -38,18 +38,41 @@ type dispatch struct {
 	Broadcast
 	// from is the subscriber that does not get it, nil for none.
 	from subscriber
-	// frames has the frame of each dialect, made when it is first needed and
-	// then shared by all connections.
-	frames [maxDialects]struct {
-		once  sync.Once
-		frame *Frame
+	// frames has the frame of each dialect of ours, own those of the
+	// application's serializers.
+	frames [numDialects]dispatchFrame
+	ownMu  sync.Mutex
+	own    map[Serializer]*dispatchFrame
+}
+
+// dispatchFrame is a frame that is made when it is first needed, and then shared
+// by all connections.
+type dispatchFrame struct {
+	once  sync.Once
+	frame *Frame
+}
+
+func (d *dispatch) slot(dialect *dialect) *dispatchFrame {
+	if dialect.index >= 0 {
+		return &d.frames[dialect.index]
 	}
+	d.ownMu.Lock()
+	defer d.ownMu.Unlock()
+	slot := d.own[dialect.key]
+	if slot == nil {
+		if d.own == nil {
+			d.own = map[Serializer]*dispatchFrame{}
+		}
+		slot = &dispatchFrame{}
+		d.own[dialect.key] = slot
+	}
+	return slot
 }
 
 // frame is the broadcast as a client of the dialect gets it, nil if it cannot
 // be said in it, which is logged once.
 func (d *dispatch) frame(dialect *dialect, logger *slog.Logger) *Frame {
-	slot := &d.frames[dialect.index]
+	slot := d.slot(dialect)
 	slot.once.Do(func() {
 		var err error
 		if slot.frame, err = dialect.Encode(Message{Kind: KindBroadcast, Topic: d.Topic, Event: d.Event, Payload: d.Payload}); err != nil {

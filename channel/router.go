@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +25,15 @@ type Handler struct {
 	Connect func(ctx context.Context, c *Conn) error
 	// Routes are tried in order; the first that matches wins.
 	Routes []Route
+	// Serializers are versions of the protocol that the application serves
+	// itself. They are tried in order, before those of this package ([V2] and
+	// [V1]), which serve the versions that none of them does. Transports that are
+	// to serve different versions are given handlers of their own.
+	Serializers []ServedVersion
 
-	checked bool
+	// Of NewHandler.
+	checked  bool
+	dialects []*dialect // of Serializers
 }
 
 // A Route leads the topics of a pattern to a kind of channel.
@@ -77,20 +85,36 @@ type Route struct {
 }
 
 // NewHandler checks a handler and returns a copy of it. The error names every
-// fault of its routes.
+// fault of its routes and serializers.
 func NewHandler(h Handler) (*Handler, error) {
-	h.Routes = append([]Route(nil), h.Routes...)
-	if err := h.check(); err != nil {
+	h.checked = false
+	h.Routes, h.Serializers = slices.Clone(h.Routes), slices.Clone(h.Serializers)
+	var err error
+	if h.dialects, err = h.check(); err != nil {
 		return nil, err
 	}
 	h.checked = true
 	return &h, nil
 }
 
-func (h *Handler) check() error {
+// check names the faults of a handler, and returns what its serializers are.
+func (h *Handler) check() ([]*dialect, error) {
 	if h.checked {
-		return nil
+		return h.dialects, nil
 	}
+	var own []*dialect
+	errs := []error{h.checkRoutes()}
+	for i, s := range h.Serializers {
+		d, err := newDialect(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("channel: serializer %d (%q): %w", i, s.Requirement, err))
+		}
+		own = append(own, d)
+	}
+	return own, errors.Join(errs...)
+}
+
+func (h *Handler) checkRoutes() error {
 	var errs []error
 	seen := map[string]int{}
 	for i, r := range h.Routes {

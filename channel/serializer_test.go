@@ -17,7 +17,7 @@ func TestNegotiation(t *testing.T) {
 		"2.0.0.0": false, "2.0.x": false, "02.0.0": false, "+2.0.0": false, "2.0.-1": false,
 		"2.0.0-dev": false, "99999999999999999999.0.0": false,
 	} {
-		d, err := negotiate(vsn)
+		d, err := negotiate(nil, vsn)
 		if ok {
 			require.NoError(t, err, vsn)
 			require.Equal(t, map[byte]Serializer{'1': v1{}, '2': v2{}}[vsn[0]], d.Serializer, vsn)

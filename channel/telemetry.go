@@ -36,7 +36,8 @@ type ConnectEvent struct {
 	// Conn is the connection, with its Params and its Info. One that was refused
 	// ends with this call.
 	Conn *Conn
-	// Serializer is the version that the connection's serializer serves: "2.0".
+	// Serializer is the version that the connection's serializer serves, "2.0",
+	// or the requirement of one of the application's.
 	Serializer string
 	// Duration is from ConnectInfo.At, or else from the call of Connect.
 	Duration time.Duration
