@@ -23,7 +23,7 @@ type batch struct {
 
 	// What a try to write came to. try is the batch's tryWrite as a value, which
 	// lasts as long as the batch: so writing costs no allocation.
-	try     func(fd uintptr) bool
+	try     func(fd uintptr)
 	written int
 	fault   error
 }

@@ -343,8 +343,6 @@ func (o *outbox) take() (*batch, *closeNotice) {
 		o.taken = false
 		o.arm(o.notice.by)
 		return nil, o.notice
-	case o.writers != nil && !o.armed.IsZero():
-		o.arm(time.Time{}) // once it has passed, nothing could be written without it
 	}
 	o.taken = false
 	return nil, nil

@@ -59,28 +59,27 @@ func (s *socket) tryRead(fd uintptr) bool {
 	return err != syscall.EAGAIN
 }
 
-// tryWrite writes what the socket takes at once of what is unsent of b.
+// tryWrite writes what the socket takes at once of what is unsent of b. It heeds
+// no write deadline, and needs none.
 func (s *socket) tryWrite(b *batch) (n int, err error) {
 	if b.try == nil {
 		b.try = b.tryWrite
 	}
 	b.written, b.fault = 0, nil
-	if err := s.raw.Write(b.try); err != nil {
-		if isTimeout(err) { // a deadline of old
-			return 0, nil
-		}
+	if err := s.raw.Control(b.try); err != nil {
 		return 0, err
 	}
 	return b.written, b.fault
 }
 
-func (b *batch) tryWrite(fd uintptr) bool {
-	n, err := again(syscall.Write, fd, b.unsent)
+// tryWrite is called with a descriptor that stays open meanwhile. The wire's mu
+// keeps other writes away.
+func (b *batch) tryWrite(fd uintptr) {
+	n, err := again(sendNow, fd, b.unsent)
 	b.written = max(n, 0)
 	if err != nil && err != syscall.EAGAIN {
 		b.fault = os.NewSyscallError("write", err)
 	}
-	return true
 }
 
 // again repeats a system call that a signal interrupted.
