@@ -41,6 +41,16 @@ type Config struct {
 	// a client with MaxChannels channels rejoin them all at once.
 	JoinRate  float64
 	JoinBurst int
+	// MessageRate and MessageBurst bound what one client sends: so many messages
+	// a second, and so many at once after a pause. One of more than 4 KiB counts
+	// once more for every further 4 KiB, so that 10,000 a second are 40 MiB too;
+	// pings and the like count as messages. A client over it is closed with
+	// CloseTryLater, for it would not read an answer. Default 10,000 and 20,000:
+	// more than any page sends, and what one processor decodes in a tenth of the
+	// time. It is no bound for what an application does with a message; where
+	// one is broadcast to many, choose less.
+	MessageRate  float64
+	MessageBurst int
 	// MailboxSize and MailboxBytes bound what waits for one channel: pieces of
 	// mail (default 4096), and the bytes of the client's messages among them
 	// (default 4 MiB). A channel over them ends as if it had crashed. Plain
@@ -83,6 +93,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&errs, "MaxChannels", &c.MaxChannels, 100)
 	setDefault(&errs, "JoinRate", &c.JoinRate, 50)
 	setDefault(&errs, "JoinBurst", &c.JoinBurst, 100)
+	setDefault(&errs, "MessageRate", &c.MessageRate, 10_000)
+	setDefault(&errs, "MessageBurst", &c.MessageBurst, 20_000)
 	setDefault(&errs, "MailboxSize", &c.MailboxSize, 4096)
 	setDefault(&errs, "MailboxBytes", &c.MailboxBytes, 4<<20)
 	setDefault(&errs, "DuplicateTimeout", &c.DuplicateTimeout, 5*time.Second)

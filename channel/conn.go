@@ -35,6 +35,10 @@ type Conn struct {
 	// static after Start
 	link Link
 
+	// owned by the transport's reader: the caller of Receive and ReceiveControl
+	messages bucket
+	flooded  bool // the client was told that it sends too much
+
 	assignsMu sync.RWMutex
 	assigns   []assign
 
@@ -288,6 +292,10 @@ func (d disconnector) deliver(b *dispatch) {
 // call at a time; data is not kept. A *CloseError tells the transport to close
 // the link with it. What is received after the connection ended is ignored.
 func (c *Conn) Receive(binary bool, data []byte) *CloseError {
+	now := time.Now()
+	if flood := c.count(now, len(data)); flood != nil || c.flooded {
+		return flood
+	}
 	if !binary && !utf8.Valid(data) {
 		c.Reject(Rejection{Cause: CauseText, Code: CloseInvalidText})
 		return &CloseError{Code: CloseInvalidText, Reason: "text is not UTF-8"}
@@ -297,12 +305,33 @@ func (c *Conn) Receive(binary bool, data []byte) *CloseError {
 		c.Reject(Rejection{Cause: CauseMalformed, Code: CloseInternal, Err: err})
 		return &CloseError{Code: CloseInternal, Reason: "malformed frame"}
 	}
-	for _, a := range c.receive(time.Now(), m) {
+	for _, a := range c.receive(now, m) {
 		if a.kind == actReject {
 			c.Reject(*a.reject)
 		}
 	}
 	return nil
+}
+
+// ReceiveControl is Receive for what costs work but is no message, such as a
+// ping: it is counted, and nothing else. A transport calls it in the place of
+// Receive.
+func (c *Conn) ReceiveControl() *CloseError { return c.count(time.Now(), 0) }
+
+// messageUnit is how many bytes of a message count as a message of their own.
+const messageUnit = 4 << 10
+
+// count counts a message of so many bytes, before anything is done about it. The
+// first that is too much closes the connection; what comes after it is nothing.
+func (c *Conn) count(now time.Time, bytes int) *CloseError {
+	e := c.endpoint
+	if c.flooded || c.messages.take(now.Sub(e.limits.origin), e.messages, 1+bytes/messageUnit) {
+		return nil
+	}
+	c.flooded = true
+	e.counters.floods.Add(1)
+	c.Reject(Rejection{Cause: CauseFlood, Limit: e.config.MessageRate, Code: CloseTryLater})
+	return &CloseError{Code: CloseTryLater, Reason: "too many messages"}
 }
 
 // receive carries out what the session decides about a message, and returns it.

@@ -126,8 +126,30 @@
 // sends phx_close. A malformed frame ends its own connection (1011). Join
 // refuses with a [Refusal], Connect with a [ConnectError], and a transport is
 // told to close by a [CloseError]: three types, because a client reacts to each
-// differently. Limits are in [Config]; nothing a client sends is held without
-// one.
+// differently.
+//
+// # Bounds
+//
+// Nothing a client sends is held, and nothing it is sent waits, without a limit.
+// What bounds what, where from it is set, and what happens to who is over it:
+//
+//	a message           the transport's MaxFrame, 1 MiB             closed, 1009
+//	messages a second   Config.MessageRate; large ones count more   closed, 1013
+//	bytes a second      the same: 40 MiB                            closed, 1013
+//	joins a second      Config.JoinRate                             refused
+//	channels            Config.MaxChannels                          refused
+//	what a channel has  Config.MailboxSize, Config.MailboxBytes     phx_error
+//	yet to handle
+//	what a client has   the transport's OutboxBytes, OutboxAge;     closed, 1013;
+//	yet to be sent      long polling's BufferBytes                  cut; ended
+//	silence             the transport's IdleTimeout, Window         closed, 1002; ended
+//	connections         the transport's MaxConnections, MaxSessions 503
+//
+// Below MessageRate a client is paced by how fast its messages are taken: a
+// transport reads no further while one is decoded, and TCP passes that on. A
+// message is taken when it is in its channel's mailbox, not when it is handled;
+// so a channel that is slower than its client ends, alone, while another of the
+// same connection goes on.
 //
 // # Telemetry
 //

@@ -20,6 +20,7 @@ type Endpoint struct {
 	// static after New
 	config    Config
 	limits    sessionLimits
+	messages  rate // of one connection
 	logger    *slog.Logger
 	telemetry telemetry
 	pubsub    *pubsub
@@ -46,16 +47,18 @@ func New(cfg Config) (*Endpoint, error) {
 	}
 	e := &Endpoint{
 		limits: sessionLimits{
-			channels:  cfg.MaxChannels,
-			joinRate:  cfg.JoinRate,
-			joinBurst: cfg.JoinBurst,
-			topic:     MaxTopic,
+			channels: cfg.MaxChannels,
+			topic:    MaxTopic,
+			joins:    newRate(cfg.JoinRate, cfg.JoinBurst),
+			joinRate: cfg.JoinRate,
+			origin:   time.Now(),
 		},
-		config:  cfg,
-		logger:  cfg.Logger,
-		fetches: make(chan struct{}, cfg.MaxFetches),
-		conns:   map[*Conn]struct{}{},
-		subs:    map[*Subscription]struct{}{},
+		messages: newRate(cfg.MessageRate, cfg.MessageBurst),
+		config:   cfg,
+		logger:   cfg.Logger,
+		fetches:  make(chan struct{}, cfg.MaxFetches),
+		conns:    map[*Conn]struct{}{},
+		subs:     map[*Subscription]struct{}{},
 	}
 	e.telemetry.log, e.telemetry.now = newEventLog(cfg.Logger, cfg.LogParams), time.Now
 	e.telemetry.panicked = func(where string, v any) { e.logPanic(where, v) }
@@ -304,12 +307,13 @@ type Stats struct {
 	Garbage          uint64 // messages on the bus that could not be read
 	Graces           int64  // lost channels that have presences in their grace, now
 	FetchFailures    uint64 // calls of Route.Fetch that clients had to do without
+	Floods           uint64 // connections that were closed because of Config.MessageRate
 }
 
 type counters struct {
 	connections, channels               atomic.Int64
 	panics, overflows, dropped, garbage atomic.Uint64
-	fetchFailures                       atomic.Uint64
+	fetchFailures, floods               atomic.Uint64
 }
 
 // Stats returns the counts.
@@ -326,5 +330,6 @@ func (e *Endpoint) Stats() Stats {
 		Garbage:          e.counters.garbage.Load(),
 		Graces:           e.graces.count.Load(),
 		FetchFailures:    e.counters.fetchFailures.Load(),
+		Floods:           e.counters.floods.Load(),
 	}
 }

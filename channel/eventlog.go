@@ -57,6 +57,7 @@ type eventLog struct {
 	filter ParamFilter
 
 	mu      sync.Mutex
+	began   time.Time // of the budget; zero: nothing was rejected yet
 	budget  bucket
 	skipped uint64 // rejections that found it empty, since the last that did not
 }
@@ -66,6 +67,8 @@ const (
 	rejectRate  = 50
 	rejectBurst = 200
 )
+
+var rejections = newRate(rejectRate, rejectBurst)
 
 func newEventLog(logger *slog.Logger, filter ParamFilter) *eventLog {
 	return &eventLog{logger: logger, filter: filter}
@@ -189,7 +192,10 @@ func (l *eventLog) reject(now func() time.Time, r Rejection) {
 func (l *eventLog) spend(now time.Time) (skipped uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.budget.take(now, rejectRate, rejectBurst) {
+	if l.began.IsZero() {
+		l.began = now
+	}
+	if !l.budget.take(now.Sub(l.began), rejections, 1) {
 		l.skipped++
 		return 0, false
 	}

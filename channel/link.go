@@ -18,7 +18,7 @@ const (
 	// CloseRestart: the replica drains; the client should come back.
 	CloseRestart = 1012
 	// CloseTryLater: the replica is over one of its limits, or the client does
-	// not read what it is sent.
+	// not read what it is sent, or sends too much.
 	CloseTryLater = 1013
 )
 

@@ -57,6 +57,7 @@ const (
 	CauseMalformed Cause = "malformed"  // a frame that cannot be decoded
 	CauseText      Cause = "text"       // text that is not UTF-8
 	CauseFrameSize Cause = "frame_size" // a frame, or a body, above the limit
+	CauseFlood     Cause = "flood"      // more messages than Config.MessageRate
 	CauseProtocol  Cause = "protocol"   // a violation of the transport's protocol
 	CauseIdle      Cause = "idle"       // silence for too long
 	CauseSlow      Cause = "slow"       // a client that does not read what it is sent
@@ -69,7 +70,7 @@ func Causes() []Cause {
 		CauseVersion, CauseOrigin, CauseSubprotocol, CauseHandshake, CauseConnections, CauseDraining, CauseFault,
 		CauseUnmatched, CauseTopicLength, CauseJoinRate, CauseChannels,
 		CauseMailbox,
-		CauseMalformed, CauseText, CauseFrameSize, CauseProtocol, CauseIdle, CauseSlow, CauseBinary,
+		CauseMalformed, CauseText, CauseFrameSize, CauseFlood, CauseProtocol, CauseIdle, CauseSlow, CauseBinary,
 	}
 }
 

@@ -41,6 +41,7 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 		{CauseMailbox, "", nil, `["1","1","slow:a","phx_join",{}]` + "\n" + blocked, `["1","1","slow:a","phx_error",{"reason":"channel_crash"}]`, 0, `WARN msg="channel: rejected" cause=mailbox` + known + ` topic=slow:a limit=4 error="channel: mailbox full: 4 pieces of mail"`},
 		{CauseMailbox, "bytes=1", nil, `["1","1","slow:a","phx_join",{}]` + "\n" + blocked, `["1","1","slow:a","phx_error",{"reason":"channel_crash"}]`, 0, `WARN msg="channel: rejected" cause=mailbox` + known + ` topic=slow:a limit=50 error="channel: mailbox full: 50 bytes"`},
 		{CauseMalformed, "", nil, `{"no":"array"}`, ``, 1011, `WARN msg="channel: rejected" cause=malformed` + known + ` code=1011 error=`},
+		{CauseFlood, "messages=2", nil, strings.Repeat(`[null,"4","phoenix","heartbeat",{}]`+"\n", 4), `[null,"4","phoenix","phx_reply",{"status":"ok","response":{}}]`, 1013, `WARN msg="channel: rejected" cause=flood` + known + ` limit=1 code=1013`},
 		{CauseText, "", nil, "[\"\xff\"]", ``, 1007, `WARN msg="channel: rejected" cause=text` + known + ` code=1007`},
 	} {
 		bubble(t, func(t *testing.T) {
@@ -54,6 +55,9 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 			}
 			if params.Has("bytes") {
 				cfg.MailboxSize, cfg.MailboxBytes = 100, 50
+			}
+			if params.Has("messages") {
+				cfg.MessageRate, cfg.MessageBurst = 1, 2
 			}
 			e := startOne(t, cfg)
 			if c.prepare != nil {

@@ -36,10 +36,11 @@ type session struct {
 }
 
 type sessionLimits struct {
-	channels  int     // joined at once
-	joinRate  float64 // a second
-	joinBurst int
-	topic     int // bytes
+	channels int       // joined at once
+	topic    int       // bytes
+	joins    rate      // of one connection
+	joinRate float64   // of joins, a second, as it is told
+	origin   time.Time // from which the times of buckets count
 }
 
 type phase uint8
@@ -168,7 +169,7 @@ func (s *session) join(now time.Time, m Message) []action {
 	if len(m.Topic) > s.limits.topic {
 		return refuse(reasonTopicLength, CauseTopicLength, s.limits.topic)
 	}
-	if !s.joins.take(now, s.limits.joinRate, s.limits.joinBurst) {
+	if !s.joins.take(now.Sub(s.limits.origin), s.limits.joins, 1) {
 		return refuse(reasonTooFast, CauseJoinRate, s.limits.joinRate)
 	}
 	old := s.latest(m.Topic)

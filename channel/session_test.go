@@ -50,7 +50,8 @@ func TestSession(t *testing.T) {
 			switch d.Cmd {
 			case "new":
 				s = newSession(&sessionLimits{
-					channels: arg("channels", 100), joinRate: float64(arg("rate", 50)), joinBurst: arg("burst", 100), topic: MaxTopic,
+					channels: arg("channels", 100), joins: newRate(float64(arg("rate", 50)), arg("burst", 100)), joinRate: float64(arg("rate", 50)),
+					topic: MaxTopic, origin: began,
 				}, handler.route)
 				return ""
 			case "recv":

@@ -34,7 +34,8 @@
 // one message at a time, as any other type. Of a batch with a line that is
 // neither, nothing is taken (HTTP 500), and of a body or message that is too
 // large (HTTP 400). A POST is answered 408 when the session ended over it, being
-// malformed, or did not get to it within a window.
+// malformed or one of too many ([channel.Config].MessageRate), or did not get to it
+// within a window.
 //
 // What is refused, and a session that its client is to blame for the end of, is
 // told to the endpoint as a [channel.Rejection], for its log and its metrics.

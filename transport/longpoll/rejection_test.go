@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,6 +66,15 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 			synctest.Wait()
 			return get(tr, token)
 		}, 200, 410, `level=ERROR msg="channel: rejected" cause=binary` + who + ` id=users:bob error=`},
+		{"flood", Options{}, func(t *testing.T, tr *Transport) answer {
+			token := begin(t, tr)
+			batch := slices.Repeat([]string{`[null,"1","phoenix","heartbeat",{}]`}, 100)
+			for range 200 {
+				require.Equal(t, 200, post(tr, token, batch...).Status)
+				get(tr, token)
+			}
+			return post(tr, token, batch...)
+		}, 200, 408, line + `flood` + who + ` id=users:bob limit=10000 code=1013`},
 		{"slow", Options{BufferBytes: 200}, func(t *testing.T, tr *Transport) answer {
 			token := join(t, tr)
 			for range 5 {

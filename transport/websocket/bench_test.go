@@ -155,6 +155,7 @@ type idleSession struct{}
 
 func (idleSession) Start(channel.Link)                       {}
 func (idleSession) Receive(bool, []byte) *channel.CloseError { return nil }
+func (idleSession) ReceiveControl() *channel.CloseError      { return nil }
 func (idleSession) Reject(channel.Rejection)                 {}
 func (idleSession) Closed(channel.Reason)                    {}
 

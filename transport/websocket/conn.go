@@ -68,6 +68,10 @@ func (c *conn) wrap(raw net.Conn) net.Conn {
 // strayWrite implements wireOwner.
 func (c *conn) strayWrite() { c.out.armNow() }
 
+// longestMessage implements wireOwner. Headers may take as much as what they are
+// the headers of.
+func (c *conn) longestMessage() int { return 2*c.t.options.MaxFrame + readAhead }
+
 // start begins the session. The handshake's goroutine calls it, before serve.
 func (c *conn) start() {
 	defer func() {
@@ -78,7 +82,12 @@ func (c *conn) start() {
 		}
 	}()
 	c.ws.SetPingHandler(func(data string) error {
+		c.receiveControl()
 		c.out.sendPong(data)
+		return nil
+	})
+	c.ws.SetPongHandler(func(string) error {
+		c.receiveControl()
 		return nil
 	})
 	c.ws.SetCloseHandler(func(code int, _ string) error {
@@ -123,6 +132,7 @@ func (c *conn) readOn() (more bool) {
 			c.readFailed(err)
 			return false
 		}
+		c.wire.sinceMessage = 0
 		// Of a message that comes while we are closing the rest is skipped by
 		// NextReader.
 		if _, closing := c.out.closing(); !closing {
@@ -150,18 +160,37 @@ func (c *conn) receive(kind int, r io.Reader) error {
 	switch {
 	case errors.Is(err, errMessageTooBig):
 		c.session.Reject(channel.Rejection{Cause: channel.CauseFrameSize, Limit: c.t.options.MaxFrame, Code: channel.CloseTooBig})
-		c.out.close(channel.CloseTooBig, "message too big")
+		c.refuse(&channel.CloseError{Code: channel.CloseTooBig, Reason: "message too big"})
 	case err != nil:
 		return err
 	case kind == gorilla.TextMessage && !utf8.Valid(*buf):
 		c.session.Reject(channel.Rejection{Cause: channel.CauseText, Code: channel.CloseInvalidText})
-		c.out.close(channel.CloseInvalidText, "text is not UTF-8")
+		c.refuse(&channel.CloseError{Code: channel.CloseInvalidText, Reason: "text is not UTF-8"})
 	default:
 		if refused := c.session.Receive(kind == gorilla.BinaryMessage, *buf); refused != nil {
-			c.out.close(refused.Code, refused.Reason)
+			c.refuse(refused)
 		}
 	}
 	return nil
+}
+
+// receiveControl tells the session of a ping or a pong, which cost us as much as
+// a message does. gorilla calls it, while it looks for the next message.
+func (c *conn) receiveControl() {
+	c.wire.sinceMessage = 0
+	if _, closing := c.out.closing(); closing {
+		return
+	}
+	if refused := c.session.ReceiveControl(); refused != nil {
+		c.refuse(refused)
+	}
+}
+
+// refuse closes the connection because of what its client sent. More of the like
+// may come until the client has read why, so it is read slowly.
+func (c *conn) refuse(why *channel.CloseError) {
+	c.out.close(why.Code, why.Reason)
+	c.wire.slowly = true
 }
 
 // readFailed is called when gorilla will read no more: the client has closed,
@@ -172,6 +201,7 @@ func (c *conn) readFailed(err error) {
 	if errors.As(err, &closed) || c.wire.readErr != nil {
 		return
 	}
+	c.wire.slowly = true
 	if c.out.close(channel.CloseProtocol, "") {
 		c.session.Reject(channel.Rejection{Cause: channel.CauseProtocol, Code: channel.CloseProtocol, Err: err})
 	}

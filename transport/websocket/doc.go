@@ -34,9 +34,16 @@
 // one message at a time. Messages are bounded by Options.MaxFrame (1009), and
 // text must be UTF-8 (1007). A ping is answered with a pong; of several that
 // wait for their answer, the last is answered. A client that sends nothing for
-// Options.IdleTimeout is closed with 1002. Any byte counts, so a client that
-// keeps sending parts of a message is bounded by MaxFrame and MaxConnections
-// only.
+// Options.IdleTimeout is closed with 1002. Any byte counts: one that sends a byte
+// a second is bounded by MaxFrame and MaxConnections only.
+//
+// Reading is paced by handling: while a message is handled, nothing more of the
+// connection is read, and TCP makes the client wait. What handling does not wait
+// for (a channel's mailbox takes a message at once) is bounded by
+// [channel.Config].MessageRate, which counts pings and pongs too: 1013. A message
+// may take twice MaxFrame on the wire (1009), for parts without content could go
+// on for ever. From such a close on, what the client goes on to send is dropped,
+// 2 MB a second of it at most.
 //
 // # Messages out
 //
@@ -66,7 +73,7 @@
 //	1007, 1009         text that is not UTF-8, a message above MaxFrame
 //	1011               also: a panic; the connection ends, no other is disturbed
 //	1012               Transport.Close
-//	1013               too slow
+//	1013               too slow, or too many messages
 //
 // 1000 is never chosen here: some clients stay away after it. A client's own
 // close is answered with the code it gave.

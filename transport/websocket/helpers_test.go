@@ -23,6 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A fakeSession stands in for a *channel.Conn.
 type fakeSession struct {
 	receive func(binary bool, data []byte) *channel.CloseError
+	control func() *channel.CloseError
 
 	started chan channel.Link // gets the link at Start
 	closed  chan struct{}     // closed at the first Closed
@@ -55,6 +56,13 @@ func (s *fakeSession) Receive(binary bool, data []byte) *channel.CloseError {
 		return nil
 	}
 	return s.receive(binary, data)
+}
+
+func (s *fakeSession) ReceiveControl() *channel.CloseError {
+	if s.control == nil {
+		return nil
+	}
+	return s.control()
 }
 
 func (s *fakeSession) Reject(r channel.Rejection) {

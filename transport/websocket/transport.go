@@ -46,6 +46,7 @@ type Transport struct {
 type session interface {
 	Start(channel.Link)
 	Receive(binary bool, data []byte) *channel.CloseError
+	ReceiveControl() *channel.CloseError
 	Reject(channel.Rejection)
 	Closed(channel.Reason)
 }

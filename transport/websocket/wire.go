@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -31,6 +32,11 @@ type wire struct {
 	// Owned by the reader.
 	readErr error  // why the socket can be read no more
 	input   *input // what was read ahead; nil while nothing is being read
+	slowly  bool   // the client was refused, and what it sends is dropped
+	// sinceMessage is how many bytes were taken since the last message, ping or
+	// pong. The owner says how many may be, for a message may consist of any
+	// number of frames without content.
+	sinceMessage uint32
 
 	mu sync.Mutex
 	// Guarded by mu, which is held during writes to the socket.
@@ -49,6 +55,9 @@ type wireOwner interface {
 	readAgain(since time.Time) (time.Time, bool)
 	// strayWrite is called before a write that is not the outbox's.
 	strayWrite()
+	// longestMessage is how many bytes a message may take on the wire, with the
+	// headers of its frames.
+	longestMessage() int
 }
 
 type wireMode uint8
@@ -210,8 +219,17 @@ func (w *wire) Write(p []byte) (int, error) {
 // SetWriteDeadline implements net.Conn. It does nothing: see wire.
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
+// slowPause is how long reading slowly waits before each read of a few KiB. A
+// client that answers a close has sent little until then; one that goes on and on
+// costs next to nothing, until the close times out.
+const slowPause = 2 * time.Millisecond
+
 // Read implements net.Conn, for gorilla.
 func (w *wire) Read(p []byte) (n int, err error) {
+	if int64(w.sinceMessage) > int64(w.owner.longestMessage()) && !w.slowly {
+		return 0, errMessageTooBig
+	}
+	defer func() { w.sinceMessage += uint32(min(n, math.MaxUint32-int(w.sinceMessage))) }()
 	if in := w.input; in != nil && len(in.ahead) > 0 {
 		n = copy(p, in.ahead)
 		in.ahead = in.ahead[n:]
@@ -234,6 +252,9 @@ func (w *wire) await() (ok bool) {
 
 // patiently reads until there is input, or no reason to go on.
 func (w *wire) patiently(read func() error) error {
+	if w.slowly {
+		time.Sleep(slowPause)
+	}
 	since := time.Now()
 	for {
 		err := read()
