@@ -61,15 +61,16 @@ golden: ## record the golden output of the scripts again; look at the diff
 	$(GO) test ./channel -run TestSession -args -rewrite
 	$(GO) test ./presence/presencetest -run TestScenario -args -rewrite
 
-# Benchmarks that build much are run once; of the others there are six runs, from
-# which benchstat tells a difference from noise.
+# Six runs, from which benchstat tells a difference from noise; one of those that
+# build a million presences.
 BENCHED     := ./crdt ./presence ./channel ./transport/...
-BENCH_LARGE := Memory|FirstAnswer|MergeMaps|Snapshot|Drop|Down|Churn|IdleConnection
+BENCH_LARGE := FirstAnswer|MergeMaps|Snapshot|Drop|Down|IdleConnection|Subscriptions
+BENCH_HUGE  := Memory|Churn
 
-bench: ## the benchmarks as a table, and compared with the saved ones; about 5 minutes
+bench: ## the benchmarks as a table, and compared with the saved ones if there are; about 6 minutes
 	@$(MAKE) --no-print-directory bin/bench.txt
 	@$(GO) run ./cmd/internal/benchtable bin/bench.txt
-	@$(GO) run $(BENCHSTAT) saved=testdata/bench/bench.txt new=bin/bench.txt
+	@$(call compare,bench)
 
 bench-save: ## save what the last "make bench" measured, for others to be compared with
 	@$(call save,bench)
@@ -77,7 +78,7 @@ bench-save: ## save what the last "make bench" measured, for others to be compar
 load: ## rollcall bench in small sizes, likewise; about 4 minutes
 	@$(MAKE) --no-print-directory bin/load.txt
 	@$(GO) run ./cmd/internal/benchtable bin/load.txt
-	@$(GO) run $(BENCHSTAT) saved=testdata/bench/load.txt new=bin/load.txt
+	@$(call compare,load)
 
 load-save: ## save what the last "make load" measured
 	@$(call save,load)
@@ -86,24 +87,27 @@ load-save: ## save what the last "make load" measured
 bin/bench.txt:
 	@mkdir -p bin
 	@{ $(describe-machine); \
-	$(GO) test -run '^$$' -bench . -skip '$(BENCH_LARGE)' -benchmem -benchtime 50ms -count 6 $(BENCHED) && \
-	$(GO) test -run '^$$' -bench '$(BENCH_LARGE)' -benchmem -benchtime 1x $(BENCHED); } >$@ || { cat $@; exit 1; }
+	$(GO) test -run '^$$' -bench . -skip '$(BENCH_LARGE)|$(BENCH_HUGE)' -benchmem -benchtime 50ms -count 6 $(BENCHED) && \
+	$(GO) test -run '^$$' -bench '$(BENCH_LARGE)' -benchmem -benchtime 1x -count 6 $(BENCHED) && \
+	$(GO) test -run '^$$' -bench Memory -benchtime 1x ./presence && \
+	$(GO) test -run '^$$' -bench Churn -benchtime 3s ./presence; } >$@ || { cat $@; exit 1; }
 
 bin/load.txt:
 	@mkdir -p bin
 	@$(GO) build -o bin/ ./cmd/rollcall
-	@{ $(describe-machine); set -e; \
+	@{ $(describe-machine); \
 	load() { ./bin/rollcall bench "$$@" --self --benchfmt --repeat 4; }; \
-	load fanout --floor --clients 300 --window 1,8,32 --duration 500ms; \
-	load conns --floor --clients 1000 --hold 1s; \
-	load presence --clients 300 --churn 2s; \
-	load remote --duration 2s; \
-	load kill --reconnect; \
+	load fanout --floor --clients 300 --window 1,8,32 --duration 500ms && \
+	load conns --floor --clients 1000 --hold 1s && \
+	load presence --clients 300 --churn 2s && \
+	load remote --duration 2s && \
+	load kill --reconnect && \
 	load fresh --hold 2s; } >$@ 2>bin/load.log || { tail bin/load.log; exit 1; }
 
 # What the figures are of, as the head of their file.
 describe-machine = echo "\# $$(nproc) CPUs ($$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)), $$($(GO) version)"; \
 	echo "\# load average when it began: $$(cut -d' ' -f1-3 /proc/loadavg)"
+compare = if test -s testdata/bench/$(1).txt; then $(GO) run $(BENCHSTAT) -ignore cpu saved=testdata/bench/$(1).txt new=bin/$(1).txt; fi
 save = test -s bin/$(1).txt || { echo "nothing is measured yet: make $(1)"; exit 1; }; \
 	mkdir -p testdata/bench && grep -E '^(\#|goos|goarch|pkg|Benchmark)' bin/$(1).txt >testdata/bench/$(1).txt
 

@@ -34,7 +34,12 @@ type Cell struct {
 	Digits int // behind the point, in the table
 }
 
+// cell is a figure. One that was divided by nothing, as in a run without samples, is
+// not known.
 func cell(key, title string, digits int, value float64) Cell {
+	if math.IsInf(value, 0) {
+		value = math.NaN()
+	}
 	return Cell{key, title, value, digits}
 }
 
@@ -221,7 +226,7 @@ func (r *Report) WriteBenchmarks(w io.Writer) error {
 				continue
 			}
 			unit := strings.ReplaceAll(strings.ReplaceAll(c.Key, "_per_", "/"), "_", "-")
-			fmt.Fprintf(&b, " %s %s", strconv.FormatFloat(c.Value, 'f', -1, 64), unit)
+			fmt.Fprintf(&b, " %s %s", strconv.FormatFloat(c.Value, 'g', 6, 64), unit)
 		}
 		b.WriteByte('\n')
 	}

@@ -59,6 +59,22 @@ BenchmarkLoad/presence/churn 1 0.125 c-s
 `, b.String())
 }
 
+func TestAFigureDividedByNothingIsNotKnown(t *testing.T) {
+	none := 0.0
+	rows := []Row{{Step: "window 1", Run: 1, Cells: []Cell{
+		cell("us_per_delivery", "us", 1, 5/none), cell("balance", "balance", 1, -5/none), cell("deliveries", "deliveries", 0, none),
+	}}}
+	report := &Report{Mode: "fanout", Rows: rows}
+	data, err := json.Marshal(report)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"mode":"fanout","settings":{},"rows":[{"step":"window 1","run":1,"us_per_delivery":null,"balance":null,"deliveries":0}]}`, string(data))
+	var table, lines strings.Builder
+	require.NoError(t, report.WriteTable(&table))
+	require.Contains(t, table.String(), "|  - |       - |          0 |")
+	require.NoError(t, report.WriteBenchmarks(&lines))
+	require.Equal(t, "BenchmarkLoad/fanout/window_1 1 0 deliveries\n", lines.String())
+}
+
 func TestMedianOfAnEvenNumberIsOneOfThem(t *testing.T) {
 	require.Equal(t, 2.0, medianOf([]float64{4, 2, 3, 1}))
 	require.True(t, math.IsNaN(medianOf(nil)))
