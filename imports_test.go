@@ -34,6 +34,7 @@ channel/channeltest/refserver         cmd github.com/nats-io
 channel/channeltest/refserver/server  cmd github.com/nats-io
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
 transport/natsbus      presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
+transport/natsbus/metrics  presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
 transport/origin       presence channel cmd transport/natsbus transport/membus github.com/gorilla/websocket github.com/nats-io
 transport/websocket    cmd transport/natsbus transport/membus github.com/nats-io
 `
@@ -49,7 +50,7 @@ channel   net/http os
 // Every other file of these packages is pure. A row must name an existing file.
 const shells = `
 crdt
-presence               tracker.go watch.go session.go
+presence               tracker.go watch.go session.go log.go
 presence/presencetest
 channel                conn.go crew.go endpoint.go fetch.go mailbox.go metas.go room.go
 channel/jwtauth

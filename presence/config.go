@@ -17,7 +17,11 @@ type Config struct {
 	Name string
 	// Bus connects the replicas. It is not closed by the tracker.
 	Bus Bus
-	// Logger gets every change of a replica's status. Nil discards.
+	// Logger gets every change of a replica's status, ours included: at the level
+	// Info where it is as it should be (up, left, restarted, connected again, fresh
+	// epoch), else at Warn (down, permanently down, isolated, fenced, audit and
+	// others), with the attributes status, why, replica, epoch and self. Nil
+	// discards.
 	Logger *slog.Logger
 
 	// BeatPeriod is the time between two heartbeats. Default 1 s.
@@ -125,16 +129,17 @@ func (c Config) validate() error {
 	return errors.Join(faults...)
 }
 
-func checkTopic(topic string) error {
-	if topic == "" || len(topic) > maxName || !utf8.ValidString(topic) {
-		return ErrTopicInvalid
-	}
-	return nil
-}
+func checkTopic(topic string) error { return checkText(topic, ErrTopicInvalid) }
 
-func checkKey(key string) error {
-	if key == "" || len(key) > maxName || !utf8.ValidString(key) {
-		return ErrKeyInvalid
+func checkKey(key string) error { return checkText(key, ErrKeyInvalid) }
+
+// checkText returns invalid, with what is wrong, for what is no topic or key.
+func checkText(s string, invalid error) error {
+	switch {
+	case s == "" || len(s) > maxName:
+		return fmt.Errorf("%w, has %d bytes", invalid, len(s))
+	case !utf8.ValidString(s):
+		return fmt.Errorf("%w, is no UTF-8", invalid)
 	}
 	return nil
 }

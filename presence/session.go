@@ -64,7 +64,7 @@ func (t *Tracker) NewSession() *Session {
 func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 	data, err := s.prepare(topic, key, meta)
 	if err != nil {
-		return "", fmt.Errorf("track %q in %q: %w", key, topic, err)
+		return "", fmt.Errorf("track %.255q in %.255q: %w", key, topic, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 		err = fmt.Errorf("%w: the session has %d, the limit", ErrTooManyPresences, len(s.held))
 	}
 	if err != nil {
-		return "", fmt.Errorf("track %q in %q: %w", key, topic, err)
+		return "", fmt.Errorf("track %.255q in %.255q: %w", key, topic, err)
 	}
 	var dot uint64
 	s.tracker.do(func(r *Replica, now time.Time) {
@@ -92,7 +92,7 @@ func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 		ref = r.Ref(dot)
 	})
 	if err != nil {
-		return "", fmt.Errorf("track %q in %q: %w", key, topic, err)
+		return "", fmt.Errorf("track %.255q in %.255q: %w", key, topic, err)
 	}
 	s.held = slices.Insert(s.held, at, holding{topic, key, dot})
 	return ref, nil
@@ -163,7 +163,7 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 		err = ErrNotTracked
 	}
 	if err != nil {
-		return "", fmt.Errorf("update %q in %q: %w", key, topic, err)
+		return "", fmt.Errorf("update %.255q in %.255q: %w", key, topic, err)
 	}
 	dot := s.held[at].dot
 	// Nobody else can change this entry: mu makes reading and replacing one step.
@@ -175,7 +175,7 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 		data, err = encodeMeta(meta, s.tracker.cfg.MaxMeta)
 	}
 	if err != nil {
-		return "", fmt.Errorf("update %q in %q: %w", key, topic, err)
+		return "", fmt.Errorf("update %.255q in %.255q: %w", key, topic, err)
 	}
 	s.tracker.do(func(r *Replica, now time.Time) {
 		if dot, tracked = r.Update(now, topic, dot, data); tracked {
@@ -193,7 +193,7 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 func (s *Session) Adopt(from *Session, topic, key string, meta any) (ref string, err error) {
 	data, err := s.prepare(topic, key, meta)
 	if err != nil {
-		return "", fmt.Errorf("adopt %q in %q: %w", key, topic, err)
+		return "", fmt.Errorf("adopt %.255q in %.255q: %w", key, topic, err)
 	}
 	t := s.tracker
 	t.adopting.Lock()
@@ -212,13 +212,13 @@ func (s *Session) Adopt(from *Session, topic, key string, meta any) (ref string,
 		err = ErrNotTracked
 	}
 	if err != nil {
-		return "", fmt.Errorf("adopt %q in %q: %w", key, topic, err)
+		return "", fmt.Errorf("adopt %.255q in %.255q: %w", key, topic, err)
 	}
 	from.mu.Lock()
 	defer from.mu.Unlock()
 	old, tracked := from.find(topic, key)
 	if !tracked {
-		return "", fmt.Errorf("adopt %q in %q: %w", key, topic, ErrNotTracked)
+		return "", fmt.Errorf("adopt %.255q in %.255q: %w", key, topic, ErrNotTracked)
 	}
 	dot := from.held[old].dot
 	t.do(func(r *Replica, now time.Time) {

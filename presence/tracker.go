@@ -166,7 +166,7 @@ func (t *Tracker) run() {
 		t.mu.Unlock()
 
 		for _, n := range notices {
-			t.cfg.Logger.Info("presence: replica "+n.What, slog.String("replica", n.Replica), slog.Uint64("epoch", n.Epoch), slog.String("self", t.cfg.Name))
+			n.log(t.cfg.Logger, t.cfg.Name)
 		}
 		for _, d := range deliveries {
 			d.w.deliver(d.e)
@@ -271,7 +271,7 @@ func (t *Tracker) Get(topic, key string) (Presence, bool) { return t.Peek(topic)
 func (t *Tracker) List(ctx context.Context, topic string) (*List, error) {
 	release, err := t.follow(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("list %q: %w", topic, err)
+		return nil, fmt.Errorf("list %.255q: %w", topic, err)
 	}
 	defer release()
 	return t.Peek(topic), nil
@@ -282,7 +282,7 @@ func (t *Tracker) List(ctx context.Context, topic string) (*List, error) {
 func (t *Tracker) Count(ctx context.Context, topic string) (Count, error) {
 	release, err := t.follow(ctx, topic)
 	if err != nil {
-		return Count{}, fmt.Errorf("count %q: %w", topic, err)
+		return Count{}, fmt.Errorf("count %.255q: %w", topic, err)
 	}
 	defer release()
 	t.mu.Lock()

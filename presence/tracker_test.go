@@ -398,13 +398,6 @@ func TestATopicThatNobodyUsesIsForgottenEverywhere(t *testing.T) {
 	})
 }
 
-func TestConfigNamesEveryFault(t *testing.T) {
-	_, err := presence.Start(t.Context(), presence.Config{DownPeriod: time.Second, MaxMeta: -1})
-	for _, want := range []string{"Name must be", "Bus is missing", "DownPeriod must be", "MaxMeta must be"} {
-		require.ErrorContains(t, err, want)
-	}
-}
-
 func TestAWatcherMayStopItselfAndRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracker := start(t, "eu", membus.New().Bus())

@@ -3,6 +3,7 @@ package presence
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -21,7 +22,7 @@ const outdatedEvery = time.Minute
 type outdatedError struct{ needs, reads byte }
 
 func (e *outdatedError) Error() string {
-	return fmt.Sprintf("presence: message needs version %d of the wire format, this replica reads up to %d: upgrade it", e.needs, e.reads)
+	return fmt.Sprintf("presence: a message needs version %d of the wire format, this replica reads up to %d: upgrade it", e.needs, e.reads)
 }
 
 // setVersion marks a message, of which the header is written, as one of the
@@ -65,6 +66,6 @@ func (r *Replica) outdated(err *outdatedError) {
 	r.stats.Outdated++
 	if r.outdatedAt == 0 || r.now-r.outdatedAt >= instant(outdatedEvery) {
 		r.outdatedAt = r.now
-		r.notice(r.cfg.Name, r.epoch, err.Error())
+		r.notice(r.cfg.Name, r.epoch, "outdated: "+strings.TrimPrefix(err.Error(), "presence: "))
 	}
 }

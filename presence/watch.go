@@ -27,15 +27,15 @@ type Watch struct {
 // Errors: ErrTopicInvalid, ErrTooManyTopics, ErrClosed.
 func (t *Tracker) Watch(topic string, handle func(Event)) (*Watch, error) {
 	if err := checkTopic(topic); err != nil {
-		return nil, fmt.Errorf("watch %q: %w", topic, err)
+		return nil, fmt.Errorf("watch %.255q: %w", topic, err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return nil, fmt.Errorf("watch %q: %w", topic, ErrClosed)
+		return nil, fmt.Errorf("watch %.255q: %w", topic, ErrClosed)
 	}
 	if err := t.replica.Acquire(time.Now(), topic, true); err != nil {
-		return nil, fmt.Errorf("watch %q: %w", topic, err)
+		return nil, fmt.Errorf("watch %.255q: %w", topic, err)
 	}
 	t.collect()
 	w := &Watch{tracker: t, topic: topic, handle: handle}

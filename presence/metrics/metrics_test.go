@@ -2,8 +2,10 @@ package metrics
 
 import (
 	"context"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -45,6 +47,49 @@ rollcall_presence_replica_lagging_topics{replica="us",self="eu"} 9
 rollcall_presence_replicas{self="eu",status="down"} 1
 rollcall_presence_replicas{self="eu",status="up"} 1
 `), "rollcall_presence_answers_total", "rollcall_presence_ready", "rollcall_presence_replica_lagging_topics", "rollcall_presence_replicas"))
+}
+
+// Every number that a tracker counts is in some figure, with its own value.
+func TestNothingThatIsCountedIsLeftOut(t *testing.T) {
+	status := presence.Status{Settled: true, Isolated: true, Fenced: true, Mirror: true}
+	next, want := 1000, map[float64]string{}
+	number := func(v reflect.Value, name string) {
+		next++
+		want[float64(next)] = name
+		if v.CanInt() {
+			v.SetInt(int64(next))
+		} else {
+			v.SetUint(uint64(next))
+		}
+	}
+	for stats, i := reflect.ValueOf(&status.Stats).Elem(), 0; i < stats.NumField(); i++ {
+		number(stats.Field(i), stats.Type().Field(i).Name)
+	}
+	member := presence.Member{Name: "us", Up: true, Silent: 1500 * time.Millisecond}
+	for _, name := range []string{"Topics", "Presences", "Queued", "Dropped"} {
+		number(reflect.ValueOf(&status).Elem().FieldByName(name), name)
+	}
+	for _, name := range []string{"Beat", "Presences", "Lagging"} {
+		number(reflect.ValueOf(&member).Elem().FieldByName(name), "Member."+name)
+	}
+	status.Replicas = []presence.Member{member}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newCollector("eu", func() presence.Status { return status }))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	states := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			value := m.GetGauge().GetValue() + m.GetCounter().GetValue() // one of them is nil
+			delete(want, value)
+			states[f.GetName()] = value
+		}
+	}
+	require.Empty(t, want)
+	require.Equal(t, 1.5, states["rollcall_presence_replica_silent_seconds"])
+	for _, state := range []string{"isolated", "fenced", "mirror", "replica_up"} {
+		require.Equal(t, 1.0, states["rollcall_presence_"+state], state)
+	}
 }
 
 func TestATrackerIsCollected(t *testing.T) {

@@ -36,6 +36,7 @@ func TestABucketIsSubscribedToWhileSomethingInItIs(t *testing.T) {
 	}
 	require.NoError(t, b.Subscribe('c', "t:7"))
 	require.Equal(t, before+1, b.nc.NumSubscriptions())
+	require.Equal(t, 2, b.Stats().Subscriptions, "with that of end")
 	for i := range 100 {
 		require.NoError(t, b.Unsubscribe('p', fmt.Sprint("t:", i)))
 		require.NoError(t, b.Unsubscribe('p', fmt.Sprint("t:", i)), "a second time")

@@ -58,6 +58,7 @@ func TestAClosedLaneWantsNothingOfItsClasses(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.SubscribeAll('p', "t"))
 	before := b.nc.NumSubscriptions()
+	require.Equal(t, 1, b.Stats().Subscriptions)
 	stop()
 	require.Equal(t, before-1, b.nc.NumSubscriptions())
 	require.Empty(t, b.classes)

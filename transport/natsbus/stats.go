@@ -31,6 +31,9 @@ func (b *Bus) Stats() Stats {
 		s.Dropped += dropped
 		s.Lost += told
 	})
-	s.Subscriptions = len(b.subjects)
+	s.Subscriptions = len(b.subjects) + len(b.buckets) + len(b.classes)
+	for _, k := range b.buckets {
+		s.Subscriptions -= k.users // they share its subscription
+	}
 	return s
 }

@@ -36,8 +36,8 @@
 //
 // # Metrics
 //
-// GET /metrics has the figures of channel/metrics, presence/metrics, the Go
-// runtime and the process, for Prometheus. They name replicas, and neither users
+// GET /metrics has the figures of channel/metrics, presence/metrics,
+// transport/natsbus/metrics, the Go runtime and the process, for Prometheus. They name replicas, and neither users
 // nor topics; a proxy in front should keep the path to itself all the same.
 //
 // # Shutdown

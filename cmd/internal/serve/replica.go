@@ -27,6 +27,7 @@ import (
 	presencemetrics "github.com/rollcall-go/rollcall/presence/metrics"
 	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
+	natsbusmetrics "github.com/rollcall-go/rollcall/transport/natsbus/metrics"
 	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
@@ -105,7 +106,7 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	}
 	figures.Watch(r.endpoint)
 	r.registry = prometheus.NewRegistry()
-	r.registry.MustRegister(figures, presencemetrics.New(r.tracker),
+	r.registry.MustRegister(figures, presencemetrics.New(r.tracker), natsbusmetrics.New(r.name, r.bus),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	env := &Env{

@@ -1,0 +1,161 @@
+package presence_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/transport/membus"
+)
+
+func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
+	_, err := presence.Start(t.Context(), presence.Config{
+		Name: strings.Repeat("x", 256), BeatPeriod: -1, DownPeriod: -5, PermdownPeriod: -6, IsolatedPeriod: -7, FlushInterval: -1,
+		RepairRate: 1, WireVersion: 9, Linger: -1, MaxMeta: 1, MaxSessionPresences: -1, MaxTopicPresences: -1, MaxTopics: -1, MaxReplicas: -1,
+	})
+	for _, want := range []string{
+		"Name must be 1 to 255 bytes", "Bus is missing", "BeatPeriod must be", "DownPeriod must be", "PermdownPeriod must be", "IsolatedPeriod must be",
+		"FlushInterval must be", "RepairRate must be", "WireVersion must be", "Linger must be", "MaxMeta must be at least 2 bytes, have 1",
+		"MaxSessionPresences must be", "MaxTopicPresences must be", "MaxTopics must be", "MaxReplicas must be",
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.Len(t, strings.Split(err.Error(), "\n"), 15)
+}
+
+// An error at the call names the limit and by how much it was missed, and does not
+// repeat all of what is too long.
+func TestWhatIsOverALimitIsAnErrorThatNamesItAndTheSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tracker, err := presence.Start(t.Context(), presence.Config{
+			Name: "eu", Bus: membus.New().Bus(), MaxMeta: 100, MaxSessionPresences: 2, MaxTopicPresences: 3, MaxTopics: 4,
+		})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, tracker.Close(t.Context())) }()
+		s, other := tracker.NewSession(), tracker.NewSession()
+		for _, key := range []string{"a", "b"} {
+			_, err := s.Track("room", key, nil)
+			require.NoError(t, err)
+		}
+		_, err = other.Track("room", "c", nil)
+		require.NoError(t, err)
+		for i := range 3 {
+			_, err := tracker.Watch(fmt.Sprint("room", i), func(presence.Event) {})
+			require.NoError(t, err)
+		}
+
+		long, large := strings.Repeat("é", 1<<20), map[string]string{"x": strings.Repeat("x", 93)}
+		track := func(s *presence.Session, topic, key string, meta any) error {
+			_, err := s.Track(topic, key, meta)
+			return err
+		}
+		watch := func(topic string) error { _, err := tracker.Watch(topic, func(presence.Event) {}); return err }
+		list := func(topic string) error { _, err := tracker.List(t.Context(), topic); return err }
+		count := func(topic string) error { _, err := tracker.Count(t.Context(), topic); return err }
+		for _, test := range []struct {
+			have error
+			is   error
+			want string
+		}{
+			{track(other, long, "d", nil), presence.ErrTopicInvalid, "1 to 255 bytes of UTF-8, has 2097152 bytes"},
+			{track(other, "", "d", nil), presence.ErrTopicInvalid, "has 0 bytes"},
+			{track(other, "\xff", "d", nil), presence.ErrTopicInvalid, "is no UTF-8"},
+			{watch(long), presence.ErrTopicInvalid, "has 2097152 bytes"},
+			{list(long), presence.ErrTopicInvalid, "has 2097152 bytes"},
+			{count(long), presence.ErrTopicInvalid, "has 2097152 bytes"},
+			{track(other, "room", long, nil), presence.ErrKeyInvalid, "1 to 255 bytes of UTF-8, has 2097152 bytes"},
+			{track(other, "room0", "d", large), presence.ErrMetaTooLarge, "101 bytes, the limit is 100"},
+			{track(s, "room0", "d", nil), presence.ErrTooManyPresences, "the session has 2, the limit"},
+			{track(other, "room", "d", nil), presence.ErrTooManyPresences, `topic "room" has 3 from this replica, the limit`},
+			{track(other, "attic", "d", nil), presence.ErrTooManyTopics, "this replica follows 4, the limit"},
+			{watch("attic"), presence.ErrTooManyTopics, "this replica follows 4, the limit"},
+		} {
+			require.ErrorIs(t, test.have, test.is)
+			require.ErrorContains(t, test.have, test.want)
+			require.Less(t, len(test.have.Error()), 1000)
+		}
+		require.Equal(t, 3, tracker.Status().Presences)
+	})
+}
+
+// Whatever else is on our subjects is counted, and changes nothing.
+func TestGarbageAndForeignMessagesAreCountedAndIgnored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := membus.New()
+		eu, us, foreign := start(t, "eu", net.Bus()), start(t, "us", net.Bus()), net.Bus()
+		_, err := eu.NewSession().Track("room", "alice", color("red"))
+		require.NoError(t, err)
+		f := watch(t, us, "room")
+		time.Sleep(2 * time.Second)
+		before, diffs := us.Status(), f.diffs
+		require.Zero(t, before.Stats.Malformed)
+
+		garbage := []string{"", "x", "RC", "GET / HTTP/1.1\r\n\r\n", `{"event":"phx_join"}`, "\x00\xff\xfe", strings.Repeat("\xff", 100_000)}
+		for _, data := range garbage {
+			require.NoError(t, foreign.Publish(presence.Lane, presence.DestAll, []byte(data)))
+			require.NoError(t, foreign.Publish(presence.Lane, presence.TopicDest("room"), []byte(data)))
+		}
+		require.NoError(t, foreign.Publish('c', presence.TopicDest("room"), []byte("another lane's")))
+		synctest.Wait()
+		for _, tracker := range []*presence.Tracker{eu, us} {
+			status := tracker.Status()
+			require.Equal(t, uint64(2*len(garbage)), status.Stats.Malformed)
+			require.True(t, status.Ready())
+			require.Len(t, status.Replicas, 1)
+			require.Equal(t, "alice=red", here(tracker.Peek("room")))
+		}
+		require.Equal(t, before.Stats.Received, us.Status().Stats.Received)
+		f.requireEqual(us.Peek("room"))
+		require.Equal(t, diffs, f.diffs)
+	})
+}
+
+// A dump has each replica's part with its numbers.
+func TestADumpHasDotsAndCounters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := membus.New()
+		eu, us := start(t, "eu", net.Bus()), start(t, "us", net.Bus())
+		session := eu.NewSession()
+		for _, key := range []string{"alice", "bob"} {
+			_, err := session.Track("room", key, color("red"))
+			require.NoError(t, err)
+		}
+		ref, err := session.Update("room", "alice", presence.Replace(color("blue")))
+		require.NoError(t, err)
+		own, err := us.NewSession().Track("room", "carol", nil)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Second)
+
+		d := us.Dump("room")
+		require.True(t, d.Interested)
+		require.True(t, d.Complete)
+		require.Equal(t, "us", d.Own.Replica)
+		require.Equal(t, us.Status().Epoch, d.Own.Epoch)
+		require.Equal(t, uint64(1), d.Own.Seq)
+		require.Len(t, d.Own.Entries, 1)
+		require.Equal(t, own, d.Own.Entries[0].Meta.Ref)
+		require.Len(t, d.Views, 1)
+		v := d.Views[0]
+		require.Equal(t, "eu", v.Replica)
+		require.Equal(t, eu.Status().Epoch, v.Epoch)
+		require.Equal(t, uint64(3), v.Seq, "two tracks and an update")
+		require.True(t, v.Up && v.Synced)
+		require.Zero(t, v.Held)
+		require.Len(t, v.Entries, 2)
+		numbers := map[string][2]uint64{}
+		for _, e := range v.Entries {
+			numbers[e.Key] = [2]uint64{e.Dot, e.Origin}
+			if e.Key == "alice" {
+				require.Equal(t, ref, e.Meta.Ref)
+			}
+		}
+		require.Equal(t, map[string][2]uint64{"alice": {3, 1}, "bob": {2, 2}}, numbers)
+		require.Equal(t, v.Entries, eu.Dump("room").Own.Entries)
+		require.False(t, us.Dump("attic").Interested)
+	})
+}
