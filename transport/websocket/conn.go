@@ -17,10 +17,10 @@ import (
 
 // A conn is one WebSocket connection: the [channel.Link] of its session.
 //
-// Its goroutine, which runs serve, owns the connection: it starts with the
-// connection, waits for who writes for it, and is the last to leave. It waits
-// for input, and has it handled by one of the transport's readers; the two are
-// called the reader, for only one of them runs at a time.
+// Who reads owns the connection: waits for who writes for it, and is the last to
+// leave. That is called the reader. Over a socket it is nobody while the
+// connection is parked, and else one of the transport's readers, which runs
+// resume; elsewhere it is a goroutine of the connection's own, which runs serve.
 type conn struct {
 	// Static after creation.
 	t       *Transport
@@ -34,7 +34,7 @@ type conn struct {
 
 	// Owned by the reader.
 	reader bufio.Reader // gorilla's; see attach
-	broken bool         // the session could not be started
+	place  place        // for the most part the parking's
 	ended  bool         // the session was told
 }
 
@@ -57,7 +57,7 @@ func (c *conn) wrap(raw net.Conn) net.Conn {
 	}
 	c.out.init(c, &c.t.bounds, w)
 	if c.wire.sock.ready() {
-		c.wire.input = inputs.Get().(*input) // for gorilla to see; start gives it back
+		c.wire.input = newInput() // for gorilla to see; start gives it back
 		c.attach()
 	} else {
 		c.reader = *bufio.NewReaderSize(nil, readBuffer)
@@ -72,11 +72,11 @@ func (c *conn) strayWrite() { c.out.armNow() }
 // the headers of.
 func (c *conn) longestMessage() int { return 2*c.t.options.MaxFrame + readAhead }
 
-// start begins the session. The handshake's goroutine calls it, before serve.
+// start begins the session. The handshake's goroutine calls it, before anybody
+// reads.
 func (c *conn) start() {
 	defer func() {
 		if p := recover(); p != nil {
-			c.broken = true
 			c.logPanic("starting", p)
 			c.out.close(channel.CloseInternal, "internal error")
 		}
@@ -98,24 +98,39 @@ func (c *conn) start() {
 		c.detach()
 	}
 	c.wire.opened()
-	c.out.armRead(time.Now().Add(c.t.options.IdleTimeout))
+	c.place.since = time.Now()
 	c.session.Start(c)
 }
 
-// serve is the connection's goroutine. Until the end it calls nothing that needs
-// more than a little stack.
-func (c *conn) serve() {
-	defer c.t.leave(c)
-	defer c.hangUp()
-	switch {
-	case c.broken:
-		c.linger()
-	case c.wire.sock.ready():
-		for c.wire.await() && c.t.readers.read(c) {
+// resume is a turn of the connection, on one of the transport's readers. It was
+// parked, or begins, and there may be input: until it is dealt with, and the
+// connection parked again, or over.
+func (c *conn) resume() {
+	input, open := c.wire.look(c.place.since)
+	for open {
+		if input && !c.readOn() {
+			break
 		}
-	default:
-		c.readOn()
+		if c.t.parking.park(c) {
+			return
+		}
+		input, open = true, c.wire.await()
 	}
+	c.finish()
+}
+
+// serve is resume on a goroutine of the connection's own, where it cannot be told
+// whether there is input without waiting for it.
+func (c *conn) serve() {
+	c.readOn()
+	c.finish()
+}
+
+// finish ends the connection, and gives its place and slot back.
+func (c *conn) finish() {
+	c.hangUp()
+	c.t.parking.leave(c)
+	c.t.leave(c)
 }
 
 // readOn gives the session the client's messages: those that have arrived, where
@@ -257,6 +272,9 @@ func (c *conn) endSession() {
 	}
 }
 
+// guardRead implements wireOwner.
+func (c *conn) guardRead() { c.out.armRead(time.Now().Add(c.t.options.IdleTimeout)) }
+
 // readAgain implements wireOwner: the client has said nothing for some time, or
 // the outbox was closed.
 func (c *conn) readAgain(since time.Time) (time.Time, bool) {
@@ -304,7 +322,10 @@ func (c *conn) arm(deadline time.Time) { c.raw.SetWriteDeadline(deadline) }
 
 func (c *conn) armRead(deadline time.Time) { c.raw.SetReadDeadline(deadline) }
 
-func (c *conn) wake() { c.raw.SetReadDeadline(longAgo) }
+func (c *conn) wake() {
+	c.raw.SetReadDeadline(longAgo)
+	c.t.parking.rouse(c)
+}
 
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
@@ -379,6 +400,7 @@ func (c *conn) abort() {
 		secured.NetConn().Close()
 	}
 	c.raw.Close()
+	c.t.parking.rouse(c)
 }
 
 var errPanic = errors.New("websocket: panic")

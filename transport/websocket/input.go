@@ -11,6 +11,11 @@ type input struct {
 	ahead  []byte // what was read and not yet asked for; part of buf
 	buf    [readAhead]byte
 	reader bufio.Reader // its buffer is lent to the connection's reader
+
+	// What a try to read came to. try is the input's tryRead as a value, which
+	// lasts as long as the input: so reading costs no allocation.
+	try   func(fd uintptr) bool
+	fault error
 }
 
 // Sizes in bytes. Larger messages are read past both.
@@ -20,8 +25,17 @@ const (
 )
 
 var inputs = sync.Pool{New: func() any {
-	return &input{reader: *bufio.NewReaderSize(nil, readBuffer)}
+	in := &input{reader: *bufio.NewReaderSize(nil, readBuffer)}
+	in.try = in.tryRead
+	return in
 }}
+
+// newInput is one that has nothing.
+func newInput() *input {
+	in := inputs.Get().(*input)
+	in.ahead, in.fault = nil, nil
+	return in
+}
 
 // attach readies gorilla's reader to read what the wire has read ahead. A
 // bufio.Reader can be given another buffer only by replacing it as a whole;

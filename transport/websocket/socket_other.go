@@ -4,11 +4,15 @@ package websocket
 
 import "errors"
 
+// tryRead is not called.
+func (*input) tryRead(uintptr) bool { return true }
+
 // A socket reads and writes without waiting: not on this system.
 type socket struct{}
 
 func (*socket) open(*wire)  {}
 func (*socket) ready() bool { return false }
 
-func (*socket) readAhead() error             { return errors.ErrUnsupported }
+func (*socket) await() error                 { return errors.ErrUnsupported }
+func (*socket) look() error                  { return errors.ErrUnsupported }
 func (*socket) tryWrite(*batch) (int, error) { return 0, errors.ErrUnsupported }

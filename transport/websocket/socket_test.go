@@ -43,23 +43,23 @@ func TestIdleConnectionHoldsNoBuffers(t *testing.T) {
 		requireText(t, client, message)
 	}
 	c := only(t, transport)
-	require.Eventually(t, func() bool { // its reader waits
-		transport.readers.mu.Lock()
-		defer transport.readers.mu.Unlock()
-		return len(transport.readers.idle) == 1
-	}, 10*time.Second, time.Millisecond)
+	awaitParked(t, transport, 1)
 	require.Nil(t, c.wire.input)
 	require.Zero(t, c.reader.Size())
 	c.out.writing.Wait()
+	c.out.mu.Lock()
 	require.Nil(t, c.out.queue)
+	c.out.mu.Unlock()
+	c.wire.mu.Lock()
 	require.Nil(t, c.wire.cork)
+	c.wire.mu.Unlock()
 }
 
-// The bound on what an idle connection costs is generous: a stack of 2 KiB and
-// less than 3 KiB more, of which a client's socket is a part.
+// The bound on what an idle connection costs is generous: less than 3 KiB, of
+// which a client's socket is a part.
 func TestIdleConnectionIsSmall(t *testing.T) {
 	if raceEnabled || runtime.GOOS != "linux" {
-		return // what a goroutine needs is other there
+		return // they have a goroutine there
 	}
 	const n = 500
 	transport := transportFor(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) { return idleSession{}, nil })
@@ -71,7 +71,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		_, err := clients[i].Write(rawFrame(0x81, []byte("hello")))
 		require.NoError(t, err)
 	}
-	require.Eventually(t, func() bool { return (memoryInUse()-before)/n < 5<<10 }, 10*time.Second, 50*time.Millisecond,
+	require.Eventually(t, func() bool { return (memoryInUse()-before)/n < 3<<10 }, 10*time.Second, 50*time.Millisecond,
 		"%d bytes a connection", (memoryInUse()-before)/n)
 	for _, client := range clients {
 		client.Close()

@@ -13,7 +13,6 @@ import (
 type socket struct {
 	raw  syscall.RawConn
 	wire *wire
-	try  func(fd uintptr) bool // tryRead as a value
 }
 
 // open makes a socket of the connection that w wraps, if it is one: not of one
@@ -29,34 +28,60 @@ func (s *socket) open(w *wire) {
 		return
 	}
 	s.raw, s.wire = raw, w
-	s.try = s.tryRead
 }
 
 // ready tells whether the socket can read and write.
 func (s *socket) ready() bool { return s.raw != nil }
 
-// readAhead waits for input and reads it into the wire's.
-func (s *socket) readAhead() error {
-	if err := s.raw.Read(s.try); err != nil {
+// await waits for input and reads it into the wire's.
+func (s *socket) await() error {
+	var in *input // none while there is nothing
+	err := s.raw.Read(func(fd uintptr) bool {
+		in = newInput()
+		in.tryRead(fd)
+		if in.fault == syscall.EAGAIN {
+			inputs.Put(in)
+			in = nil
+		}
+		return in != nil
+	})
+	if err != nil {
 		return err
 	}
-	if s.wire.input == nil {
-		return io.EOF
+	return s.took(in)
+}
+
+// look reads what input there is, if any, into the wire's.
+func (s *socket) look() error {
+	in := newInput()
+	if err := s.raw.Read(in.try); err != nil {
+		inputs.Put(in)
+		return err
+	}
+	if err := s.took(in); err != syscall.EAGAIN {
+		return err
 	}
 	return nil
 }
 
-// tryRead is false when there is nothing to read yet. Only then is it called
-// again, when there is.
-func (s *socket) tryRead(fd uintptr) bool {
-	in := inputs.Get().(*input)
-	n, err := again(syscall.Read, fd, in.buf[:])
-	if n > 0 {
-		in.ahead, s.wire.input = in.buf[:n], in
-		return true
+// took gives the wire what was read, or tells why nothing was.
+func (s *socket) took(in *input) error {
+	if fault := in.fault; fault != nil {
+		inputs.Put(in)
+		return fault
 	}
-	inputs.Put(in)
-	return err != syscall.EAGAIN
+	s.wire.input = in
+	return nil
+}
+
+// tryRead reads what there is; the fault is EAGAIN when there is nothing yet.
+func (in *input) tryRead(fd uintptr) bool {
+	n, err := again(syscall.Read, fd, in.buf[:])
+	in.ahead, in.fault = in.buf[:max(n, 0)], err
+	if n == 0 && err == nil {
+		in.fault = io.EOF
+	}
+	return true
 }
 
 // tryWrite writes what the socket takes at once of what is unsent of b. It heeds

@@ -30,9 +30,10 @@ type Transport struct {
 	upgrader gorilla.Upgrader
 	writers  *writers
 	readers  *readers
+	parking  *parking
 
 	stats   counters
-	helpers sync.WaitGroup // goroutines of writers and readers
+	helpers sync.WaitGroup // goroutines of writers, readers and parking
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -127,12 +128,13 @@ func newTransport(connect func(context.Context, channel.ConnectInfo) (session, e
 		conns: make(map[*conn]struct{}),
 	}
 	t.writers, t.readers = newWriters(&t.helpers), newReaders(&t.helpers)
+	t.parking = newParking(options.IdleTimeout, &t.helpers, t.readers.resume)
 	return t
 }
 
 // ServeHTTP makes a connection of a WebSocket handshake, or refuses it with one
-// answer. It returns when the handshake is done; the connection is served by a
-// goroutine of its own, so that net/http's memory for the request is freed.
+// answer. It returns when the handshake is done; the connection is served by
+// other goroutines, so that net/http's memory for the request is freed.
 //
 // The checks come in the order of row B012 of the contract: method (400), room
 // for one more (503), origin (403), auth token and subprotocol (403), the
@@ -168,7 +170,12 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.Close(channel.CloseRestart, restartReason)
 	}
 	c.start()
-	go c.serve() // c holds the slot: Close waits for it
+	switch { // c holds the slot: Close waits for it
+	case !c.wire.sock.ready():
+		go c.serve()
+	case !t.parking.park(c):
+		t.readers.resume(c)
+	}
 }
 
 // handshake upgrades the request or refuses it.
@@ -308,6 +315,7 @@ func (t *Transport) leave(c *conn) {
 	if t.slots--; t.slots > 0 {
 		return
 	}
+	t.parking.end()
 	t.readers.end()
 	if t.empty != nil {
 		close(t.empty)

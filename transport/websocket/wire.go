@@ -17,8 +17,8 @@ import (
 //     also before those of control messages, and so would change the deadline
 //     of a write that is under way;
 //   - reading never times out as long as its owner finds a reason to go on;
-//   - where the socket allows it, its reader waits for input without a buffer,
-//     on little stack (see await).
+//   - where the socket allows it, input is read ahead, so that its reader can tell
+//     when all of it is dealt with.
 //
 // Reads are made by one goroutine at a time. Writes are made by one that writes
 // for the outbox, and in one case by the reader: gorilla answers a protocol
@@ -37,6 +37,7 @@ type wire struct {
 	// pong. The owner says how many may be, for a message may consist of any
 	// number of frames without content.
 	sinceMessage uint32
+	guarded      bool // there is a read deadline, of now or of old
 
 	mu sync.Mutex
 	// Guarded by mu, which is held during writes to the socket.
@@ -49,6 +50,8 @@ type wire struct {
 
 // A wireOwner is the connection as its wire sees it.
 type wireOwner interface {
+	// guardRead sets the first read deadline.
+	guardRead()
 	// readAgain is asked, by the reader, when the read deadline has passed:
 	// whether it has set a new one. since is when the read began; it is given
 	// back, moved or not.
@@ -235,7 +238,8 @@ func (w *wire) Read(p []byte) (n int, err error) {
 		in.ahead = in.ahead[n:]
 		return n, nil
 	}
-	err = w.patiently(func() (err error) {
+	w.guard()
+	err = w.patiently(time.Now(), func() (err error) {
 		if n, err = w.Conn.Read(p); n > 0 {
 			return nil // an error comes again
 		}
@@ -244,18 +248,34 @@ func (w *wire) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// await waits until there is input, and reads ahead. It is where a reader spends
-// its life.
+// await waits until there is input, and reads ahead.
 func (w *wire) await() (ok bool) {
-	return w.patiently(w.sock.readAhead) == nil
+	w.guard()
+	return w.patiently(time.Now(), w.sock.await) == nil
 }
 
-// patiently reads until there is input, or no reason to go on.
-func (w *wire) patiently(read func() error) error {
+// look is await without waiting, of a client that was not heard since: there may
+// be no input.
+func (w *wire) look(since time.Time) (input, ok bool) {
+	err := w.patiently(since, w.sock.look)
+	return w.input != nil, err == nil
+}
+
+// guard sees to it that reading ends at some time. It is called before a read
+// that may wait, which those of most connections never do.
+func (w *wire) guard() {
+	if !w.guarded {
+		w.guarded = true
+		w.owner.guardRead()
+	}
+}
+
+// patiently reads until there is input, or no reason to go on. The client was
+// not heard since.
+func (w *wire) patiently(since time.Time, read func() error) error {
 	if w.slowly {
 		time.Sleep(slowPause)
 	}
-	since := time.Now()
 	for {
 		err := read()
 		if err == nil {

@@ -1,0 +1,186 @@
+package websocket
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel"
+)
+
+// parked is how many connections are, which a list that is whole tells both ways.
+func (p *parking) parked(t testing.TB) (n int) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var prev *conn
+	for c := p.first; c != nil; prev, c = c, c.place.next {
+		require.Same(t, c, p.places[c.place.number])
+		require.True(t, c.place.parked)
+		require.Equal(t, prev, c.place.prev)
+		n++
+	}
+	require.Equal(t, prev, p.last)
+	return n
+}
+
+func awaitParked(t testing.TB, transport *Transport, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return transport.parking.parked(t) == n }, 10*time.Second, time.Millisecond)
+}
+
+func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		return // there they have
+	}
+	const n = 100
+	transport, server := serveLoopback(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) { return idleSession{}, nil })
+	before := runtime.NumGoroutine()
+	for range n {
+		raw := rawClient(t, server)
+		t.Cleanup(func() { raw.Close() })
+		_, err := raw.Write(rawFrame(0x81, []byte("hello")))
+		require.NoError(t, err)
+	}
+	awaitParked(t, transport, n)
+	require.Eventually(t, func() bool { return runtime.NumGoroutine()-before < n/2 }, 10*time.Second, time.Millisecond)
+}
+
+// The same connections with and without a poll, which a system may refuse.
+func TestParkedAndWaitingConnectionsAreServedAlike(t *testing.T) {
+	for name, broken := range map[string]bool{"parked": false, "waiting": true} {
+		t.Run(name, func(t *testing.T) {
+			sessions := make(chan *fakeSession, 3)
+			transport, server := serveLoopback(t, Options{IdleTimeout: time.Second}, func(context.Context, channel.ConnectInfo) (session, error) {
+				s := echo()
+				sessions <- s
+				return s, nil
+			})
+			transport.parking.broken = broken
+			client := dial(t, server, nil)
+			<-sessions
+			for i := range 20 { // for longer than the timeout
+				time.Sleep(75 * time.Millisecond)
+				want := fmt.Sprint(i, strings.Repeat("x", i*i*i))
+				require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte(want)))
+				requireText(t, client, want)
+			}
+			// Part of a message is waited for, and counts as being heard.
+			frame := rawFrame(0x81, []byte("parts"))
+			for _, part := range [][]byte{frame[:1], frame[1:4], frame[4:]} {
+				_, err := client.NetConn().Write(part)
+				require.NoError(t, err)
+				time.Sleep(600 * time.Millisecond)
+			}
+			requireText(t, client, "parts")
+			requireClosed(t, client, channel.CloseProtocol, "idle timeout")
+			require.EqualValues(t, 1, transport.Stats().Idle)
+
+			client = dial(t, server, nil)
+			s := <-sessions
+			time.Sleep(50 * time.Millisecond)
+			awaitLink(t, s).Close(channel.CloseGoingAway, "bye")
+			requireClosed(t, client, channel.CloseGoingAway, "bye")
+			await(t, s.closed, "the session's end")
+
+			client = dial(t, server, nil)
+			s = <-sessions
+			time.Sleep(50 * time.Millisecond)
+			require.NoError(t, client.NetConn().Close())
+			await(t, s.closed, "the session's end")
+		})
+	}
+}
+
+// Who is cut while it is parked: the kernel does not tell of a socket that we
+// close ourselves.
+func TestParkedConnectionThatIsCutEnds(t *testing.T) {
+	s := newSession()
+	transport, server := serveLoopback(t, Options{}, letIn(s))
+	dial(t, server, nil)
+	link := awaitLink(t, s)
+	awaitParked(t, transport, 1)
+	link.(*conn).abort()
+	await(t, s.closed, "the session's end")
+	require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
+}
+
+// The goroutine ends with the last connection, and comes back with the next.
+func TestParkingOpensAndCloses(t *testing.T) {
+	transport, server := serveLoopback(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) { return idleSession{}, nil })
+	for range 3 {
+		clients := make([]net.Conn, 5)
+		for i := range clients {
+			clients[i] = rawClient(t, server)
+		}
+		awaitParked(t, transport, len(clients))
+		clients[1].Close()
+		awaitParked(t, transport, len(clients)-1)
+		late := rawClient(t, server)
+		awaitParked(t, transport, len(clients))
+		transport.parking.mu.Lock()
+		require.Len(t, transport.parking.places, len(clients), "a place is used again")
+		transport.parking.mu.Unlock()
+		late.Close()
+		for _, client := range clients {
+			client.Close()
+		}
+		require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
+		transport.parking.mu.Lock()
+		require.Nil(t, transport.parking.poll)
+		transport.parking.mu.Unlock()
+	}
+}
+
+// An event may be about one who had the place before.
+func TestConnectionWithoutInputIsParkedAgain(t *testing.T) {
+	transport, server := serveLoopback(t, Options{}, letIn(echo()))
+	client := dial(t, server, nil)
+	for range 10 {
+		awaitParked(t, transport, 1)
+		c := only(t, transport)
+		transport.parking.heard(c.place.number)
+		transport.parking.heard(c.place.number + 1) // nobody's
+	}
+	awaitParked(t, transport, 1)
+	require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("here")))
+	requireText(t, client, "here")
+}
+
+// A process that was stopped, or a machine that slept, has not listened: who
+// seems to have been silent meanwhile gets time to be heard.
+func TestStallIsNotTheClientsSilence(t *testing.T) {
+	s := newSession()
+	transport, server := serveLoopback(t, Options{}, letIn(s))
+	dial(t, server, nil)
+	awaitLink(t, s)
+	awaitParked(t, transport, 1)
+	p := transport.parking
+	now := time.Now()
+	p.mu.Lock()
+	poll := p.poll
+	p.first.place.since, p.alarm = now.Add(-2*p.timeout), now.Add(-p.timeout)
+	p.mu.Unlock()
+	p.findSilent(poll, now)
+	require.Equal(t, 1, p.parked(t))
+	p.mu.Lock()
+	require.Equal(t, now.Add(stallGrace), p.alarm)
+	p.mu.Unlock()
+	p.findSilent(poll, now.Add(stallGrace-time.Millisecond))
+	require.Equal(t, 1, p.parked(t))
+	require.Zero(t, transport.Stats().Idle)
+
+	p.mu.Lock()
+	p.patience = now // as if that time were over
+	p.mu.Unlock()
+	p.findSilent(poll, now)
+	require.Zero(t, p.parked(t))
+	require.Eventually(t, func() bool { return transport.Stats().Idle == 1 }, 10*time.Second, time.Millisecond)
+}
