@@ -8,8 +8,10 @@ E2E         := cmd/internal/e2e
 # What `make fuzz` gives each target: a number of runs, or a time. With a time
 # the go command now and then takes its own deadline for a failure.
 FUZZTIME    ?= 3000x
-# How many schedules: some 100 a second on two cores.
+# How many schedules, some 100 a second on two cores; and the first one's seed, or
+# "random" for one that depends on the time.
 SIM         ?= 3000
+SEED        ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run run-cluster build test lint sim mutants fuzz golden bench bench-save load load-save clean
@@ -42,8 +44,8 @@ lint: setup ## gofmt, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-sim: ## random schedules of a faulty cluster; SIM=n says how many
-	$(GO) test ./presence/presencetest -run TestSim -count=1 -timeout 60m -schedules $(SIM)
+sim: ## random schedules of a faulty cluster; SIM=n says how many, SEED=n (or random) which
+	$(GO) test ./presence/presencetest -run TestSim -count=1 -v -timeout 60m -schedules $(SIM) -seed $(SEED:random=$(shell date +%s)000000)
 
 mutants: ## remove one rule of the protocol after the other: the suite must notice
 	$(GO) test ./presence/presencetest -run TestMutants -count=1 -v -timeout 30m -mutants

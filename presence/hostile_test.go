@@ -3,6 +3,7 @@ package presence
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -30,77 +31,140 @@ func (d *decisions) number() uint64 {
 	return n % 24
 }
 
-// FuzzHostile feeds a replica with well-formed messages that no honest replica
-// would send: any numbers, any order, from three names, one of them its own.
-// Nothing panics, its own entries stay, what it keeps is bounded, and once the
-// liar is silent it is gone.
+// FuzzHostile feeds a replica, which may be a mirror, with well-formed messages
+// that no honest replica would send: any numbers, any order, from four names, one
+// of them its own. Nothing panics, its own entries stay, what it keeps is
+// bounded, and once the liar is silent nothing is left of it.
 func FuzzHostile(f *testing.F) {
-	f.Add([]byte("\x00\x02\x01\x00\x00\x03\x01\x02\x03\x04\x05\x06\x07\x08\x09"))
-	f.Add([]byte{2, 0, 1, 1, 2, 0, 1, 2, 0, 0, 0, 7, 3, 2, 9, 9, 4, 0, 1, 1, 0, 0, 12, 5})
-	f.Add([]byte{2, 0, 255, 255, 0, 0, 255, 1, 1, 254, 253, 252, 4, 0, 1, 0, 0, 0, 251})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		r, now := startTestReplica(Config{Name: "us", PermdownPeriod: 15 * time.Second})
-		require.NoError(t, r.Acquire(now, "room", true))
-		dot, err := r.Track(now, "room", "me", []byte(`{"mine":true}`))
-		require.NoError(t, err)
-		d := &decisions{rest: data}
-		if d.next()%2 == 1 {
-			r.AcquireAll(now)
-		}
-		r.Ready()
-		for step := 0; len(d.rest) > 0 && step < 400; step++ {
-			r.receive(hostile(d, r))
-			now = now.Add(time.Duration(d.next()%8) * 100 * time.Millisecond)
-			r.Tick(now)
-			r.Ready()
-
-			meta, held := r.Entry("room", dot)
-			require.True(t, held)
-			require.JSONEq(t, `{"mine":true}`, string(meta.Data))
-			require.LessOrEqual(t, len(r.members), 2)
-			for _, topic := range r.topics {
-				for _, v := range topic.views {
-					require.LessOrEqual(t, len(v.rarely().held), holdBack)
-				}
-			}
-		}
-		for range 40 { // beyond permdown, with our own heartbeats coming back
-			now = now.Add(time.Second)
-			r.Tick(now)
-			r.receive(message{kind: kindHeartbeat, name: "us", epoch: r.epoch, beat: r.beat})
-			r.Ready()
-		}
-		list := r.List("room")
-		require.Len(t, list.Presences, 1)
-		require.Equal(t, "me", list.Presences[0].Key)
-		topics, _ := r.Topics()
-		require.Equal(t, []string{"room"}, topics)
-	})
+	f.Add(false, []byte("\x00\x02\x01\x00\x00\x03\x01\x02\x03\x04\x05\x06\x07\x08\x09"))
+	f.Add(false, []byte{2, 0, 1, 1, 2, 0, 1, 2, 0, 0, 0, 7, 3, 2, 9, 9, 4, 0, 1, 1, 0, 0, 12, 5})
+	f.Add(false, []byte{2, 0, 255, 255, 0, 0, 255, 1, 1, 254, 253, 252, 4, 0, 1, 0, 0, 0, 251})
+	f.Add(true, []byte{2, 0, 1, 1, 0, 0, 2, 0, 10, 0, 1, 0, 0, 0, 0, 0, 64, 9, 0, 1, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 9})
+	f.Fuzz(lieTo)
 }
 
-// hostile is a message that decode lets through, with nothing true in it; but for
-// r, which may be nil, it may guess the question that is due.
+// What a fuzzer takes long to find out: hundreds of lies in a row.
+func TestAReplicaOutlivesManyLies(t *testing.T) {
+	for seed := range uint64(300) {
+		chance := rand.New(rand.NewPCG(seed, 1))
+		data := make([]byte, 3000)
+		for i := range data {
+			data[i] = byte(chance.Uint64())
+		}
+		lieTo(t, seed%2 == 0, data)
+	}
+}
+
+// lieTo tells a replica what data says.
+func lieTo(t *testing.T, mirror bool, data []byte) {
+	const maxTopics, replicas = 4, 2
+	r, now := startTestReplica(Config{Name: "us", PermdownPeriod: 15 * time.Second, MaxTopics: maxTopics, MaxReplicas: replicas})
+	r.nonce = 0 // for the liar to guess some
+	require.NoError(t, r.Acquire(now, "room", true))
+	if mirror {
+		r.AcquireAll(now)
+	}
+	dot, err := r.Track(now, "room", "me", []byte(`{"mine":true}`))
+	require.NoError(t, err)
+	r.Ready()
+	d := &decisions{rest: data}
+	for step := 0; len(d.rest) > 0 && step < 400; step++ {
+		switch what := d.next(); {
+		case what < 230:
+			r.receive(hostile(d, r))
+		case what < 240:
+			if m := r.members["eu"]; m != nil {
+				r.Unreachable(now, r.address(m.name, m.epoch))
+			}
+		case what < 245:
+			r.Lost(now)
+		case what < 250:
+			_ = r.Acquire(now, "other", true)
+		default:
+			r.Release(now, "other", true)
+		}
+		now = now.Add(time.Duration(d.next()%8) * 100 * time.Millisecond)
+		r.Tick(now)
+		r.Ready()
+
+		meta, held := r.Entry("room", dot)
+		require.True(t, held)
+		require.JSONEq(t, `{"mine":true}`, string(meta.Data))
+		require.LessOrEqual(t, len(r.members), replicas)
+		require.LessOrEqual(t, len(r.graves), 3)
+		require.LessOrEqual(t, len(r.topics), maxTopics)
+		for _, topic := range r.topics {
+			require.LessOrEqual(t, len(topic.views), replicas)
+			for _, v := range topic.views {
+				require.LessOrEqual(t, len(v.rarely().held), holdBack)
+			}
+		}
+	}
+	for r.topics["other"] != nil && r.topics["other"].users > 0 {
+		r.Release(now, "other", true)
+	}
+	for range 60 { // beyond permdown and the linger, with our own heartbeats coming back
+		now = now.Add(time.Second)
+		r.Tick(now)
+		r.receive(message{kind: kindHeartbeat, name: "us", epoch: r.epoch, beat: r.beat})
+		r.Ready()
+	}
+	list := r.List("room")
+	require.Len(t, list.Presences, 1)
+	require.Equal(t, "me", list.Presences[0].Key)
+	topics, _ := r.Topics()
+	require.Equal(t, []string{"room"}, topics)
+	require.Empty(t, r.members)
+	require.Len(t, r.topics, 1)
+	require.Empty(t, r.questions)
+}
+
+// hostile is a message that decode lets through, with nothing true in it, by
+// somebody who overhears what r says: most of it is about what is going on.
 func hostile(d *decisions, r *Replica) message {
-	kinds := []kind{kindDelta, kindTip, kindHeartbeat, kindSync, kindReply, kindAlive, kindNack, kindLeave, kindProbe, kindSyncAll, kindPage}
+	kinds := []kind{
+		kindDelta, kindTip, kindHeartbeat, kindSync, kindReply, kindAlive, kindNack, kindLeave, kindProbe, kindSyncAll, kindPage,
+		kindDelta, kindReply, kindPage, kindHeartbeat, kindTip,
+	}
 	m := message{
-		kind: kinds[d.next()%uint64(len(kinds))], name: []string{"eu", "ap", "us"}[d.next()%3],
+		kind: kinds[d.next()%uint64(len(kinds))], name: []string{"eu", "ap", "us", "sa"}[d.next()%4],
 		epoch: max(d.number(), 1), beat: d.number(), max: d.number(), silent: d.number() * 1000,
 	}
+	known := r.members[m.name]
+	lies := d.next()%16 == 0
+	if !lies && known != nil {
+		m.epoch, m.beat = known.epoch, known.beat+1
+	} else if g := r.graves[m.name]; !lies && g != nil {
+		m.epoch = g.max + 1
+	} else if m.name == "us" {
+		m.epoch = r.epoch + d.next()%3
+	}
+	if lies = lies || d.next()%8 == 0; !lies && m.kind == kindLeave {
+		m.kind = kindAlive
+	}
+	nonce := func() uint64 {
+		n := d.number()
+		if !lies {
+			n = r.nonce - n
+		}
+		return n
+	}
 	switch m.kind {
+	case kindHeartbeat:
+		m.fingerprint, m.oldest, m.newest = d.number(), d.number(), d.number()
 	case kindSyncAll, kindPage:
-		first := uint8(d.next() % sliceCount)
-		m.page = page{nonce: d.number(), since: d.number(), first: first, end: first + 1 + uint8(d.next()%uint64(sliceCount-first)), at: d.number(), of: 1 + d.next()%3}
+		m.page = page{nonce: nonce(), since: d.number(), at: d.number(), of: 1 + d.next()%3}
 		m.page.index = d.next() % m.page.of
-		if r != nil && r.members[m.name] != nil && r.members[m.name].whole != nil && d.next()%2 == 0 {
-			w := r.members[m.name].whole
-			m.epoch = r.members[m.name].epoch
-			m.page.nonce, m.page.first, m.page.end = w.nonce, w.next, max(w.end, 1)
+		m.page.first = uint8(d.next() % sliceCount)
+		m.page.end = m.page.first + 1 + uint8(d.next()%uint64(sliceCount-m.page.first))
+		if known != nil && known.whole != nil && known.whole.nonce != 0 && !lies {
+			m.page.nonce, m.page.first, m.page.end = known.whole.nonce, known.whole.next, known.whole.end
 		}
 	}
 	switch m.kind {
 	case kindDelta, kindTip, kindSync, kindReply, kindPage:
 		p := topicPart{
-			topic: []string{"room", "other"}[d.next()%2], nonce: d.number(), seq: d.number(), at: d.number(),
+			topic: []string{"room", "room", "room", "other", "a", "b", "c", "d"}[d.next()%8], nonce: nonce(), seq: d.number(), at: d.number(),
 			count: d.number(), hash: d.number(), chunks: 1 + d.next()%3,
 		}
 		p.chunk = d.next() % p.chunks
@@ -108,6 +172,14 @@ func hostile(d *decisions, r *Replica) message {
 			p.others = append(p.others, d.number())
 		}
 		p.delta = hostileDelta(d)
+		if t := r.topics[p.topic]; t != nil && known != nil && known.views[t] != nil && !lies {
+			v := known.views[t]
+			if p.nonce = v.nonce; !v.synced {
+				p.delta.From, p.delta.Base = 0, 0
+			} else if v.recon != 0 {
+				p.nonce = v.recon
+			}
+		}
 		m.parts = []topicPart{p}
 	}
 	return m
@@ -142,9 +214,10 @@ func binaryInsert(list []uint64, dot uint64) []uint64 {
 
 // What cannot be told apart from an honest message must still survive decoding.
 func TestHostileMessagesAreWellFormed(t *testing.T) {
+	r, _ := newTestReplica("us")
 	for seed := range byte(200) {
 		d := &decisions{rest: []byte{4, seed, seed / 3, seed, 5, 6, seed, 8, 9, 10, 11, seed, 2, 3, seed, 1, 1, 2}}
-		m := hostile(d, nil)
+		m := hostile(d, r)
 		b := appendHeader(nil, kindReply, m.name, m.epoch, m.epoch)
 		setVersion(b, jointVersion)
 		b = binary.AppendUvarint(b, uint64(len(m.parts)))

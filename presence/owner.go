@@ -153,7 +153,7 @@ func (r *Replica) tip(t *topic) {
 func (r *Replica) renew(floor uint64) {
 	r.op(OpUnsubscribe, r.address(r.cfg.Name, r.epoch), nil)
 	r.epoch = newEpoch(r.wall(), r.random(), max(floor, r.epoch))
-	r.beat, r.rival, r.fenced = 0, rival{}, false
+	r.rival, r.fenced = rival{}, false
 	r.op(OpSubscribe, r.address(r.cfg.Name, r.epoch), nil)
 	r.notice(r.cfg.Name, r.epoch, "fresh epoch")
 	r.setBeat(r.now)

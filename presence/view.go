@@ -174,7 +174,7 @@ func (r *Replica) setAsk(v *view, in time.Duration) {
 
 // askSoon asks after a short random time, unless a question is on its way.
 func (r *Replica) askSoon(v *view) {
-	if v.askAt == 0 && v.m.up && v.wants() {
+	if v.askAt == 0 && v.wants() {
 		r.setAsk(v, r.jitter(askMin, askMax))
 	}
 }

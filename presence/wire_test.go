@@ -149,6 +149,19 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
+		require.LessOrEqual(t, msg.page.end, uint8(sliceCount))
+		require.LessOrEqual(t, msg.page.of, uint64(maxChunks))
+		if msg.kind == kindPage {
+			b := appendPage(appendHeader(nil, kindPage, msg.name, msg.epoch, msg.birth), msg.page)
+			setVersion(b, max(data[2], 1))
+			b = binary.AppendUvarint(b, uint64(len(msg.parts)))
+			for _, p := range msg.parts {
+				b = appendPart(b, p, data[2])
+			}
+			again, err := decode(b, wireVersion)
+			require.NoError(t, err)
+			require.Equal(t, msg, again)
+		}
 		if msg.kind == kindReply && len(msg.parts) == 1 {
 			b := appendHeader(nil, kindReply, msg.name, msg.epoch, msg.birth)
 			setVersion(b, max(data[2], 1))
