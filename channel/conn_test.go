@@ -69,6 +69,7 @@ func TestConnect(t *testing.T) {
 			require.Equal(t, id, conn.ID())
 			continue
 		}
+		require.Error(t, err, c.query)
 		refusal := &ConnectError{}
 		require.ErrorAs(t, err, &refusal, c.query)
 		require.Equal(t, c.status, refusal.Status, c.query)
@@ -86,7 +87,9 @@ func TestMalformedFrameEndsItsOwnConnectionOnly(t *testing.T) {
 		a, b := connect(t, e, referenceHandler(t), "user=a"), connect(t, e, referenceHandler(t), "user=b")
 		a.get(`["1","1","echo:a","phx_join",{}]`)
 		b.get(`["1","1","echo:a","phx_join",{}]`)
-		require.Equal(t, CloseInternal, a.conn.Receive(false, []byte(`{"topic":"t"}`)).Code)
+		closing := a.conn.Receive(false, []byte(`{"topic":"t"}`))
+		require.NotNil(t, closing)
+		require.Equal(t, CloseInternal, closing.Code)
 		require.Equal(t, CloseInvalidText, a.conn.Receive(false, []byte("[\"1\xff\"]")).Code)
 		a.drop()
 		require.Equal(t, []string{`["1","2","echo:a","phx_reply",{"status":"ok","response":{}}]`}, b.get(`["1","2","echo:a","ping",{}]`))

@@ -327,7 +327,7 @@ func TestReplyLaterFromAnyGoroutine(t *testing.T) {
 				return NoReply()
 			},
 		}), "")
-		c.get(`["1","1","t","phx_join",{}]`, `["1",9,"t","with ref",{}]`, `["1",null,"t","without",{}]`)
+		c.get(`["1","1","t","phx_join",{}]`, `["1",null,"t","without",{}]`, `["1",9,"t","with ref",{}]`)
 		_, ok := socket.Ref()
 		require.False(t, ok, "the ref is that of the message being handled")
 		require.NoError(t, kept.Reply("ok", nil))
@@ -478,10 +478,10 @@ func TestJoinThatHangsDoesNotHoldItsTopicForever(t *testing.T) {
 		}
 		c.send(`["5","5","t","phx_join",{}]`)
 		time.Sleep(20 * time.Second)
+		require.Contains(t, c.take(), `["5","5","t","phx_reply",{"status":"ok","response":{}}]`, "while the first still hangs")
 		close(release)
 		time.Sleep(time.Second)
-		frames := c.take()
-		require.Contains(t, frames, `["5","5","t","phx_reply",{"status":"ok","response":{}}]`)
+		c.take() // the first join's answer, which its client has long given up
 		require.Equal(t, int64(1), c.conn.endpoint.Stats().Channels)
 		require.Len(t, c.get(`["5","6","t","phx_leave",{}]`), 2)
 		lines := tr.take()

@@ -36,6 +36,9 @@ func (f *following) HandleMetas(diff presence.Diff, presences map[string][]prese
 	f.calls++
 	var here []string
 	for key, metas := range presences {
+		if len(metas) == 0 {
+			here = append(here, key+" without metas")
+		}
 		for _, m := range metas {
 			var v struct{ N int }
 			must(m.Decode(&v))

@@ -251,6 +251,46 @@ func TestPresenceOfAnEndedChannelEndsAfterTerminate(t *testing.T) {
 	})
 }
 
+// A join that takes so long that its client gives it up, leaves, and joins again:
+// one presence is there, whatever the first join did meanwhile.
+func TestAJoinThatItsClientGaveUpLeavesOnePresence(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 2, nil)
+		h := presenceHandler(func(route *Route) {
+			old := route.New
+			route.New = func() Channel {
+				c := old().(script)
+				join := c.join
+				c.join = func(s *Socket, params Payload) (any, error) {
+					_, err := s.Track("early", nil)
+					must(err)
+					if s.JoinRef() == "1" {
+						time.Sleep(12 * time.Second)
+					}
+					if join == nil {
+						return nil, nil
+					}
+					return join(s, params)
+				}
+				return c
+			}
+		})
+		a := connect(t, cl.endpoints[0], h, "user=a")
+		a.send(`["1","1","t","phx_join",{}]`)
+		time.Sleep(10 * time.Second) // phoenix.js's patience
+		a.send(`["1","2","t","phx_leave",{}]`, `["3","3","t","phx_join",{}]`)
+		time.Sleep(5 * time.Second)
+		require.Contains(t, a.take(), `["3","3","t","phx_reply",{"status":"ok","response":{}}]`)
+		for _, tracker := range cl.trackers {
+			list, err := tracker.List(t.Context(), "t")
+			require.NoError(t, err)
+			p, ok := list.Get("early")
+			require.True(t, ok)
+			require.Len(t, p.Metas, 1)
+		}
+	})
+}
+
 func TestPresenceWithoutATracker(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace

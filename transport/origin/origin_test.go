@@ -69,6 +69,7 @@ func TestCheck(t *testing.T) {
 		{"same origin: other port", SameOrigin(), "example.com:4000", "http://example.com", false, false},
 		{"same origin: over TLS", SameOrigin(), "example.com", "https://example.com", true, true},
 		{"same origin: other scheme", SameOrigin(), "example.com", "https://example.com", false, false},
+		{"same origin: other scheme, same port", SameOrigin(), "example.com:4000", "https://example.com:4000", false, false},
 		{"same origin: scheme of a page not over TLS", SameOrigin(), "example.com", "http://example.com", true, false},
 		{"same origin: other host", SameOrigin(), "example.com", "http://evil.com", false, false},
 		// B024
