@@ -51,17 +51,17 @@
 // # Figures
 //
 // The best of some runs of "make bench" before the first release, on two cores of a
-// virtual x86-64 machine (2.5 GHz) that were busy with other work (load average 2 to
-// 8): times are upper bounds, bytes and allocations are exact.
+// virtual x86-64 machine (Xeon, 2.5 GHz) that were busy with other work (load average
+// 2 to 8): times are upper bounds, bytes and allocations are exact. The name of the
+// benchmark comes first.
 //
-//	merging 20 changes into 1e4 / 1e5 / 5e5 rows     3.6 / 5.0 / 6.9 us, 2 allocations
-//	merging 100 changes into 2e4 / 5e4 / 2e5 rows    24 / 34 / 33 us, 4 allocations:
-//	                                                 the same work, and more misses of
-//	                                                 the cache
-//	a snapshot of 1e5 rows into an empty view        2.6 ms, 43 bytes a row
-//	1e5 rows of another replica into a Map of 1e5    106 ms, 155 bytes a row, with
-//	                                                 the index by key
-//	Map.Drop of a replica with 1e4 / 1e5 rows        3.9 / 109 ms, likewise
+//	Apply        20 changes into 1e4 / 1e5 / 5e5 rows: 3.6 / 5.0 / 6.9 us, 2
+//	             allocations; 100 changes into 2e4 / 5e4 / 2e5 rows: 24 / 34 / 33 us, 4
+//	             allocations: the same work, and more misses of the cache
+//	Snapshot     1e5 rows into an empty view: 2.6 ms, 43 bytes a row
+//	MergeMaps    1e5 rows of another replica into a Map of 1e5: 106 ms, 155 bytes a
+//	             row, with the index by key
+//	Drop         a replica with 1e4 / 1e5 rows from a Map: 3.9 / 109 ms, likewise
 //
 // # Promises
 //

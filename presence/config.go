@@ -53,7 +53,8 @@ type Config struct {
 	// followed, so that a page refresh does not unsubscribe. Default 30 s.
 	Linger time.Duration
 
-	// MaxMeta is the most bytes of an encoded meta. Default 8 KiB.
+	// MaxMeta is the most bytes of an encoded meta: at most Bus.MaxPayload less
+	// 2 KiB. Default 8 KiB.
 	MaxMeta int
 	// MaxSessionPresences is the most presences of one session. Default 1,000.
 	MaxSessionPresences int
@@ -69,7 +70,10 @@ type Config struct {
 	MaxReplicas int
 }
 
-const maxName = 255 // bytes of a replica's name, a topic, a key
+const (
+	maxName    = 255     // bytes of a replica's name, a topic, a key
+	besideMeta = 2 << 10 // bytes that a message with one presence has beside its meta, at most
+)
 
 // withDefaults returns a copy with every zero replaced.
 func (c Config) withDefaults() Config {
@@ -122,6 +126,10 @@ func (c Config) validate() error {
 	fault(c.WireVersion < wireOldest || c.WireVersion > wireVersion, "WireVersion must be %d to %d, have %d", wireOldest, wireVersion, c.WireVersion)
 	fault(c.Linger < 0, "Linger must be positive, have %v", c.Linger)
 	fault(c.MaxMeta < 2, "MaxMeta must be at least 2 bytes, have %d", c.MaxMeta)
+	if c.Bus != nil {
+		most := max(0, c.Bus.MaxPayload()-besideMeta)
+		fault(c.MaxMeta > most, "MaxMeta must be at most %d bytes, what the bus has room for in a message, have %d", most, c.MaxMeta)
+	}
 	fault(c.MaxSessionPresences < 1, "MaxSessionPresences must be positive, have %d", c.MaxSessionPresences)
 	fault(c.MaxTopicPresences < 1, "MaxTopicPresences must be positive, have %d", c.MaxTopicPresences)
 	fault(c.MaxTopics < 1, "MaxTopics must be positive, have %d", c.MaxTopics)

@@ -131,41 +131,42 @@
 // # Figures
 //
 // Measured with "make bench" before the first release, on two cores of a virtual
-// x86-64 machine (2.5 GHz) that others shared (load average 2 to 10): times are the
-// best of some runs and upper bounds; compare ratios rather than single figures.
-// Bytes and allocations are exact.
+// x86-64 machine (Xeon, 2.5 GHz) that others shared (load average 2 to 10): times are
+// the best of some runs and upper bounds; compare ratios rather than single figures.
+// Bytes and allocations are exact. The name of the benchmark comes first.
 //
-//	track and untrack, one caller              3.2 us; track alone, ever more topics of
-//	                                           100: 3.3 us, 6 allocations
-//	a change seen on another replica over NATS 77 us, in a quiet topic
-//	reading a list of 1,000, unchanged/changed 32 ns / 25 us, and 25 us more for its
-//	                                           JSON (20 and 3 allocations)
-//	reading it beside a writer at full speed   0.13 us a Peek, 1.1 us a Count: 7.4
-//	                                           million and 0.8 million a second
-//	merging 20 changes into 1e4 / 1e5 / 5e5    3.6 / 5.0 / 6.9 us (package crdt): the
-//	rows                                       same work, and more misses of the cache
-//	another replica's answer about 100,000     62 ms with decoding, beside 100,000 of
-//	presences                                  our own
-//	a replica with 1e4 / 1e5 presences down    0.6 / 7.4 ms where nobody watches,
-//	                                           6.4 / 68 ms with the watchers' diffs
+//	Track                track and untrack, one caller: 3.2 us, 6 allocations; ever
+//	                     more, in topics of 100: 3.3 us, 6 allocations
+//	JoinSeenElsewhere    on another replica over NATS, in a quiet topic: 77 us
+//	Peek                 a list of 1,000: 32 ns; after an update, with that: 25 us, 19
+//	                     allocations; encoded as well: 50 us, 22 allocations
+//	ReadWhileWriting     with a writer at full speed: Peek 0.13 us, Count 1.1 us
+//	FirstAnswer          another replica's answer about 100,000 presences, decoded and
+//	                     merged beside 100,000 of our own: 62 ms
+//	Down                 a replica with 1e4 / 1e5 presences down: 0.6 / 7.4 ms where
+//	                     nobody watches, 6.4 / 68 ms with the watchers' diffs
+//	Apply (crdt)         20 changes into 1e4 / 1e5 / 5e5 rows: 3.6 / 5.0 / 6.9 us; 100
+//	                     changes into 2e4 / 5e4 / 2e5 rows: 24 / 34 / 33 us: the same
+//	                     work, and more misses of the cache
 //
 // The writer beside the reader: with no reader it makes 0.4 to 0.5 million updates a
 // second, with a reader of another topic, who takes only CPU from it, half of that;
 // with one of the same topic the same half up to 1,000 presences, and a fifth at
 // 10,000, since a list is made anew for each change that is read.
 //
-// Memory of a presence of another replica, of 12 bytes of key and 65 of meta, the same
-// at 100,000 and at 1,000,000 of them, NATS subjects apart:
+// Memory, in bytes a presence of 12 bytes of key and 65 of meta, NATS subjects apart:
 //
-//	topics of         4       100     10,000
-//	remote, in all    234 B   193 B   157 B
-//	beyond key, meta  157 B   116 B    80 B
-//	our own           200 B   108 B    81 B beyond key and meta, without its session
+//	                              100,000 presences       1,000,000 presences
+//	in topics of                    4    100   10,000       4    100   10,000
+//	another replica's, in all     226    193      157     234    192      157
+//	  beyond its key and meta     149    116       80     157    115       80
+//	our own, beyond key and       184    108       81     200    107       81
+//	  meta, without its session
 //
 // Churn: 1,000,000 presences on three replicas, a NATS server each, in 10,000 topics
 // of 100 that all replicas watch, everything in one process on the two cores. A join
-// comes with a leave. 135 bytes sent and 410 received by all three for a change, with
-// NATS's protocol and all else that replicas say.
+// comes with a leave. 135 bytes are sent and 410 received by all three for a change,
+// with NATS's protocol and all else that replicas say.
 //
 //	joins a second                     p50       p99    until both others show it
 //	1,000                              0.8 ms    2 ms

@@ -2,7 +2,9 @@ package presence_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +28,10 @@ func TestConfigNamesEveryFaultAtOnce(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.Len(t, strings.Split(err.Error(), "\n"), 15)
+
+	small := membus.New(membus.MaxPayload(8 << 10)).Bus()
+	_, err = presence.Start(t.Context(), presence.Config{Name: "eu", Bus: small})
+	require.EqualError(t, err, "presence: config: MaxMeta must be at most 6144 bytes, what the bus has room for in a message, have 8192")
 }
 
 // An error at the call names the limit and by how much it was missed, and does not
@@ -80,6 +86,70 @@ func TestWhatIsOverALimitIsAnErrorThatNamesItAndTheSize(t *testing.T) {
 			require.Less(t, len(test.have.Error()), 1000)
 		}
 		require.Equal(t, 3, tracker.Status().Presences)
+	})
+}
+
+// slowBus takes no message while it is stopped.
+type slowBus struct {
+	presence.Bus
+	stopped sync.RWMutex // locked
+}
+
+func (b *slowBus) Publish(lane byte, dest string, data []byte) error {
+	b.stopped.RLock()
+	defer b.stopped.RUnlock()
+	return b.Bus.Publish(lane, dest, data)
+}
+
+// What a bus does not take waits up to 32 MiB. What is dropped beyond that is a loss
+// like any other.
+func TestABusThatTakesNothingDoesNotFillTheMemory(t *testing.T) {
+	net := membus.New()
+	bus := &slowBus{Bus: net.Bus()}
+	eu, us := start(t, "eu", bus), start(t, "us", net.Bus())
+	session := eu.NewSession()
+	_, err := session.Track("room", "alice", nil)
+	require.NoError(t, err)
+	await(t, us, "room", "alice=")
+	bus.stopped.Lock()
+	large := make([]byte, 8000) // does not get smaller
+	var others *presence.Session
+	for n := 0; eu.Status().Dropped == 0; n++ {
+		require.Less(t, n, 10_000)
+		if n%1000 == 0 {
+			others = eu.NewSession()
+		}
+		for i := range large {
+			large[i] = 'a' + byte(rand.IntN(26))
+		}
+		_, err := others.Track(fmt.Sprint("room ", n), "bob", map[string]string{"x": string(large)}) // in a quiet topic: at once
+		require.NoError(t, err)
+	}
+	require.InDelta(t, 32<<20, eu.Status().Queued, 1<<20)
+	_, err = session.Update("room", "alice", presence.Replace(color("red")))
+	require.NoError(t, err)
+	bus.stopped.Unlock()
+	await(t, us, "room", "alice=red")
+	require.Less(t, eu.Status().Queued, 1<<20)
+}
+
+// Events wait for a watcher that is slow, and how many can be seen.
+func TestEventsThatWaitForAWatcherAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tracker := start(t, "eu", membus.New().Bus())
+		release := make(chan struct{})
+		_, err := tracker.Watch("room", func(presence.Event) { <-release })
+		require.NoError(t, err)
+		session := tracker.NewSession()
+		for i := range 10 {
+			_, err := session.Track("room", fmt.Sprint(i), nil)
+			require.NoError(t, err)
+			synctest.Wait()
+		}
+		require.GreaterOrEqual(t, tracker.Status().Undelivered, 9)
+		close(release)
+		synctest.Wait()
+		require.Zero(t, tracker.Status().Undelivered)
 	})
 }
 

@@ -20,9 +20,10 @@ type Status struct {
 	// Replicas are the others that are up or may come back, by name.
 	Replicas []Member
 
-	Queued  int    // bytes that wait for the bus
-	Dropped uint64 // messages that were not sent because too many waited
-	Stats   Stats
+	Queued      int    // bytes that wait for the bus
+	Dropped     uint64 // messages that were not sent because too many waited
+	Undelivered int    // events that wait for watchers, whose handlers should be quick
+	Stats       Stats
 }
 
 // Ready tells whether lists of this replica can be relied upon, and others

@@ -345,7 +345,7 @@ func (t *Tracker) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.replica.Status()
-	s.Queued, s.Dropped = t.opBytes, t.dropped
+	s.Queued, s.Dropped, s.Undelivered = t.opBytes, t.dropped, len(t.deliveries)
 	return s
 }
 

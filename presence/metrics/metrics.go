@@ -68,6 +68,7 @@ func newCollector(name string, status func() presence.Status) *Collector {
 	gauge("topics", "Topics that are followed.", func(s presence.Status) float64 { return float64(s.Topics) })
 	gauge("presences", "Presences of this replica's own sessions.", func(s presence.Status) float64 { return float64(s.Presences) })
 	gauge("queued_bytes", "Bytes that wait for the bus.", func(s presence.Status) float64 { return float64(s.Queued) })
+	gauge("undelivered_events", "Events that wait for watchers.", func(s presence.Status) float64 { return float64(s.Undelivered) })
 
 	perReplica("replica_up", "1 when the replica is up.", func(m presence.Member) float64 { return one(m.Up) })
 	perReplica("replica_beat", "The number of the replica's last heartbeat.", func(m presence.Member) float64 { return float64(m.Beat) })

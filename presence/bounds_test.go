@@ -1,0 +1,156 @@
+package presence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/stretchr/testify/require"
+)
+
+func beatOf(name string, epoch, beat uint64) message {
+	return message{kind: kindHeartbeat, name: name, epoch: epoch, birth: epoch, beat: beat, fingerprint: 1, oldest: wireOldest, newest: wireVersion}
+}
+
+func whats(r *Replica) (list []string) {
+	for _, n := range r.Ready().Notices {
+		list = append(list, n.Replica+" "+n.What)
+	}
+	return list
+}
+
+func TestReplicasBeyondTheLimitAreIgnoredAndReportedOnce(t *testing.T) {
+	r, _ := startTestReplica(Config{Name: "us", MaxReplicas: 2})
+	for beat := range uint64(3) {
+		for _, name := range []string{"a", "b", "c"} {
+			r.receive(beatOf(name, 5, beat+1))
+		}
+	}
+	require.Equal(t, []string{"a up", "b up", "c ignored: 2 other replicas are known, the limit: see Config.MaxReplicas"}, whats(r))
+	require.Equal(t, uint64(3), r.Status().Stats.Ignored)
+	require.Len(t, r.Members(), 2)
+	r.receive(message{kind: kindLeave, name: "a", epoch: 5})
+	r.receive(beatOf("c", 5, 4))
+	require.Equal(t, []string{"a left", "c up"}, whats(r), "there is room again")
+}
+
+// Questions wait for the pace of answers, but not without end.
+func TestQuestionsBeyondTheLimitAreNotHeard(t *testing.T) {
+	r, _ := newTestReplica("us")
+	parts := make([]topicPart, 1<<12)
+	for i := range parts {
+		parts[i] = topicPart{topic: fmt.Sprint("room ", i), nonce: 1}
+	}
+	for range maxQuestions/len(parts) + 1 {
+		r.receive(message{kind: kindSync, name: "eu", epoch: 5, parts: parts})
+	}
+	require.LessOrEqual(t, len(r.questions), maxQuestions)
+	before := r.Status().Stats.Unheard
+	require.NotZero(t, before)
+	r.receive(message{kind: kindSyncAll, name: "eu", epoch: 5, page: page{nonce: 1, end: sliceCount, of: 1}})
+	require.Equal(t, before+1, r.Status().Stats.Unheard)
+}
+
+func TestAMessageOfALaterVersionIsCountedAndReportedNowAndThen(t *testing.T) {
+	r, now := newTestReplica("us")
+	later := appendHeader(nil, kindHeartbeat, "eu", 5, 5)
+	setVersion(later, wireVersion+1)
+	later[2] = wireVersion + 1
+	for range 3 {
+		r.Receive(now, later)
+	}
+	require.Equal(t, uint64(3), r.Status().Stats.Outdated)
+	require.Zero(t, r.Status().Stats.Malformed)
+	notices := whats(r)
+	require.Len(t, notices, 1)
+	require.Contains(t, notices[0], "us outdated: a message needs version 3 of the wire format, this replica reads up to 2: upgrade it")
+}
+
+// What fills a delta does not wait for the end of FlushInterval.
+func TestADeltaOf64KiBDoesNotWait(t *testing.T) {
+	for _, size := range []struct{ meta, atOnce int }{
+		{100, 1},  // the first change, of a quiet topic
+		{8000, 2}, // and the other nine, which are 72 KiB
+	} {
+		r, now := startTestReplica(Config{Name: "us", FlushInterval: time.Second})
+		require.NoError(t, r.Acquire(now, "room", false))
+		meta := []byte(`{"x":"` + strings.Repeat("x", size.meta) + `"}`)
+		for i := range 10 {
+			_, err := r.Track(now, "room", fmt.Sprint("user ", i), meta)
+			require.NoError(t, err)
+			r.Tick(now)
+			r.Ready()
+		}
+		require.Equal(t, uint64(size.atOnce), r.Status().Stats.Flushed)
+		r.Tick(now.Add(time.Second))
+		require.Equal(t, uint64(2), r.Status().Stats.Flushed)
+	}
+}
+
+func TestLargeMessagesAreCompressedAndNoneBecomesLargerThanTheLimit(t *testing.T) {
+	small := append(appendHeader(nil, kindDelta, "eu", 5, 5), make([]byte, 500)...)
+	require.Equal(t, small, pack(small), "not worth it")
+	large := append(appendHeader(nil, kindDelta, "eu", 5, 5), bytes.Repeat([]byte(`{"color":"red"}`), 1000)...)
+	packed := pack(bytes.Clone(large))
+	require.Less(t, len(packed), len(large)/10)
+	rest, err := unpack(packed)
+	require.NoError(t, err)
+	require.Equal(t, large[wirePrefix:], rest)
+
+	bomb := s2.Encode(nil, make([]byte, maxDecoded+1))
+	require.Less(t, len(bomb), 1000)
+	_, err = decode(append([]byte{wireMagic, wireOldest, wireOldest, byte(kindDelta), flagS2}, bomb...), wireVersion)
+	require.ErrorIs(t, err, errMalformed)
+	claim := binary.AppendUvarint([]byte{wireMagic, wireOldest, wireOldest, byte(kindDelta), flagS2}, 1<<40)
+	_, err = decode(claim, wireVersion)
+	require.ErrorIs(t, err, errMalformed)
+}
+
+// tightBus takes messages of as many bytes as Config.MaxMeta needs.
+type tightBus struct {
+	Bus
+	payload int
+}
+
+func (b tightBus) MaxPayload() int  { return b.payload }
+func (b tightBus) Settings() string { return "" }
+
+// The largest meta under the longest names fits the messages that it goes in.
+func TestTheLargestMetaFitsAMessage(t *testing.T) {
+	const maxMeta = 8 << 10
+	name, topic, key := strings.Repeat("n", maxName), strings.Repeat("t", maxName), strings.Repeat("k", maxName)
+	cfg := Config{Name: name, Bus: tightBus{payload: maxMeta + besideMeta}, MaxMeta: maxMeta}
+	require.NoError(t, cfg.withDefaults().validate())
+	r, now := makeTestReplica(cfg)
+	require.NoError(t, r.Acquire(now, topic, false))
+	r.receive(beatOf("eu", 5, 1))
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 3 {
+		meta := make([]byte, maxMeta) // does not get smaller
+		for i := range meta {
+			meta[i] = byte(random.Uint32())
+		}
+		_, err := r.Track(now, topic, key, meta)
+		require.NoError(t, err)
+		now = now.Add(time.Second)
+		r.Tick(now)
+	}
+	r.receive(message{kind: kindSync, name: "eu", epoch: 5, parts: []topicPart{{topic: topic, nonce: 1 << 60}}})
+	r.receive(message{kind: kindSyncAll, name: "eu", epoch: 5, page: page{nonce: 1 << 60, end: sliceCount, of: 1}})
+	r.Tick(now.Add(time.Second))
+	sent := map[kind]int{}
+	for _, op := range r.Ready().Ops {
+		if op.Kind == OpPublish && len(op.Data) > maxMeta {
+			sent[kind(op.Data[3])]++
+			require.LessOrEqual(t, len(op.Data), cfg.Bus.MaxPayload(), "%v", kind(op.Data[3]))
+		}
+	}
+	require.Equal(t, 3, sent[kindDelta])
+	require.Equal(t, 3, sent[kindReply])
+	require.Equal(t, 3, sent[kindPage])
+}
