@@ -9,26 +9,31 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMergeWindowFollowsSizeAndCost(t *testing.T) {
+func TestMergeWindowFollowsSizeRateAndCost(t *testing.T) {
 	const ms = time.Millisecond
 	for _, row := range []struct {
 		size       int
+		rate       float64
 		cost, want time.Duration
 	}{
-		{0, 0, 0},
-		{7, time.Second, 0},
-		{8, 0, 35*ms + 80*time.Microsecond},
-		{1000, 0, 45 * ms},
-		{1000, 11 * ms, 45 * ms},
-		{1000, 30 * ms, 120 * ms},
-		{10_000, 0, 135 * ms},
-		{10_000, 50 * ms, 200 * ms},
-		{46_500, 0, 500 * ms},
-		{1_000_000, 0, 500 * ms},
-		{8, time.Hour, 500 * ms},
+		{0, 0, 0, 0},
+		{7, 1000, time.Second, 0},
+		{8, 0, 0, 35 * ms},
+		{1000, 0, 0, 35 * ms},
+		{1000, 55, 8 * ms, 35 * ms},
+		{1000, 110, 0, 105 * ms},
+		{1000, 1e9, 0, 105 * ms},
+		{1000, 0, 30 * ms, 120 * ms},
+		{10_000, 0, 0, 350 * ms},
+		{10_000, 200, 50 * ms, 350 * ms},
+		{10_000, 0, 100 * ms, 400 * ms},
+		{15_000, 0, 0, 500 * ms},
+		{1_000_000, 0, 0, 500 * ms},
+		{8, 0, time.Hour, 500 * ms},
 	} {
-		require.Equal(t, row.want, mergeWindow(row.size, row.cost), "%d, %v", row.size, row.cost)
+		require.Equal(t, row.want, mergeWindow(row.size, row.rate, row.cost), "%d, %v, %v", row.size, row.rate, row.cost)
 	}
+	require.InDelta(t, 2.25*float64(windowBase), float64(mergeWindow(1000, 1.5*stormRate, 0)), 1)
 }
 
 // paced runs changes at a rate, as they come at random, and returns the rounds a
@@ -79,10 +84,11 @@ func TestPace(t *testing.T) {
 	}{
 		{"a small room", 7, 1000, 0, 1001, 0, 0},
 		{"one change a minute goes at once", 1000, 1.0 / 60, 0, 1, 0, 0},
-		{"40 changes a second in 1,000", 1000, 40, 0, 22.5, 17 * time.Millisecond, 45 * time.Millisecond},
+		{"40 changes a second in 1,000", 1000, 40, 0, 24.5, 13 * time.Millisecond, 60 * time.Millisecond},
 		{"the same on a busy replica", 1000, 40, 25 * time.Millisecond, 11, 45 * time.Millisecond, 100 * time.Millisecond},
-		{"200 changes a second in 10,000", 10_000, 200, 0, 7.6, 70 * time.Millisecond, 135 * time.Millisecond},
-		{"a storm", 1000, 20_000, 0, 30, 24 * time.Millisecond, 45 * time.Millisecond},
+		{"100 joins a second in 1,000", 1000, 100, 0, 11, 50 * time.Millisecond, 105 * time.Millisecond},
+		{"200 changes a second in 10,000", 10_000, 200, 0, 3, 180 * time.Millisecond, 350 * time.Millisecond},
+		{"a storm, its first half second", 1000, 20_000, 0, 22, 55 * time.Millisecond, 105 * time.Millisecond},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			rounds, mean, longest := paced(row.size, row.rate, row.cost, 20*time.Minute/time.Duration(1+row.rate/10))
