@@ -25,15 +25,16 @@ type Conn struct {
 	Info   *ConnectInfo
 
 	// static after Connect
-	endpoint  *Endpoint
+	endpoint *Endpoint
+	dialect  *dialect
+
+	link Link // static after Start
+
+	// static after Connect
 	handler   *Handler
-	dialect   *dialect
 	transport string
 	vsn       string
 	remote    net.Addr
-
-	// static after Start
-	link Link
 
 	// owned by the transport's reader: the caller of Receive and ReceiveControl
 	messages bucket

@@ -15,8 +15,19 @@ import (
 // lead to. Everything that happens to it is mail, handled in order, from its
 // join to its end.
 type member struct {
+	// What each broadcast and each diff looks at comes first, so that it is one
+	// line of the processor's cache.
+	conn       *Conn    // static after newMember
+	intercepts []string // set by the mailbox before the state is stateJoined, then static
+	// toCome counts the broadcasts that are in the mailbox. While there are
+	// any, further ones queue behind them, so that a client gets broadcasts in
+	// order even where some are intercepted.
+	toCome atomic.Int64
+	state  atomic.Int32
+	// seat is the member's part in its room; guarded by the room's mu.
+	seat seat
+
 	// static after newMember
-	conn  *Conn
 	id    uint64
 	route *Route
 	topic string
@@ -25,18 +36,12 @@ type member struct {
 	box   mailbox[mail]
 
 	// set by the mailbox before the state is stateJoined, then static
-	socket     Socket
-	channel    Channel
-	intercepts []string
+	socket  Socket
+	channel Channel
 
 	// owned by the mailbox
 	accepted bool // Join accepted, and nothing was in the way
 
-	state atomic.Int32
-	// toCome counts the broadcasts that are in the mailbox. While there are
-	// any, further ones queue behind them, so that a client gets broadcasts in
-	// order even where some are intercepted.
-	toCome atomic.Int64
 	// current is what the message being handled is answered to, nil outside
 	// HandleIn.
 	current atomic.Pointer[ReplyRef]
@@ -53,9 +58,6 @@ type member struct {
 	external map[string][]*subscription
 	lease    *presence.Session
 	lost     bool // the connection was, and nobody meant it
-
-	// seat is the member's part in its room; guarded by the room's mu.
-	seat seat
 }
 
 // ask is what of a phx_join is needed to the end.

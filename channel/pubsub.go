@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
@@ -119,7 +118,7 @@ type pubsub struct {
 type topicSubs struct {
 	all []*subscription
 	// snapshot is what a broadcast walks; nil when all has changed since.
-	snapshot []*subscription
+	snapshot []subscriber
 }
 
 func newPubsub(bus Bus, name string, self instance, logger *slog.Logger, garbage *atomic.Uint64) (*pubsub, error) {
@@ -210,13 +209,16 @@ func (ps *pubsub) local(d *dispatch) {
 		return
 	}
 	if t.snapshot == nil {
-		t.snapshot = slices.Clone(t.all)
+		t.snapshot = make([]subscriber, len(t.all))
+		for i, sub := range t.all {
+			t.snapshot[i] = sub.to
+		}
 	}
 	subs := t.snapshot
 	sh.mu.Unlock()
-	for _, sub := range subs {
-		if sub.to != d.from {
-			sub.to.deliver(d)
+	for _, to := range subs {
+		if to != d.from {
+			to.deliver(d)
 		}
 	}
 }

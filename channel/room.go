@@ -103,7 +103,6 @@ type roomTimer struct {
 // seat is a member's part in its room.
 type seat struct {
 	in      bool
-	index   int // in members
 	waiting bool
 	overdue bool // gets the next state, complete or not
 	synced  bool // was given a state
@@ -112,11 +111,13 @@ type seat struct {
 	// moment are held: dropped when it asks, for they are in the state, else
 	// sent as one.
 	undecided bool
-	held      presence.Diff
 	// early: was sent diffs, but no state yet. A client keeps these and applies
 	// them after the state, which is harmless only if all later ones up to that
 	// state are among them: so they are not withheld from it.
 	early bool
+
+	index int // in members
+	held  presence.Diff
 }
 
 func newRoom(rs *rooms, key roomKey, route *Route) *room {

@@ -22,15 +22,15 @@ import (
 // connection is parked, and else one of the transport's readers, which runs
 // resume; elsewhere it is a goroutine of the connection's own, which runs serve.
 type conn struct {
+	// Of their own.
+	out  outbox
+	wire wire
+
 	// Static after creation.
 	t       *Transport
 	ws      *gorilla.Conn
 	raw     net.Conn
 	session session
-
-	// Of their own.
-	wire wire
-	out  outbox
 
 	// Owned by the reader.
 	reader bufio.Reader // gorilla's; see attach

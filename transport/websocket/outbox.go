@@ -29,20 +29,25 @@ import (
 // An outbox goes from open to closing (no new frames; what waits is written,
 // then a close frame) to ended (nothing is written any more). A failed write
 // ends it at once.
+//
+// What each delivery looks at comes first: one line of the processor's cache,
+// for a conn begins with its outbox.
 type outbox struct {
-	// Static after creation.
-	port    port
-	bounds  *outboxBounds
-	writers *writers // nil: writing may wait, so this outbox has a writer of its own
+	mu sync.Mutex
+	// Guarded by mu.
+	state outboxState
+	taken bool     // somebody writes, and will look at the queue again
+	slow  slowness // which bound was exceeded
+	queue *batch
 
 	writing sync.WaitGroup // who writes; Add is called with mu held and state not ended
 
-	mu sync.Mutex
+	// Static after creation.
+	writers *writers // nil: writing may wait, so this outbox has a writer of its own
+	bounds  *outboxBounds
+	port    port
+
 	// Guarded by mu.
-	state  outboxState
-	taken  bool     // somebody writes, and will look at the queue again
-	slow   slowness // which bound was exceeded
-	queue  *batch
 	armed  time.Time    // the write deadline that is on the socket
 	notice *closeNotice // from closing on, if it came to that
 }

@@ -24,10 +24,16 @@ import (
 // for the outbox, and in one case by the reader: gorilla answers a protocol
 // error with a close frame of its own.
 type wire struct {
+	mu sync.Mutex
+	// Guarded by mu, which is held during writes to the socket.
+	mode  wireMode
+	torn  bool // a batch is half written
+	ended bool // gorilla has written its close frame
+
 	// Static.
+	sock socket
 	net.Conn
 	owner wireOwner
-	sock  socket
 
 	// Owned by the reader.
 	readErr error  // why the socket can be read no more
@@ -39,13 +45,9 @@ type wire struct {
 	sinceMessage uint32
 	guarded      bool // there is a read deadline, of now or of old
 
-	mu sync.Mutex
-	// Guarded by mu, which is held during writes to the socket.
-	mode  wireMode
-	torn  bool    // a batch is half written
-	ended bool    // gorilla has written its close frame
-	cork  *[]byte // in wireCorked
-	err   error   // of a write made while corked
+	// Guarded by mu.
+	cork *[]byte // in wireCorked
+	err  error   // of a write made while corked
 }
 
 // A wireOwner is the connection as its wire sees it.
