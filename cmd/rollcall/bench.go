@@ -28,6 +28,7 @@ process. Modes:
   remote    joins and leaves on one replica, seen on another
   kill      a replica is killed; how long another shows its presences
   fresh     a replica starts in an idle cluster; how long until it shows all
+  hostile   hostile clients, kind by kind: what the others notice, how they end
 
   rollcall bench fanout --self                       of a server started for it
   rollcall bench conns --url http://127.0.0.1:4000 --pid 4711    of one that runs
@@ -133,16 +134,17 @@ func benchFlags(c *load.Config, out *output) *flag.FlagSet {
 		return nil
 	})
 	fs.Func("pid", "`number` of the process of the server of each --url, to measure its CPU and memory (Linux)", numbers(&c.PIDs))
-	fs.IntVar(&c.Clients, "clients", 0, "`number` of clients (default conns 5000, fanout and presence 1000, kill and fresh 200, remote 10 that watch)")
+	fs.IntVar(&c.Clients, "clients", 0, "`number` of clients (default conns 5000, fanout and presence 1000, kill and fresh 200, hostile 100, remote 10 that watch)")
 	fs.IntVar(&c.PerTopic, "per-topic", 0, "conns, kill: `number` of clients that share a topic (default 1; kill 100)")
 	fs.DurationVar(&c.Hold, "hold", 0, "conns: `time` to be idle before memory is read (default 5s); fresh: before the server starts")
+	fs.IntVar(&c.Hostile, "hostile", 0, "hostile: `number` of hostile clients at a time (default 5)")
 	fs.BoolVar(&c.Reconnect, "reconnect", false, "kill: the clients connect to the other server at once")
 	fs.Func("window", "fanout: `n,...` publishes outstanding, each a step (default 1,8,32)", numbers(&c.Windows))
-	fs.Float64Var(&c.Rate, "rate", 0, "fanout: `number` of publishes a second, one step more; remote: of joins a second (default 20)")
+	fs.Float64Var(&c.Rate, "rate", 0, "fanout: `number` of publishes a second, one step more; hostile: of all steps; remote: of joins a second (default 20)")
 	fs.IntVar(&c.Topics, "topics", 0, "remote: `number` of topics the joins are spread over; in a busy one changes are merged (default so many that each is quiet)")
 	fs.IntVar(&c.Publishers, "publishers", 0, "fanout: `number` of clients that publish, in turn (default 1)")
-	fs.IntVar(&c.Payload, "payload", 0, "fanout: `bytes` of a published payload (default 128)")
-	fs.DurationVar(&c.Duration, "duration", 0, "fanout: `time` a step is measured (default 5s); remote: time of joins (default 10s)")
+	fs.IntVar(&c.Payload, "payload", 0, "fanout, hostile: `bytes` of a published payload (default 128)")
+	fs.DurationVar(&c.Duration, "duration", 0, "fanout, hostile: `time` a step is measured (default 5s; hostile 3s); remote: time of joins (default 10s)")
 	fs.Float64Var(&c.JoinRate, "join-rate", 0, "presence: `number` of joins a second (default all at once)")
 	fs.Float64Var(&c.ChurnRate, "churn-rate", 0, "presence: `number` that leave a second, and join again 0.5 s later (default 20)")
 	fs.DurationVar(&c.Churn, "churn", 0, "presence: `time` of that; negative for none (default 10s)")

@@ -44,6 +44,7 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 		{"remote --clients 3 --duration 500ms --rate 10", "join; leave (lost connection)", "seen_p50_ms seen_p99_ms", map[string]string{"join samples": "15", "leave (lost connection) samples": "15"}},
 		{"kill --clients 5 --per-topic 2", "kill", "all_gone_s", map[string]string{"kill presences": "5"}},
 		{"kill --clients 5 --reconnect", "kill", "all_gone_s joined_again_s seen_again_s", nil},
+		{"hostile --clients 5 --hostile 1 --duration 200ms --rate 50", "stops reading, same topic; stops reading, other topic; reads 1 B/s, same topic; reads 1 B/s, other topic; floods broadcasts, same topic; floods broadcasts, other topic; floods heartbeats; floods pings; joins and leaves, same topic; joins and leaves, other topic; half a handshake", "attempts without_latency_p99_ms with_latency_p99_ms", map[string]string{"floods heartbeats refused": "0", "half a handshake attempts": "10", "half a handshake rejected": "0"}},
 		{"fresh --clients 5 --hold 100ms", "fresh", "all_seen_s all_seen_since_start_s", map[string]string{"fresh presences": "5"}},
 	}
 	for _, test := range tests {
@@ -74,8 +75,25 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 	}
 }
 
+// Who floods is closed, with a code after which clients come back, and the server
+// tells why.
+func TestBenchShowsThatFloodsAreClosed(t *testing.T) {
+	c := start(t, "--message-rate", "20")
+	out := runBench(t, "hostile --clients 2 --hostile 1 --duration 100ms --rate 20 --json --url "+c.URL)
+	closed := 0.0
+	for _, row := range out.Rows {
+		if step := row["step"].(string); strings.HasPrefix(step, "floods") {
+			require.Greater(t, row["closed_1013"], 0.0, step)
+			require.Greater(t, row["rejected_flood"], 0.0, step)
+			closed += row["closed_1013"].(float64)
+		}
+	}
+	require.Greater(t, closed, 3.0)
+	require.Nil(t, out.Rows[0]["server_peak_mib"], "its process is not known")
+}
+
 func TestBenchMeasuresAServerThatRuns(t *testing.T) {
-	c := start(t, "--secret", "x")
+	c := start(t, "--secret", "x", "--message-rate", "1000000")
 	out := runBench(t, "fanout --clients 3 --duration 100ms --window 1 --repeat 2 --json --url "+c.URL+"?secret=x")
 	require.Len(t, out.Rows, 3)
 	require.Equal(t, "median", out.Rows[2]["run"])
@@ -107,7 +125,7 @@ func TestBenchFlagsThatCannotBe(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"", []string{"no mode: there are conns, fanout, presence, remote, kill, fresh"}},
+		{"", []string{"no mode: there are conns, fanout, presence, remote, kill, fresh, hostile"}},
 		{"--self", []string{"no mode"}},
 		{"idle --self", []string{`unknown mode "idle"`}},
 		{"conns", []string{"--self", "--url"}},

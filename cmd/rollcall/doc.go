@@ -59,7 +59,10 @@
 // # Limits
 //
 // A message of a client has at most 1 MiB; a larger one closes its connection
-// (1009), as does a malformed one (1011). No other connection is disturbed.
+// (1009), as does a malformed one (1011). A client may send 500 messages a second,
+// and 1,000 at once after a pause (--message-rate); one that sends more is closed
+// with 1013, and comes back. It may join 50 rooms a second and be in 100. No other
+// connection is disturbed.
 //
 // # Health and shutdown
 //

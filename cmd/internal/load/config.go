@@ -10,7 +10,7 @@ import (
 )
 
 // Modes are what Config.Mode may be.
-var Modes = []string{"conns", "fanout", "presence", "remote", "kill", "fresh"}
+var Modes = []string{"conns", "fanout", "presence", "remote", "kill", "fresh", "hostile"}
 
 // Config says what to run. What is zero gets the default of the mode. The names
 // in the comments are those of the flags, which errors use.
@@ -33,7 +33,8 @@ type Config struct {
 	FloorCommand []string
 
 	// Clients (--clients) is how many connect, 1 to 50,000. Default 5,000 for
-	// conns, 1,000 for fanout and presence, 200 for kill and fresh. For remote it is those
+	// conns, 1,000 for fanout and presence, 200 for kill and fresh, 100 for hostile,
+	// beside those that are. For remote it is those
 	// who watch, default 10; for presence at most 20,000, for kill, fresh and
 	// remote 10,000.
 	Clients int
@@ -45,13 +46,17 @@ type Config struct {
 	// once more, and those of fresh before another server starts. Default 5 s, at
 	// most 10 min. Go gives memory back to the system slowly.
 	Hold time.Duration
+	// Hostile (--hostile) is how many hostile clients of a kind there are at a time.
+	// Default 5, at most 100.
+	Hostile int
 	// Reconnect (--reconnect) has the clients of kill connect to the other server
 	// at once, and join again.
 	Reconnect bool
 
 	// Windows (--window) are numbers of publishes outstanding, 1 to 1,024, each a
 	// step of fanout; Rate (--rate) is publishes a second, 0.1 to 10,000, one
-	// step more. Default 1, 8, 32 and 20/s if neither is given. For remote Rate
+	// step more. Default 1, 8, 32 and 20/s if neither is given. For hostile Rate is
+	// that of all steps, default 20. For remote Rate
 	// is joins a second, default 20, at most 1,000.
 	Windows []int
 	Rate    float64
@@ -67,7 +72,8 @@ type Config struct {
 	// default 128.
 	Payload int
 	// Duration (--duration) is how long a step of fanout is measured, after a
-	// fifth of it that is not, and how long remote joins. Default 5 s and 10 s,
+	// fifth of it that is not, and how long remote joins. Default 5 s and 10 s; 3 s
+	// for each step of hostile without hostile clients, and as long with them;
 	// 100 ms to 10 min.
 	Duration time.Duration
 
@@ -114,7 +120,7 @@ func orDefault[T comparable](v *T, def T) {
 }
 
 func (c Config) withDefaults() Config {
-	orDefault(&c.Clients, map[string]int{"conns": 5000, "fanout": 1000, "presence": 1000, "remote": 10, "kill": 200, "fresh": 200}[c.Mode])
+	orDefault(&c.Clients, map[string]int{"conns": 5000, "fanout": 1000, "presence": 1000, "remote": 10, "kill": 200, "fresh": 200, "hostile": 100}[c.Mode])
 	orDefault(&c.PerTopic, map[string]int{"kill": 100}[c.Mode])
 	orDefault(&c.PerTopic, 1)
 	orDefault(&c.Hold, 5*time.Second)
@@ -124,12 +130,16 @@ func (c Config) withDefaults() Config {
 			c.Windows, c.Rate = []int{1, 8, 32}, 20
 		}
 		orDefault(&c.Duration, 5*time.Second)
+	case "hostile":
+		orDefault(&c.Rate, 20)
+		orDefault(&c.Duration, 3*time.Second)
 	default:
 		orDefault(&c.Rate, 20)
 		orDefault(&c.Topics, int(min(max(1, c.Rate*quietTopics.Seconds()), maxTopics)))
 		orDefault(&c.Duration, 10*time.Second)
 	}
 	orDefault(&c.Publishers, 1)
+	orDefault(&c.Hostile, 5)
 	orDefault(&c.Payload, 128)
 	orDefault(&c.ChurnRate, 20)
 	orDefault(&c.Churn, 10*time.Second)
@@ -197,9 +207,9 @@ func (c *Config) loadFaults() (faults []error) {
 			fault("%s %v: must be %v to %v", flag, v, low, high)
 		}
 	}
-	most := map[string]int{"conns": maxClients, "fanout": maxClients, "presence": maxRoom, "remote": maxSmall, "kill": maxSmall, "fresh": maxSmall}[c.Mode]
+	most := map[string]int{"conns": maxClients, "fanout": maxClients, "presence": maxRoom, "remote": maxSmall, "kill": maxSmall, "fresh": maxSmall, "hostile": maxSmall}[c.Mode]
 	if most == 0 {
-		fault("unknown mode %q: there are conns, fanout, presence, remote, kill and fresh", c.Mode)
+		fault("unknown mode %q: there are conns, fanout, presence, remote, kill, fresh and hostile", c.Mode)
 		return faults
 	}
 	within("--clients", float64(c.Clients), 1, float64(most))
@@ -216,6 +226,10 @@ func (c *Config) loadFaults() (faults []error) {
 		lasts("--hold", c.Hold, 0, maxStep)
 	case "kill":
 		within("--per-topic", float64(c.PerTopic), 1, 1000)
+	case "hostile":
+		within("--hostile", float64(c.Hostile), 1, 100)
+		within("--rate", c.Rate, 0.1, 10_000)
+		within("--payload", float64(c.Payload), minPayload, maxPayload)
 	case "fresh":
 		lasts("--hold", c.Hold, 0, maxStep)
 	case "fanout":

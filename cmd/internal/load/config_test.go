@@ -44,7 +44,7 @@ func TestConfigFaultsNameTheFlag(t *testing.T) {
 		edit func(*Config)
 		want []string
 	}{
-		{"mode", "idle", func(*Config) {}, []string{`unknown mode "idle"`, "conns, fanout, presence, remote, kill and fresh"}},
+		{"mode", "idle", func(*Config) {}, []string{`unknown mode "idle"`, "conns, fanout, presence, remote, kill, fresh and hostile"}},
 		{"no server", "conns", func(c *Config) { c.Self = false }, []string{"--self", "--url for each of 1 servers"}},
 		{"one server of two", "remote", func(c *Config) { c.Self, c.URLs = false, []string{"http://127.0.0.1:1"} }, []string{"--url for each of 2 servers"}},
 		{"both", "conns", func(c *Config) { c.URLs = []string{"http://127.0.0.1:1"} }, []string{"--self starts the servers"}},

@@ -17,6 +17,9 @@
 //	          back at once; how long the other shows them, and until all are back
 //	fresh     a replica joins an idle cluster; how long until a client of it sees
 //	          everybody
+//	hostile   one topic with a steady publisher, without and with hostile clients,
+//	          kind by kind, in the topic and in another: the others' latency, how
+//	          the hostile ones end, the server's counts, CPU and memory
 //
 // # Terms
 //
@@ -34,6 +37,9 @@
 // With a window there is no schedule, and a latency is counted from the write.
 // Percentiles are read from a log-linear histogram and are at most 0.8% above
 // the exact value.
+//
+// A server that is not started here must let the publishers of fanout send what
+// they do (--message-rate of "rollcall serve").
 //
 // # What a server costs
 //

@@ -36,10 +36,15 @@ type publish struct {
 	left atomic.Int64 // subscribers who do not have it
 }
 
-func (r *run) fanout(ctx context.Context) (rows []Row, err error) {
+// startFanout connects the clients and has them join.
+func (r *run) startFanout(ctx context.Context) (_ *fanout, err error) {
 	o := &fanout{run: r, origin: time.Now(), tokens: make(chan struct{}, maxWindow)}
 	o.fleet = newFleet(o.handle)
-	defer o.fleet.close()
+	defer func() {
+		if err != nil {
+			o.fleet.close()
+		}
+	}()
 	r.show.set("connecting", func() string { return fmt.Sprintf("%d of %d joined", o.fleet.joins.Load(), r.Clients) })
 	o.clients, err = o.fleet.connect(ctx, 0, r.Clients, r.servers.targets[0], func(c *client) error {
 		return c.send(joinFrame(r.topic(0), c.id, 1))
@@ -54,6 +59,15 @@ func (r *run) fanout(ctx context.Context) (rows []Row, err error) {
 	if err := o.fleet.quiet(ctx, settle); err != nil {
 		return nil, err
 	}
+	return o, nil
+}
+
+func (r *run) fanout(ctx context.Context) (rows []Row, err error) {
+	o, err := r.startFanout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer o.fleet.close()
 	for _, window := range r.Windows {
 		row, err := o.step(ctx, fmt.Sprintf("window %d", window), window, 0)
 		if err != nil {

@@ -64,6 +64,7 @@ func runOnce(ctx context.Context, c *Config, p *progress) ([]Row, error) {
 		"remote":   {2, (*run).remote},
 		"kill":     {2, (*run).kill},
 		"fresh":    {2, (*run).fresh},
+		"hostile":  {1, (*run).hostile},
 	}
 	mode := modes[c.Mode]
 	p.set("starting", nil)
@@ -123,6 +124,9 @@ func (c *Config) settings() []Cell {
 			cell("churn_s", "s of churn", 1, c.Churn.Seconds()))
 	case "kill":
 		cells = append(cells, cell("per_topic", "a topic", 0, float64(c.PerTopic)))
+	case "hostile":
+		cells = append(cells, cell("hostile", "hostile at a time", 0, float64(c.Hostile)), cell("rate", "publishes/s", 1, c.Rate),
+			cell("payload_bytes", "bytes of payload", 0, float64(c.Payload)), cell("duration_s", "s a step", 1, c.Duration.Seconds()))
 	case "fresh":
 		cells = append(cells, cell("hold_s", "s idle", 1, c.Hold.Seconds()))
 	case "remote":

@@ -28,12 +28,15 @@ type settings struct {
 	origins         websocket.OriginCheck
 	logLevel        slog.Level
 	logJSON         bool
+	messageRate     int // a second, of one client
 	shutdownTimeout time.Duration
 }
 
 const (
 	defaultListen          = "127.0.0.1:4000"
+	defaultMessageRate     = 500
 	defaultShutdownTimeout = 15 * time.Second
+	maxMessageRate         = 1_000_000_000
 	maxName                = 255 // bytes, the limit of presence
 )
 
@@ -41,7 +44,7 @@ const (
 // for and printed to stdout, or a *UsageError that names the flag, or every
 // fault in how the flags go together.
 func parse(app App, args []string, stdout io.Writer) (*settings, error) {
-	s := &settings{listen: defaultListen, shutdownTimeout: defaultShutdownTimeout}
+	s := &settings{listen: defaultListen, messageRate: defaultMessageRate, shutdownTimeout: defaultShutdownTimeout}
 	fs := flag.NewFlagSet(app.Name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&s.listen, "listen", s.listen, "`host:port` to serve HTTP at; port 0 is any free one")
@@ -54,6 +57,7 @@ func parse(app App, args []string, stdout io.Writer) (*settings, error) {
 	})
 	fs.IntVar(&s.buckets, "buckets", 0, "`number` of NATS subjects for all topics, the same on all replicas of a cluster; for more than some 10,000 topics; 0 is a subject a topic")
 	fs.Func("allow-origin", "`origin,...` of web pages that may connect: https://example.com, //example.com, //*.example.com, or * for all (default those from the host that is served)", s.setOrigins)
+	fs.IntVar(&s.messageRate, "message-rate", s.messageRate, "`number` of messages a second that one client may send, and twice as many at once; one that sends more is closed")
 	fs.Func("log-level", "`level` of the log: debug, info, warn or error (default info)", s.setLogLevel)
 	fs.Func("log-format", "`format` of the log: text or json (default text)", s.setLogFormat)
 	fs.DurationVar(&s.shutdownTimeout, "shutdown-timeout", s.shutdownTimeout, "`time` that a shutdown may take")
@@ -98,6 +102,9 @@ func (s *settings) faults() []error {
 		fault("--cluster-listen is for the embedded NATS server, which --nats replaces: give one of them")
 	case len(s.routes) > 0 && s.clusterListen == "":
 		fault("--routes needs --cluster-listen, the address of this replica for the others")
+	}
+	if s.messageRate <= 0 || s.messageRate > maxMessageRate {
+		fault("--message-rate %d: must be 1 to %d", s.messageRate, maxMessageRate)
 	}
 	if s.shutdownTimeout <= 0 {
 		fault("--shutdown-timeout %v: must be positive", s.shutdownTimeout)

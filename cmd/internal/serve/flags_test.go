@@ -31,6 +31,7 @@ func TestFlagsDefaultToOneReplicaOnLoopbackForItsOwnPages(t *testing.T) {
 	require.Empty(t, s.nats+s.clusterListen+s.name)
 	require.Zero(t, s.buckets)
 	require.Equal(t, defaultShutdownTimeout, s.shutdownTimeout)
+	require.Equal(t, 500, s.messageRate)
 	require.True(t, s.origins.Allows(request(t, "http://served.example:4000")))
 	require.False(t, s.origins.Allows(request(t, "https://elsewhere.example")))
 }
@@ -73,6 +74,7 @@ func TestFlagsThatCannotBeAreNamedWithWhatIsAllowed(t *testing.T) {
 		{"an argument", "now", []string{`unexpected argument "now"`}},
 		{"address without port", "--listen localhost", []string{`--listen "localhost"`, "host:port"}},
 		{"port too large", "--listen :65536", []string{`--listen ":65536"`, "0 to 65535"}},
+		{"no messages", "--message-rate 0", []string{"--message-rate 0", "1 to"}},
 		{"log level", "--log-level loud", []string{`"loud"`, "--log-level", "debug, info, warn or error"}},
 		{"log format", "--log-format xml", []string{`"xml"`, "--log-format", "text or json"}},
 		{"origin", "--allow-origin example.com", []string{"--allow-origin", `"example.com"`, "//host"}},

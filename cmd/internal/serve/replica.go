@@ -101,6 +101,7 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	figures := channelmetrics.New(channelmetrics.Options{Self: r.name})
 	if r.endpoint, err = channel.New(channel.Config{
 		Bus: r.bus, Presence: r.tracker, Logger: r.logger, Telemetry: []channel.Telemetry{figures.Telemetry()},
+		MessageRate: float64(s.messageRate), MessageBurst: 2 * s.messageRate,
 	}); err != nil {
 		return err
 	}
