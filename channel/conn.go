@@ -302,6 +302,9 @@ func (c *Conn) Receive(binary bool, data []byte) *CloseError {
 		return &CloseError{Code: CloseInvalidText, Reason: "text is not UTF-8"}
 	}
 	m, err := c.dialect.Decode(binary, data)
+	if err == nil && (len(m.JoinRef.text) > maxRef || len(m.Ref.text) > maxRef) {
+		err = fmt.Errorf("a ref of more than %d bytes", maxRef)
+	}
 	if err != nil {
 		c.Reject(Rejection{Cause: CauseMalformed, Code: CloseInternal, Err: err})
 		return &CloseError{Code: CloseInternal, Reason: "malformed frame"}
@@ -435,9 +438,9 @@ func (c *Conn) perform(acts []action) {
 			c.members = append(c.members, m)
 			m.begin(c.member(a.after))
 		case actDeliver:
-			c.member(a.id).give(mailIn{a.message}, len(a.message.Payload.data)+len(a.message.Event))
+			c.member(a.id).give(mailIn{a.message}, a.message.size())
 		case actLeave:
-			c.member(a.id).give(mailLeave{a.message}, 0)
+			c.member(a.id).give(mailLeave{a.message}, a.message.size())
 		case actStop:
 			c.member(a.id).box.force(mailStop{a.reason})
 		case actReject: // told without the lock; see Receive

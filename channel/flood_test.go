@@ -1,8 +1,10 @@
 package channel
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -100,4 +102,57 @@ func connectAndSpend(t *testing.T, e *Endpoint) *Conn {
 	c := connect(t, e, referenceHandler(t), "user=bob")
 	c.send(flooding)
 	return c.conn
+}
+
+// What is kept of a message beside its payload is bounded too: a join's refs are
+// kept as long as its channel.
+func TestLongRefsAreMalformed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		for _, vsn := range []string{"1.0.0", "2.0.0"} {
+			frame := func(joinRef, ref int) []byte {
+				j, r := strings.Repeat("j", joinRef-2), strings.Repeat("1", ref)
+				if vsn == "1.0.0" {
+					return fmt.Appendf(nil, `{"join_ref":%q,"ref":%s,"topic":"phoenix","event":"heartbeat","payload":{}}`, j, r)
+				}
+				return fmt.Appendf(nil, `[%q,%s,"phoenix","heartbeat",{}]`, j, r)
+			}
+			for _, c := range []struct{ joinRef, ref int }{{maxRef + 1, 1}, {2, maxRef + 1}} {
+				client := connect(t, e, referenceHandler(t), "user=bob&vsn="+vsn)
+				require.Nil(t, client.conn.Receive(false, frame(maxRef, maxRef)))
+				refused := client.conn.Receive(false, frame(c.joinRef, c.ref))
+				require.NotNil(t, refused)
+				require.Equal(t, CloseInternal, refused.Code)
+			}
+		}
+		client := connect(t, e, referenceHandler(t), "user=bob")
+		long := strings.Repeat("\x01", 255) // six bytes each in JSON
+		binary := append([]byte{0, 255, 255, 1, 1}, long+long+"te"...)
+		require.Nil(t, client.conn.Receive(true, binary))
+	})
+}
+
+// Whatever makes a message large counts when it waits for a channel.
+func TestAllOfAMessageCountsInTheMailbox(t *testing.T) {
+	long := strings.Repeat("x", 100_000)
+	for _, frame := range []string{
+		`["1","2","t","e",{"x":"` + long + `"}]`,
+		`["1","2","t","` + long + `",{}]`,
+		`["1","2","t","phx_leave",{"x":"` + long + `"}]`,
+	} {
+		bubble(t, func(t *testing.T) {
+			e := startOne(t, Config{MailboxBytes: 250_000})
+			h := handlerOf(script{in: func(*Socket, string, Payload) Result { time.Sleep(time.Minute); return NoReply() }})
+			c := connect(t, e, h, "")
+			c.get(`["1","1","t","phx_join",{}]`, `["1","2","t","block",{}]`)
+			c.send(frame, frame)
+			synctest.Wait()
+			require.Zero(t, e.Stats().MailboxOverflows)
+			c.send(frame)
+			synctest.Wait()
+			require.EqualValues(t, 1, e.Stats().MailboxOverflows, "%.40s", frame)
+			time.Sleep(time.Hour)
+			c.drop()
+		})
+	}
 }

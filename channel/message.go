@@ -115,6 +115,15 @@ type Message struct {
 	Payload Payload
 }
 
+// maxRef is the most bytes of a ref's JSON text. A join's are kept as long as its
+// channel lives. What fits into a binary frame fits here, however it is escaped.
+const maxRef = 2 << 10
+
+// size is what the message holds of what its client chose, in bytes.
+func (m *Message) size() int {
+	return len(m.JoinRef.text) + len(m.Ref.text) + len(m.Topic) + len(m.Event) + len(m.Payload.data)
+}
+
 // reply makes the reply to a message of the channel with joinRef; null where
 // there is no such channel.
 func reply(joinRef, ref Ref, topic, status string, response Payload) Message {
