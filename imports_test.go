@@ -32,6 +32,7 @@ transport/longpoll     cmd transport/natsbus transport/membus transport/websocke
 channel/channeltest                   transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/channeltest/refserver         cmd github.com/nats-io
 channel/channeltest/refserver/server  cmd github.com/nats-io
+transport/cookie       cmd transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
 transport/natsbus      presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
 transport/natsbus/metrics  presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server

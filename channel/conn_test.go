@@ -345,7 +345,7 @@ func TestConnForgetsWhatItCameWithAfterConnect(t *testing.T) {
 		Transport: "websocket", Params: url.Values{"vsn": {"2.0.0"}, "a[b]": {"c"}}, RemoteAddr: &net.TCPAddr{Port: 1},
 		Host: "example.com", URI: &url.URL{Path: "/"}, UserAgent: "browser", XHeaders: map[string][]string{"x-a": {"b"}},
 		TraceContextHeaders: map[string][]string{"tracestate": {"a=b"}}, SecWebSocketHeaders: map[string][]string{"sec-websocket-version": {"13"}},
-		TLS: &tls.ConnectionState{}, AuthToken: "secret", At: time.Now(),
+		TLS: &tls.ConnectionState{}, Session: "session", AuthToken: "secret", At: time.Now(),
 	}
 	var seen ConnectInfo
 	c, err := e.Connect(t.Context(), &Handler{Connect: func(_ context.Context, c *Conn) error {

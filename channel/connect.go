@@ -40,6 +40,9 @@ type ConnectInfo struct {
 	// "sec-websocket-". The entry of sec-websocket-protocol that carries the auth
 	// token is not among them.
 	SecWebSocketHeaders map[string][]string
+	// Session is what the transport's Session option returned: the session that
+	// the client's cookies name. Nil: none.
+	Session any
 	// AuthToken is the token that phoenix.js sends apart from the params.
 	AuthToken string
 	// At is when the request came, for the duration that is logged. Zero: when

@@ -34,6 +34,7 @@ const (
 	CauseOrigin      Cause = "origin"      // of a page that may not connect
 	CauseSubprotocol Cause = "subprotocol" // none that is served, or a bad auth token in one
 	CauseHandshake   Cause = "handshake"   // no valid handshake
+	CauseSession     Cause = "session"     // the transport's Session option refused the client, or failed
 	CauseConnections Cause = "connections" // there are as many as there may be
 	CauseDraining    Cause = "draining"    // the replica shuts down
 	CauseFault       Cause = "fault"       // of the program: a bad Handler, a panic
@@ -67,7 +68,7 @@ const (
 // Causes are all causes that this package and its transports give.
 func Causes() []Cause {
 	return []Cause{
-		CauseVersion, CauseOrigin, CauseSubprotocol, CauseHandshake, CauseConnections, CauseDraining, CauseFault,
+		CauseVersion, CauseOrigin, CauseSubprotocol, CauseHandshake, CauseSession, CauseConnections, CauseDraining, CauseFault,
 		CauseUnmatched, CauseTopicLength, CauseJoinRate, CauseChannels,
 		CauseMailbox,
 		CauseMalformed, CauseText, CauseFrameSize, CauseFlood, CauseProtocol, CauseIdle, CauseSlow, CauseBinary,

@@ -52,6 +52,10 @@
 // at most 64 deep; there is no limit there. Base64 with padding, or with bits
 // that nobody reads, and bytes after a term are invalid; they are ignored there.
 //
+// [Cookies] are the cookies in which such an application keeps its sessions; they
+// are signed or encrypted as tokens are. Package transport/cookie lets clients in
+// by them.
+//
 // # The life of a connection
 //
 // [Auth.Connect] takes the token from the connection's auth token, else from a

@@ -39,6 +39,10 @@ func (k *Keys) Encrypt(signedAt time.Time, data any, maxAge time.Duration) (stri
 	if err != nil {
 		return "", err
 	}
+	return k.encrypted(payload)
+}
+
+func (k *Keys) encrypted(payload []byte) (string, error) {
 	aead, err := chacha20poly1305.NewX(k.keys[0])
 	if err != nil {
 		return "", fmt.Errorf("token: encrypt with keys of %d bytes: they must have %d", k.config.KeyLength, keyLength)
@@ -59,21 +63,24 @@ func (k *Keys) Decrypt(now time.Time, token string) (Claims, error) {
 	if err := checkLength(token); err != nil {
 		return Claims{}, err
 	}
-	payload, err := k.decrypted(token)
+	payload, err := k.decrypted(token, nil)
 	if err != nil {
 		return Claims{}, err
 	}
 	return decodePayload(payload, now, k.config.VerifyMaxAge, k.config.Skew)
 }
 
-func (k *Keys) decrypted(token string) ([]byte, error) {
-	var open func(key []byte) ([]byte, bool)
+// decrypted is the payload of a token that was encrypted with one of our keys.
+// One of plug_crypto 1 was bound to the key of the same secret in signing too,
+// where that is not nil.
+func (k *Keys) decrypted(token string, signing *Keys) ([]byte, error) {
+	var open func(key, signing []byte) ([]byte, bool)
 	if text, ok := strings.CutPrefix(token, prefixXChaCha); ok {
 		sealed, ok := decode64(text)
 		if !ok || len(sealed) < xchachaHead {
 			return nil, fmt.Errorf("%w: not an encrypted token", ErrInvalid)
 		}
-		open = func(key []byte) ([]byte, bool) { return openXChaCha(key, sealed) }
+		open = func(key, _ []byte) ([]byte, bool) { return openXChaCha(key, sealed) }
 	} else if text, ok := strings.CutPrefix(token, prefixAES); ok {
 		sealed, ok := parseAES(text)
 		if !ok {
@@ -83,8 +90,12 @@ func (k *Keys) decrypted(token string) ([]byte, error) {
 	} else {
 		return nil, fmt.Errorf("%w: not an encrypted token", ErrInvalid)
 	}
-	for _, key := range k.keys {
-		if payload, ok := open(key); ok {
+	for i, key := range k.keys {
+		var signingKey []byte
+		if signing != nil {
+			signingKey = signing.keys[i]
+		}
+		if payload, ok := open(key, signingKey); ok {
 			return payload, nil
 		}
 	}
@@ -124,13 +135,13 @@ func parseAES(text string) (s sealedAES, ok bool) {
 	return s, len(s.nonce) == aesNonce && len(s.tag) == tagSize && len(s.wrapped) > tagSize+aesNonce
 }
 
-func (s sealedAES) open(key []byte) ([]byte, bool) {
+func (s sealedAES) open(key, signing []byte) ([]byte, bool) {
 	outer, ok := newGCM(key[:min(len(key), keyLength)])
 	if !ok {
 		return nil, false
 	}
 	size := len(s.wrapped) - tagSize - aesNonce
-	contentKey, ok := openAEAD(outer, s.wrapped[size+tagSize:], s.wrapped[:size], s.wrapped[size:size+tagSize], nil)
+	contentKey, ok := openAEAD(outer, s.wrapped[size+tagSize:], s.wrapped[:size], s.wrapped[size:size+tagSize], signing)
 	if !ok {
 		return nil, false
 	}

@@ -79,8 +79,9 @@
 // pages of any origin ("access-control-allow-origin: *", B096), but carry no
 // cookies; which pages may connect is Options.CheckOrigin.
 //
-// The auth token of phoenix.js (X-Phoenix-AuthToken) and what else a transport
-// knows are given to Connect when the session begins, and only then.
+// The auth token of phoenix.js (X-Phoenix-AuthToken), what Options.Session made of
+// the cookies, and what else a transport knows are given to Connect when the
+// session begins, and only then.
 //
 // # Concurrency
 //

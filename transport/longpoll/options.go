@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 	"github.com/rollcall-go/rollcall/transport/origin"
 )
 
@@ -18,6 +20,15 @@ type Options struct {
 	// CheckOrigin decides which web pages may connect. Zero: those whose host is
 	// the host of the request.
 	CheckOrigin origin.Check
+
+	// Session gives what the handler's Connect finds in Info.Session: the client's
+	// session, as the cookies of the request tell. It is asked before Connect,
+	// when all else was found good, and must not keep the request. An error refuses
+	// the client as one of Connect would. Package transport/cookie reads the
+	// cookies of Phoenix applications; any other store of sessions will do. A page
+	// of another site sends those cookies too: keep CheckOrigin strict, or have
+	// Session check a CSRF token. It is called concurrently. Nil: no session.
+	Session func(r *http.Request) (any, error)
 
 	// Bus leads to the other replicas, so that each serves the sessions of all.
 	// It is not closed with the transport: close it after. Nil: only the replica
@@ -107,14 +118,14 @@ func (o Options) prepare() (Options, error) {
 		o.Lane = DefaultLane
 	}
 
-	positive(&faults, "TokenAge", &o.TokenAge, defaultTokenAge)
-	positive(&faults, "Window", &o.Window, defaultWindow)
-	positive(&faults, "RelayTimeout", &o.RelayTimeout, defaultRelayTimeout)
-	positive(&faults, "BodyTimeout", &o.BodyTimeout, defaultBodyTimeout)
-	positive(&faults, "MaxSessions", &o.MaxSessions, defaultMaxSessions)
-	positive(&faults, "MaxBody", &o.MaxBody, defaultMaxBody)
-	positive(&faults, "MaxFrame", &o.MaxFrame, defaultMaxFrame)
-	positive(&faults, "BufferBytes", &o.BufferBytes, defaultBufferBytes)
+	httptransport.Positive(&faults, "TokenAge", &o.TokenAge, defaultTokenAge)
+	httptransport.Positive(&faults, "Window", &o.Window, defaultWindow)
+	httptransport.Positive(&faults, "RelayTimeout", &o.RelayTimeout, defaultRelayTimeout)
+	httptransport.Positive(&faults, "BodyTimeout", &o.BodyTimeout, defaultBodyTimeout)
+	httptransport.Positive(&faults, "MaxSessions", &o.MaxSessions, defaultMaxSessions)
+	httptransport.Positive(&faults, "MaxBody", &o.MaxBody, defaultMaxBody)
+	httptransport.Positive(&faults, "MaxFrame", &o.MaxFrame, defaultMaxFrame)
+	httptransport.Positive(&faults, "BufferBytes", &o.BufferBytes, defaultBufferBytes)
 	if o.Bus != nil {
 		if most := o.Bus.MaxPayload(); most < minPayload {
 			faults = append(faults, fmt.Errorf("%s: carries messages of %d bytes, at least %d are needed", "Bus", most, minPayload))
@@ -126,15 +137,4 @@ func (o Options) prepare() (Options, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o, errors.Join(faults...)
-}
-
-// positive sets the default of an option that is zero and finds fault with one
-// that is negative.
-func positive[T int | time.Duration](faults *[]error, name string, value *T, zero T) {
-	switch {
-	case *value < 0:
-		*faults = append(*faults, fmt.Errorf("%s: %v is negative", name, *value))
-	case *value == 0:
-		*value = zero
-	}
 }

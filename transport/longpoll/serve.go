@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
-	"github.com/rollcall-go/rollcall/transport/internal/httpinfo"
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
 // transportName is what applications know the transport by.
@@ -115,7 +115,7 @@ func (t *Transport) serveGet(w http.ResponseWriter, r *http.Request) {
 // serveConnect begins a session and answers 410 with its token: to a client
 // that shows an old one, that is the end of its session.
 func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown shownToken) {
-	info := httpinfo.ConnectInfo(transportName, r, r.Header.Get(authTokenHeader))
+	info := httptransport.ConnectInfo(transportName, r, r.Header.Get(authTokenHeader))
 	if values := info.Params[tokenParam]; shown.inQuery && len(values) > 0 {
 		if values = values[:len(values)-1]; len(values) > 0 {
 			info.Params[tokenParam] = values
@@ -123,7 +123,7 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 			delete(info.Params, tokenParam)
 		}
 	}
-	s, err := t.begin(r.Context(), info)
+	s, err := t.begin(r, info)
 	switch {
 	case err == nil:
 		_ = answerPoll(w, statusGone, s.token, nil)

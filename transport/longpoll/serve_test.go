@@ -275,6 +275,33 @@ func TestConnectGetsWhatATransportKnows(t *testing.T) {
 	require.NotContains(t, fmt.Sprintf("%+v", info), "secret")
 }
 
+// B014: when a session begins, and only then.
+func TestTheClientsSessionIsGivenToConnect(t *testing.T) {
+	asked := 0
+	r := start(t, Options{Session: func(r *http.Request) (any, error) {
+		asked++
+		cookie, err := r.Cookie("who")
+		if err != nil {
+			return nil, nil
+		}
+		if cookie.Value == "banned" {
+			return nil, &channel.ConnectError{Status: 418}
+		}
+		return cookie.Value, nil
+	}})
+	a := do(context.Background(), r, "GET", "/?vsn=2.0.0", "", "Cookie: who=ann")
+	require.Equal(t, 410, a.Status)
+	require.Equal(t, "ann", r.last().info.Session)
+	require.Equal(t, 410, do(context.Background(), r, "GET", "/?vsn=2.0.0", "").Status)
+	require.Nil(t, r.last().info.Session)
+	require.Equal(t, 403, do(context.Background(), r, "GET", "/?vsn=2.0.0", "", "Cookie: who=banned").Status, "B007")
+	require.Equal(t, 3, asked)
+	require.EqualValues(t, 1, r.Stats().Refused)
+	require.Equal(t, 200, post(r, a.Token, `["1","1","t","e",{}]`).Status)
+	require.Equal(t, 403, do(context.Background(), r, "GET", "/", "", "Cookie: who=ann", "Origin: http://evil.com").Status)
+	require.Equal(t, 3, asked)
+}
+
 // A token that the application sends under the name of ours is its own.
 func TestAnOldTokenIsNoParamOfTheApplication(t *testing.T) {
 	r := start(t, Options{})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -13,13 +14,14 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
 // A Transport serves one handler's clients by long polling. It is an
 // http.Handler; all its methods may be called concurrently.
 type Transport struct {
 	// Static after New.
-	connect connectFunc
+	door    httptransport.Door[conn]
 	reject  func(channel.Rejection) // tells of a client that was refused without a session
 	options Options
 	self    replicaID
@@ -38,8 +40,6 @@ type Transport struct {
 	closing  bool                   // done is closed
 	empty    chan struct{}          // closed when closing and parts is 0; nil until Close waits
 }
-
-type connectFunc func(context.Context, channel.ConnectInfo) (conn, error)
 
 type counters struct {
 	accepted, refused, slow, inactive, malformed, binary, lost atomic.Uint64
@@ -68,30 +68,20 @@ type Stats struct {
 // same handler may be given to several transports. The error names every fault
 // of the options, or is the bus's.
 func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) (*Transport, error) {
-	var faults []error
-	if endpoint == nil {
-		faults = append(faults, errors.New("endpoint is nil"))
-	}
-	if handler == nil {
-		faults = append(faults, errors.New("handler is nil"))
-	}
 	options, err := options.prepare()
-	if err := errors.Join(append(faults, err)...); err != nil {
-		return nil, fmt.Errorf("longpoll: %w", err)
+	connect, err := httptransport.NewConnect(transportName, endpoint, handler, err, func(c *channel.Conn) conn { return c })
+	if err != nil {
+		return nil, err
 	}
-	return newTransport(func(ctx context.Context, info channel.ConnectInfo) (conn, error) {
-		c, err := endpoint.Connect(ctx, handler, info)
-		if err != nil {
-			return nil, err // not c, which would be a conn that is not nil
-		}
-		return c, nil
-	}, endpoint.Reject, options)
+	return newTransport(connect, endpoint.Reject, options)
 }
 
 // newTransport takes prepared options.
-func newTransport(connect connectFunc, reject func(channel.Rejection), options Options) (*Transport, error) {
+func newTransport(connect httptransport.Connect[conn], reject func(channel.Rejection), options Options) (*Transport, error) {
 	t := &Transport{
-		connect:  connect,
+		door: httptransport.Door[conn]{
+			Transport: transportName, Session: options.Session, Connect: connect, Reject: reject, Logger: options.Logger,
+		},
 		reject:   reject,
 		options:  options,
 		key:      tokenKey(options.Secret),
@@ -145,11 +135,11 @@ var (
 
 // begin makes a session of a client. The error is errFull, errClosing, or why
 // the client is refused.
-func (t *Transport) begin(ctx context.Context, info channel.ConnectInfo) (*session, error) {
+func (t *Transport) begin(r *http.Request, info channel.ConnectInfo) (*session, error) {
 	if err := t.room(); err != nil {
 		return nil, err
 	}
-	c, err := t.callConnect(ctx, info)
+	c, err := t.door.Ask(r, info)
 	if err != nil {
 		return nil, err
 	}
@@ -191,17 +181,6 @@ func (t *Transport) add(s *session) error {
 	t.sessions[s.id] = s
 	t.parts++
 	return nil
-}
-
-// callConnect asks the endpoint, and contains a panic of the application.
-func (t *Transport) callConnect(ctx context.Context, info channel.ConnectInfo) (_ conn, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			t.options.Logger.Error("longpoll: panic", "doing", "connect", "panic", p, "stack", string(debug.Stack()))
-			err = errors.New("longpoll: panic in Connect")
-		}
-	}()
-	return t.connect(ctx, info)
 }
 
 // bury is the last that happens to a session. It runs in a goroutine of its own.

@@ -25,7 +25,8 @@
 //
 // phoenix.js can carry an auth token in Sec-WebSocket-Protocol, where it does not
 // show in the logs of proxies. It is taken out and given to Connect as
-// Info.AuthToken.
+// Info.AuthToken. Who is known by a cookie is found by Options.Session, and given
+// as Info.Session.
 //
 // # Messages in
 //

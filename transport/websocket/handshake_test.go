@@ -331,6 +331,50 @@ func TestConnectInfoHasTheCertificateOfTheClient(t *testing.T) {
 	closeTransport(t, transport)
 }
 
+// B012, B014: the session is asked for after the subprotocol, before Connect.
+func TestSessionIsGivenToConnect(t *testing.T) {
+	infos := make(chan channel.ConnectInfo, 1)
+	asked := 0
+	_, server := serveLoopback(t, Options{Session: func(r *http.Request) (any, error) {
+		asked++
+		switch cookie, err := r.Cookie("who"); {
+		case err != nil:
+			return nil, nil
+		case cookie.Value == "banned":
+			return nil, &channel.ConnectError{Status: 418, Body: "no coffee"}
+		case cookie.Value == "panic":
+			panic("boom")
+		default:
+			return cookie.Value, nil
+		}
+	}}, func(_ context.Context, info channel.ConnectInfo) (session, error) {
+		infos <- info
+		return newSession(), nil
+	})
+	with := func(headers string) (status int, body string) {
+		status, _, body = ask(t, server, request("GET", "/", handshakeHeaders+headers))
+		return status, body
+	}
+	status, _ := with("Cookie: a=b; who=ann\r\n")
+	require.Equal(t, 101, status)
+	require.Equal(t, "ann", (<-infos).Session)
+	status, _ = with("")
+	require.Equal(t, 101, status)
+	require.Nil(t, (<-infos).Session)
+	status, body := with("Cookie: who=banned\r\n")
+	require.Equal(t, 418, status)
+	require.Equal(t, "no coffee", body)
+	status, _ = with("Cookie: who=panic\r\n")
+	require.Equal(t, 500, status)
+	require.Equal(t, 4, asked)
+	for _, early := range []string{"Origin: http://evil.com\r\n", "Sec-WebSocket-Protocol: phoenix,base64url.bearer.phx.!\r\n"} {
+		status, _ = with("Cookie: who=ann\r\n" + early)
+		require.Equal(t, 403, status)
+	}
+	require.Equal(t, 4, asked, "only when all else was found good")
+	require.Empty(t, infos)
+}
+
 func TestConnectionsAboveTheLimitAreRefused503(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
 	transport, server := serveLoopback(t, Options{MaxConnections: 2}, func(context.Context, channel.ConnectInfo) (session, error) {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -86,7 +87,7 @@ func (s *fakeSession) timesClosed() int {
 	return s.ended
 }
 
-type connectFunc func(context.Context, channel.ConnectInfo) (session, error)
+type connectFunc = httptransport.Connect[session]
 
 // letIn connects everybody to s.
 func letIn(s *fakeSession) connectFunc {

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"time"
+
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
 // Options says how connections are accepted and what they may cost. The zero
@@ -21,6 +24,15 @@ type Options struct {
 	// nobody is refused. A list should contain "phoenix" if phoenix.js is to send
 	// auth tokens.
 	Subprotocols []string
+
+	// Session gives what the handler's Connect finds in Info.Session: the client's
+	// session, as the cookies of the handshake tell. It is asked before Connect,
+	// when all else was found good, and must not keep the request. An error refuses
+	// the client as one of Connect would. Package transport/cookie reads the
+	// cookies of Phoenix applications; any other store of sessions will do. A page
+	// of another site sends those cookies too: keep CheckOrigin strict, or have
+	// Session check a CSRF token. It is called concurrently. Nil: no session.
+	Session func(r *http.Request) (any, error)
 
 	// MaxConnections is the most connections at a time, those whose handshake is
 	// under way included; further ones are refused with 503. Zero: nine tenths
@@ -88,12 +100,12 @@ func (o Options) prepare() (Options, error) {
 	}
 	o.Subprotocols = slices.Clone(o.Subprotocols)
 
-	positive(&faults, "MaxConnections", &o.MaxConnections, 0)
-	positive(&faults, "MaxFrame", &o.MaxFrame, defaultMaxFrame)
-	positive(&faults, "IdleTimeout", &o.IdleTimeout, defaultIdleTimeout)
-	positive(&faults, "OutboxBytes", &o.OutboxBytes, defaultOutboxBytes)
-	positive(&faults, "OutboxAge", &o.OutboxAge, defaultOutboxAge)
-	positive(&faults, "CloseTimeout", &o.CloseTimeout, defaultCloseTimeout)
+	httptransport.Positive(&faults, "MaxConnections", &o.MaxConnections, 0)
+	httptransport.Positive(&faults, "MaxFrame", &o.MaxFrame, defaultMaxFrame)
+	httptransport.Positive(&faults, "IdleTimeout", &o.IdleTimeout, defaultIdleTimeout)
+	httptransport.Positive(&faults, "OutboxBytes", &o.OutboxBytes, defaultOutboxBytes)
+	httptransport.Positive(&faults, "OutboxAge", &o.OutboxAge, defaultOutboxAge)
+	httptransport.Positive(&faults, "CloseTimeout", &o.CloseTimeout, defaultCloseTimeout)
 	if o.MaxConnections == 0 {
 		o.MaxConnections = defaultMaxConnections
 		if files, ok := openFileLimit(); ok {
@@ -104,17 +116,6 @@ func (o Options) prepare() (Options, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o, errors.Join(faults...)
-}
-
-// positive sets the default of an option that is zero and finds fault with one
-// that is negative.
-func positive[T int | time.Duration](faults *[]error, name string, value *T, zero T) {
-	switch {
-	case *value < 0:
-		*faults = append(*faults, fmt.Errorf("%s: %v is negative", name, *value))
-	case *value == 0:
-		*value = zero
-	}
 }
 
 // connectionsFor leaves a tenth of the open files to everything else.

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/rollcall-go/rollcall/transport/internal/httpinfo"
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
 // protocolPhoenix is the subprotocol that phoenix.js offers next to a token.
@@ -25,7 +25,7 @@ func parseProtocols(h http.Header) (offered []string, token string, err error) {
 	for _, line := range h["Sec-Websocket-Protocol"] {
 		for item := range strings.SplitSeq(line, ",") {
 			item = strings.Trim(item, " \t")
-			encoded, isToken := strings.CutPrefix(item, httpinfo.AuthTokenPrefix)
+			encoded, isToken := strings.CutPrefix(item, httptransport.AuthTokenPrefix)
 			switch {
 			case item == "":
 			case !isToken:

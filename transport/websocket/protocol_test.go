@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/transport/internal/httpinfo"
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
 func TestParseProtocols(t *testing.T) {
@@ -85,9 +85,9 @@ func FuzzParseProtocols(f *testing.F) {
 			require.True(t, err == errBadAuthToken || err == errTwoAuthTokens)
 		}
 		for _, o := range offered {
-			require.False(t, o == "" || strings.Contains(o, ",") || strings.HasPrefix(o, httpinfo.AuthTokenPrefix))
+			require.False(t, o == "" || strings.Contains(o, ",") || strings.HasPrefix(o, httptransport.AuthTokenPrefix))
 		}
-		encoded := httpinfo.AuthTokenPrefix + base64.RawStdEncoding.EncodeToString([]byte(token))
+		encoded := httptransport.AuthTokenPrefix + base64.RawStdEncoding.EncodeToString([]byte(token))
 		offered, got, err := parseProtocols(http.Header{"Sec-Websocket-Protocol": {"phoenix, " + encoded}})
 		require.NoError(t, err)
 		require.Equal(t, token, got)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,14 +15,14 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
-	"github.com/rollcall-go/rollcall/transport/internal/httpinfo"
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
 // A Transport serves one handler's connections over WebSocket. It is an
 // http.Handler; all its methods may be called concurrently.
 type Transport struct {
 	// Static after New.
-	connect  func(context.Context, channel.ConnectInfo) (session, error)
+	door     httptransport.Door[session]
 	reject   func(channel.Rejection) // tells of a client that was refused before there was a session
 	options  Options
 	bounds   outboxBounds
@@ -85,30 +84,20 @@ const writeBuffer = 1024
 // same handler may be given to several transports with different options. The
 // error names every fault of the options.
 func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) (*Transport, error) {
-	var faults []error
-	if endpoint == nil {
-		faults = append(faults, errors.New("endpoint is nil"))
-	}
-	if handler == nil {
-		faults = append(faults, errors.New("handler is nil"))
-	}
 	options, err := options.prepare()
-	if err := errors.Join(append(faults, err)...); err != nil {
-		return nil, fmt.Errorf("websocket: %w", err)
+	connect, err := httptransport.NewConnect(transportName, endpoint, handler, err, func(c *channel.Conn) session { return c })
+	if err != nil {
+		return nil, err
 	}
-	return newTransport(func(ctx context.Context, info channel.ConnectInfo) (session, error) {
-		c, err := endpoint.Connect(ctx, handler, info)
-		if err != nil {
-			return nil, err // not c, which would be a session that is not nil
-		}
-		return c, nil
-	}, endpoint.Reject, options), nil
+	return newTransport(connect, endpoint.Reject, options), nil
 }
 
 // newTransport takes prepared options.
-func newTransport(connect func(context.Context, channel.ConnectInfo) (session, error), reject func(channel.Rejection), options Options) *Transport {
+func newTransport(connect httptransport.Connect[session], reject func(channel.Rejection), options Options) *Transport {
 	t := &Transport{
-		connect: connect,
+		door: httptransport.Door[session]{
+			Transport: transportName, Session: options.Session, Connect: connect, Reject: reject, Logger: options.Logger,
+		},
 		reject:  reject,
 		options: options,
 		bounds: outboxBounds{
@@ -137,8 +126,8 @@ func newTransport(connect func(context.Context, channel.ConnectInfo) (session, e
 // other goroutines, so that net/http's memory for the request is freed.
 //
 // The checks come in the order of row B012 of the contract: method (400), room
-// for one more (503), origin (403), auth token and subprotocol (403), the
-// handler's Connect (403, or what its *channel.ConnectError says), and the
+// for one more (503), origin (403), auth token and subprotocol (403),
+// Options.Session and the handler's Connect (403, or what its *channel.ConnectError says), and the
 // headers of the upgrade (400). Connect thus runs for a request whose upgrade
 // then fails.
 func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -195,7 +184,7 @@ func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) b
 		t.refuse(w, r, http.StatusForbidden, "", channel.Rejection{Cause: channel.CauseSubprotocol, Err: err})
 		return false
 	}
-	session, err := t.callConnect(r, httpinfo.ConnectInfo(transportName, r, token))
+	session, err := t.door.Ask(r, httptransport.ConnectInfo(transportName, r, token))
 	if err != nil {
 		status, body := refusal(err)
 		t.answer(w, status, body) // why, the endpoint has told
@@ -240,17 +229,6 @@ func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, pro
 		c.raw.Close()
 	}
 	return err
-}
-
-// callConnect asks the endpoint, and contains a panic of the application.
-func (t *Transport) callConnect(r *http.Request, info channel.ConnectInfo) (_ session, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			t.options.Logger.Error("websocket: panic", "doing", "connect", "panic", p, "stack", string(debug.Stack()))
-			err = &channel.ConnectError{Status: http.StatusInternalServerError}
-		}
-	}()
-	return t.connect(r.Context(), info)
 }
 
 // refusal is the answer to a handshake that Connect refused (B006, B007).

@@ -1,4 +1,4 @@
-package httpinfo
+package httptransport
 
 import (
 	"net"
