@@ -59,8 +59,7 @@
 //	broadcast ─ pubsub ─┬─ frame ────────────────────────────────── Link
 //	                    └─ mailbox ─ HandleOut ─ Push ─────────────── Link
 //
-// A transport implements [Link] and drives a [Conn]; what it has to do is said
-// there.
+// A transport implements [Link] and drives a [Conn]; see Transports below.
 //
 // # Concurrency
 //
@@ -151,6 +150,50 @@
 // message is taken when it is in its channel's mailbox, not when it is handled;
 // so a channel that is slower than its client ends, alone, while another of the
 // same connection goes on.
+//
+// # Transports
+//
+// Packages transport/websocket and transport/longpoll are transports, and
+// whatever carries messages both ways can be one: the example "transport" is,
+// over server-sent events. For every client it calls, in this order:
+//
+//   - [Endpoint.Connect], before the client is accepted, with what is known of it
+//     and the transport's name. The transport has then found that there is room,
+//     that the page may connect (package transport/origin), and what session the
+//     client has, if it can tell. The error is the answer to give, as far as a
+//     transport can; the endpoint has told of it. What the transport itself
+//     refuses it tells with [Endpoint.Reject].
+//   - [Conn.Start], once, with a [Link] that may be sent to from then on, within
+//     Start too. Where the client cannot be accepted after all: [Conn.Closed].
+//   - [Conn.Receive] for each message of the client, in order, one at a time. It
+//     does not keep data. Its error is for Link.Close, after which nothing more
+//     need be received. The transport bounds the size of a message (1009), and a
+//     panic ends this connection alone (1011).
+//   - [Conn.Closed], when the connection has ended, whoever ended it; with
+//     [ReasonInactive] where the client stopped asking. It ends channels and
+//     presences, so it has to come also for a client that vanished without a word,
+//     which the transport finds by its silence (1002): over a connection that stays
+//     open, clients send something every 25 to 30 s.
+//
+// And what it does for the Link:
+//
+//   - Send queues: it never blocks, and never calls into the Conn, whose locks its
+//     caller holds. Frames go out in the order of Send. What waits is bounded, in
+//     bytes and in time: a client over it is closed (1013), since it must cost the
+//     others nothing, and comes back. A binary frame that cannot be carried ends
+//     the connection too: nothing is lost without a trace.
+//   - A frame with Shared is given to all clients of a broadcast: what the
+//     transport makes of it, it makes once, with [Frame.Prepared].
+//   - Close lets go out what was sent before, then tells the client code and
+//     reason in the transport's own way, and ends the connection, in bounded time.
+//     Only the first call counts. No code is 1000: some clients stay away after it.
+//   - A client that is to blame for its end is told of with [Conn.Reject], not from
+//     within Send or Close.
+//
+// [Endpoint.Drain] closes all links with 1012, and waits for the channels, not for
+// what a transport has still to write. So the transport's own end comes after it:
+// it refuses further clients, closes those that are left, and waits for its
+// goroutines.
 //
 // # Telemetry
 //
