@@ -22,21 +22,17 @@ var (
 // token that one of them may carry, decoded, and the others in their order.
 func parseProtocols(h http.Header) (offered []string, token string, err error) {
 	hasToken := false
-	for _, line := range h["Sec-Websocket-Protocol"] {
-		for item := range strings.SplitSeq(line, ",") {
-			item = strings.Trim(item, " \t")
-			encoded, isToken := strings.CutPrefix(item, httptransport.AuthTokenPrefix)
-			switch {
-			case item == "":
-			case !isToken:
-				offered = append(offered, item)
-			case hasToken:
-				return nil, "", errTwoAuthTokens
-			default:
-				hasToken = true
-				if token, err = decodeAuthToken(encoded); err != nil {
-					return nil, "", err
-				}
+	for item := range httptransport.Items(h["Sec-Websocket-Protocol"]) {
+		encoded, isToken := strings.CutPrefix(item, httptransport.AuthTokenPrefix)
+		switch {
+		case !isToken:
+			offered = append(offered, item)
+		case hasToken:
+			return nil, "", errTwoAuthTokens
+		default:
+			hasToken = true
+			if token, err = decodeAuthToken(encoded); err != nil {
+				return nil, "", err
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
 // checkUpgrade tells what is wrong with a request as a WebSocket handshake, or
@@ -35,11 +37,9 @@ func checkUpgrade(r *http.Request) error {
 
 // headerHas tells whether a comma-separated header has the token, in any case.
 func headerHas(h http.Header, name, token string) bool {
-	for _, line := range h[name] {
-		for item := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.Trim(item, " \t"), token) {
-				return true
-			}
+	for item := range httptransport.Items(h[name]) {
+		if strings.EqualFold(item, token) {
+			return true
 		}
 	}
 	return false

@@ -1,6 +1,7 @@
 package httptransport
 
 import (
+	"iter"
 	"net"
 	"net/http"
 	"net/netip"
@@ -91,6 +92,20 @@ func headers(h http.Header, wanted func(name string) bool) map[string][]string {
 	return found
 }
 
+// Items are the elements of a header that is a list, separated by commas on one
+// line or several, in their order and without the empty ones.
+func Items(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range lines {
+			for item := range strings.SplitSeq(line, ",") {
+				if item = strings.Trim(item, " \t"); item != "" && !yield(item) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // AuthTokenPrefix marks the entry of Sec-WebSocket-Protocol that carries a
 // token: browsers let a page set no other header of the handshake (B015).
 const AuthTokenPrefix = "base64url.bearer.phx."
@@ -101,11 +116,9 @@ func secWebSocketHeaders(h http.Header) map[string][]string {
 	const protocol = "sec-websocket-protocol"
 	found := headers(h, func(name string) bool { return strings.HasPrefix(name, "sec-websocket-") })
 	lines, offered := found[protocol], []string(nil)
-	for _, line := range lines {
-		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.Trim(item, " \t"); item != "" && !strings.HasPrefix(item, AuthTokenPrefix) {
-				offered = append(offered, item)
-			}
+	for item := range Items(lines) {
+		if !strings.HasPrefix(item, AuthTokenPrefix) {
+			offered = append(offered, item)
 		}
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,6 +43,16 @@ func TestConnectInfoIsWhatASessionMayKnow(t *testing.T) {
 	})
 	mux.ServeHTTP(httptest.NewRecorder(), r)
 	require.True(t, called)
+}
+
+func TestItemsOfAHeader(t *testing.T) {
+	lines := []string{" a, b;c=\"d\" ,,\t", "", "a"}
+	require.Equal(t, []string{"a", `b;c="d"`, "a"}, slices.Collect(Items(lines)))
+	for item := range Items(lines) {
+		require.Equal(t, "a", item)
+		break
+	}
+	require.Empty(t, slices.Collect(Items(nil)))
 }
 
 func TestRemoteAddrThatIsNotTCP(t *testing.T) {
