@@ -53,7 +53,7 @@ const shells = `
 crdt
 presence               tracker.go watch.go session.go log.go
 presence/presencetest
-channel                conn.go crew.go endpoint.go fetch.go mailbox.go metas.go room.go
+channel                admission.go conn.go crew.go endpoint.go fetch.go mailbox.go metas.go room.go
 channel/jwtauth
 channel/metrics
 channel/token          auth.go entropy.go

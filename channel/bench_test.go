@@ -69,6 +69,65 @@ func BenchmarkReceive(b *testing.B) {
 	}
 }
 
+// BenchmarkJoin is a join and a leave where nothing else happens.
+func BenchmarkJoin(b *testing.B) {
+	e, err := New(Config{JoinRate: 1e9, JoinBurst: 1e9})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := e.Connect(context.Background(), handlerOf(script{}), ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	replies := make(chan struct{}, 16)
+	c.Start(signalLink(replies))
+	join, leave := []byte(`["1","1","t","phx_join",{}]`), []byte(`["1","2","t","phx_leave",{}]`)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Receive(false, join)
+		<-replies
+		c.Receive(false, leave)
+		<-replies // the answer, and
+		<-replies // phx_close
+	}
+	c.Closed(ReasonClosed)
+	if err := e.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkJoins is joins and leaves of many connections on all cores.
+func BenchmarkJoins(b *testing.B) {
+	e, err := New(Config{JoinRate: 1e9, JoinBurst: 1e9})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := handlerOf(script{})
+	join, leave := []byte(`["1","1","t","phx_join",{}]`), []byte(`["1","2","t","phx_leave",{}]`)
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		c, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer c.Closed(ReasonClosed)
+		replies := make(chan struct{}, 16)
+		c.Start(signalLink(replies))
+		for pb.Next() {
+			c.Receive(false, join)
+			<-replies
+			c.Receive(false, leave)
+			<-replies
+			<-replies
+		}
+	})
+	if err := e.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
 type signalLink chan struct{}
 
 func (l signalLink) Send(*Frame)       { l <- struct{}{} }

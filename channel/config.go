@@ -51,6 +51,22 @@ type Config struct {
 	// one is broadcast to many, choose less.
 	MessageRate  float64
 	MessageBurst int
+	// MaxJoinsRunning is how many joins of one route run at once, from their turn
+	// until what Join sent to itself is handled. Others wait. Default 256: enough
+	// to keep a database busy and every core; fewer leave more of the machine to
+	// those who are in, and make a storm of joins that wait for something take
+	// longer. A Join that never returns keeps its place: give what it waits for a
+	// deadline.
+	MaxJoinsRunning int
+	// MaxJoinsWaiting is how many joins of one route may wait for their turn, and
+	// half of it how many of one topic. Default 20,000. A client over it is
+	// answered "overloaded", and phoenix.js asks again 1, 2, 5 and then each 10 s
+	// later. Each that waits costs some 2 KiB.
+	MaxJoinsWaiting int
+	// JoinWait is how long a join waits for its turn at most before its client is
+	// answered "overloaded". Default 5 s. It should be well below the time after
+	// which clients give up (phoenix.js: 10 s), or joins run that nobody waits for.
+	JoinWait time.Duration
 	// MailboxSize and MailboxBytes bound what waits for one channel: pieces of
 	// mail (default 4096), and the bytes of the client's messages among them
 	// (default 4 MiB). A channel over them ends as if it had crashed. Plain
@@ -95,6 +111,9 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&errs, "JoinBurst", &c.JoinBurst, 100)
 	setDefault(&errs, "MessageRate", &c.MessageRate, 10_000)
 	setDefault(&errs, "MessageBurst", &c.MessageBurst, 20_000)
+	setDefault(&errs, "MaxJoinsRunning", &c.MaxJoinsRunning, 256)
+	setDefault(&errs, "MaxJoinsWaiting", &c.MaxJoinsWaiting, 20_000)
+	setDefault(&errs, "JoinWait", &c.JoinWait, 5*time.Second)
 	setDefault(&errs, "MailboxSize", &c.MailboxSize, 4096)
 	setDefault(&errs, "MailboxBytes", &c.MailboxBytes, 4<<20)
 	setDefault(&errs, "DuplicateTimeout", &c.DuplicateTimeout, 5*time.Second)

@@ -45,7 +45,7 @@ type Conn struct {
 
 	// mu orders what is decided, and what is sent because of it: it is held
 	// while frames go to the link. Locks taken under it are those of pub/sub's
-	// shards, of rooms and of mailboxes.
+	// shards, of rooms, of admission and of mailboxes.
 	mu      sync.Mutex
 	id      string
 	idPlace *subscription
@@ -395,6 +395,7 @@ func (c *Conn) shutdown(code int, text string, reason Reason) {
 	c.endpoint.unregister(c)
 	for _, m := range c.members {
 		m.box.force(mailStop{reason})
+		m.withdraw()
 	}
 	c.tellEnded()
 }
@@ -440,9 +441,13 @@ func (c *Conn) perform(acts []action) {
 		case actDeliver:
 			c.member(a.id).give(mailIn{a.message}, a.message.size())
 		case actLeave:
-			c.member(a.id).give(mailLeave{a.message}, a.message.size())
+			m := c.member(a.id)
+			m.give(mailLeave{a.message}, a.message.size())
+			m.withdraw()
 		case actStop:
-			c.member(a.id).box.force(mailStop{a.reason})
+			m := c.member(a.id)
+			m.box.force(mailStop{a.reason})
+			m.withdraw()
 		case actReject: // told without the lock; see Receive
 		}
 	}

@@ -119,6 +119,31 @@
 // belongs to no channel, has a session of its own, which the program opens with
 // [presence.Tracker.NewSession] and closes.
 //
+// # Many joins at once
+//
+// When a replica dies its clients come to the others, all within seconds, and each
+// joins. What such a storm uses up is what joins lead to: what Join asks, a
+// database say, which is slower the more ask at once; and the time of all cores,
+// for tracking and for the frames that tell a room of it. So of each [Route]
+// [Config.MaxJoinsRunning] joins run at once, from their turn until what Join sent
+// to itself is handled, and the others wait: up to [Config.MaxJoinsWaiting] of
+// them, and for [Config.JoinWait] each. Beyond that a client is answered
+// {"reason":"overloaded"}, without a call of Join, and comes back later: phoenix.js
+// after 1, 2, 5 and then each 10 s. Joins are counted in [Stats], and those that
+// are refused are told as a [Rejection] of [CauseOverloaded].
+//
+// Who waits has no goroutine. Topics of a route take turns, and in a topic who
+// came first is first: in a storm of one room the join of another waits for one
+// place to become free, and half of the places to wait in are for others. Routes
+// do not wait for each other. A leave, a second join of the topic and the end of
+// the connection withdraw a join that waits: it is answered the same (its client
+// does not listen any more) but not counted as refused. Joins that do not have to
+// wait are delayed by nothing.
+//
+// What a storm costs those who are in is bounded in other places too: diffs are
+// merged and the state is encoded once for all who join between two of them (see
+// Presence), and each connection has a limit of its own ([Config.JoinRate]).
+//
 // # Failure
 //
 // A panic, a stop for an unplanned reason, and a mailbox over its limits end
@@ -279,8 +304,8 @@
 //	            Fetch made them, and is made by [Route.NewMetas]: init cannot be
 //	            missing.
 //	joins       At most 50 a second on one connection, after a burst of 100: "too many
-//	            joins". A topic has at most 255 bytes: "topic too long". There is no
-//	            limit there.
+//	            joins". A topic has at most 255 bytes: "topic too long". And in a storm
+//	            "overloaded"; see Many joins at once. There is no limit there.
 //	mailboxes   A channel that does not keep up ends, as a crash does. There its
 //	            mailbox grows.
 //	JSON        What a client sent is passed on as it came: of two equal keys the last

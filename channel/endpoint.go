@@ -25,6 +25,7 @@ type Endpoint struct {
 	telemetry telemetry
 	pubsub    *pubsub
 	rooms     *rooms // nil without presence
+	admission admission
 	graces    *graces
 	fetches   chan struct{} // one element for each Fetch that runs
 	counters  counters
@@ -69,6 +70,7 @@ func New(cfg Config) (*Endpoint, error) {
 		return nil, err
 	}
 	e.graces = newGraces(e)
+	e.admission.endpoint = e
 	if cfg.Presence != nil {
 		e.rooms = newRooms(e, trackerSource{cfg.Presence})
 	}
@@ -295,6 +297,11 @@ type Stats struct {
 	Connections int64 // now
 	Channels    int64 // joined now
 
+	JoinsRunning int64  // now; see Config.MaxJoinsRunning
+	JoinsWaiting int64  // for their turn, now
+	JoinsWaited  uint64 // had to wait, whatever became of them
+	JoinsRefused uint64 // because too many waited, or for having waited too long
+
 	// Busy is how many have something to do now: channels and plain subscribers
 	// with mail, topics with news of who is present, calls of Fetch. Begun is how
 	// often one began. With Busy 0, and Begun as it was, nothing has happened.
@@ -319,7 +326,7 @@ type counters struct {
 // Stats returns the counts.
 func (e *Endpoint) Stats() Stats {
 	begun, busy := e.running.work()
-	return Stats{
+	s := Stats{
 		Busy:             busy,
 		Begun:            begun,
 		Connections:      e.counters.connections.Load(),
@@ -332,4 +339,6 @@ func (e *Endpoint) Stats() Stats {
 		FetchFailures:    e.counters.fetchFailures.Load(),
 		Floods:           e.counters.floods.Load(),
 	}
+	e.admission.stats(&s)
+	return s
 }

@@ -42,6 +42,10 @@ type member struct {
 	// owned by the mailbox
 	accepted bool // Join accepted, and nothing was in the way
 
+	// turn is where its join is. It is changed under admission.mu, and not after
+	// the mailbox was released but by the mailbox, which reads it without.
+	turn turn
+
 	// current is what the message being handled is answered to, nil outside
 	// HandleIn.
 	current atomic.Pointer[ReplyRef]
@@ -104,7 +108,7 @@ func newMember(c *Conn, a action) *member {
 // is gone, or when that takes too long (B050). c.mu is held.
 func (m *member) begin(before *member) {
 	if before == nil {
-		m.box.release()
+		m.admit()
 		return
 	}
 	before.successor = m
@@ -113,14 +117,33 @@ func (m *member) begin(before *member) {
 		e.logger.Warn("channel: still busy, its topic goes to a new join", "topic", m.topic)
 		before.state.Store(stateGone)
 		before.detach()
-		m.box.release()
+		m.conn.mu.Lock()
+		defer m.conn.mu.Unlock()
+		m.admit()
 	})
 }
 
 // release is begin for a successor. c.mu is held.
 func (m *member) release() {
-	m.stopTimer()
-	m.box.release()
+	if m.stopTimer() { // else it has begun
+		m.admit()
+	}
+}
+
+// admit has the join take its turn. c.mu is held.
+func (m *member) admit() {
+	if m.conn.closed { // nobody waits for it any more
+		m.box.release()
+		return
+	}
+	m.conn.endpoint.admission.enter(m)
+}
+
+// withdraw ends its waiting for a turn, if it does, because of mail that it has.
+func (m *member) withdraw() {
+	if m.state.Load() == stateJoining {
+		m.conn.endpoint.admission.withdraw(m)
+	}
 }
 
 // give puts mail into the mailbox. It may be called with conn.mu held.
@@ -131,6 +154,7 @@ func (m *member) give(v mail, size int) bool {
 			m.conn.endpoint.counters.overflows.Add(1)
 			m.conn.Reject(Rejection{Cause: CauseMailbox, Topic: m.topic, Limit: full.limit, Err: full})
 		})
+		m.withdraw()
 	}
 	return err == nil
 }
@@ -180,6 +204,7 @@ func (m *member) handle(v mail) {
 	case mailJoin:
 		m.join(v.params)
 	case mailIn:
+		m.conn.endpoint.admission.leave(m)
 		ref := ReplyRef{m: m, ref: v.message.Ref}
 		m.current.Store(&ref)
 		m.act("HandleIn", &ref, func() Result {
@@ -204,6 +229,7 @@ func (m *member) handle(v mail) {
 		}
 		m.act("HandleInfo", nil, func() Result { return h.HandleInfo(&m.socket, v.value) })
 	case mailSettled:
+		m.conn.endpoint.admission.leave(m)
 		m.room.settle(m)
 	case mailStop:
 		if !m.accepted { // its join never ran
@@ -271,6 +297,10 @@ func (m *member) join(params Payload) {
 		m.refuse(reasonJoinCrashed)
 		return
 	}
+	if m.turn != turnRuns {
+		m.turnedAway()
+		return
+	}
 	began := e.telemetry.joinBegan(m.route, m.topic)
 	var took time.Duration
 	var answer any
@@ -312,6 +342,9 @@ func (m *member) join(params Payload) {
 		m.box.force(mailSettled{})
 	}
 	m.conn.mu.Unlock()
+	if m.room == nil {
+		e.admission.leave(m)
+	}
 	if m.route.NewMetas != nil && m.room != nil {
 		if err := m.room.want(); err != nil {
 			e.logger.Error("channel: HandleMetas", "topic", m.topic, "error", err)
@@ -321,6 +354,19 @@ func (m *member) join(params Payload) {
 		if err := m.socket.PushPresenceState(); err != nil {
 			e.logger.Error("channel: presence_state", "topic", m.topic, "error", err)
 		}
+	}
+}
+
+// turnedAway ends a join that did not get its turn.
+func (m *member) turnedAway() {
+	turn := m.turn
+	m.refuse(reasonOverloaded)
+	limits := &m.conn.endpoint.config
+	switch turn {
+	case turnCrowded:
+		m.conn.Reject(Rejection{Cause: CauseOverloaded, Topic: m.topic, Limit: limits.MaxJoinsWaiting})
+	case turnLate:
+		m.conn.Reject(Rejection{Cause: CauseOverloaded, Topic: m.topic, Limit: limits.JoinWait})
 	}
 }
 
@@ -459,6 +505,7 @@ func (m *member) gone() {
 	if m.room != nil {
 		m.conn.endpoint.rooms.leave(m.room)
 	}
+	m.conn.endpoint.admission.leave(m)
 	m.conn.gone(m)
 	m.conn.endpoint.running.Done()
 }

@@ -141,6 +141,7 @@ var (
 	reasonJoinCrashed = reasonPayload("join crashed")
 	reasonTooMany     = reasonPayload("too many channels joined")
 	reasonTooFast     = reasonPayload("too many joins")
+	reasonOverloaded  = reasonPayload("overloaded")
 	reasonTopicLength = reasonPayload("topic too long")
 	reasonCrash       = reasonPayload("channel_crash")
 )

@@ -46,6 +46,7 @@ const (
 	CauseTopicLength Cause = "topic_length"    // MaxTopic
 	CauseJoinRate    Cause = "join_rate"       // Config.JoinRate
 	CauseChannels    Cause = "channels"        // Config.MaxChannels
+	CauseOverloaded  Cause = "overloaded"      // Config.MaxJoinsWaiting or JoinWait
 )
 
 // What ends a channel.
@@ -69,7 +70,7 @@ const (
 func Causes() []Cause {
 	return []Cause{
 		CauseVersion, CauseOrigin, CauseSubprotocol, CauseHandshake, CauseSession, CauseConnections, CauseDraining, CauseFault,
-		CauseUnmatched, CauseTopicLength, CauseJoinRate, CauseChannels,
+		CauseUnmatched, CauseTopicLength, CauseJoinRate, CauseChannels, CauseOverloaded,
 		CauseMailbox,
 		CauseMalformed, CauseText, CauseFrameSize, CauseFlood, CauseProtocol, CauseIdle, CauseSlow, CauseBinary,
 	}

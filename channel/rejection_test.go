@@ -38,6 +38,7 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 		{CauseTopicLength, "", nil, `["1","1","` + long + `","phx_join",{}]`, answer(long, "topic too long"), 0, `WARN msg="channel: rejected" cause=topic_length` + known + ` topic=` + long[:MaxTopic] + `... limit=255`},
 		{CauseJoinRate, "", nil, strings.Repeat(`["1","1","echo:a","phx_join",{}]`+"\n", 4), answer("echo:a", "too many joins"), 0, `WARN msg="channel: rejected" cause=join_rate` + known + ` topic=echo:a limit=0.5`},
 		{CauseChannels, "", nil, `["1","1","echo:a","phx_join",{}]` + "\n" + `["1","1","echo:b","phx_join",{}]` + "\n" + `["1","1","echo:c","phx_join",{}]`, answer("echo:c", "too many channels joined"), 0, `WARN msg="channel: rejected" cause=channels` + known + ` topic=echo:c limit=2`},
+		{CauseOverloaded, "crowded=1", nil, `["1","1","stuck:a","phx_join",{}]` + "\n" + `["1","1","stuck:b","phx_join",{}]` + "\n" + `["1","1","stuck:c","phx_join",{}]`, answer("stuck:c", "overloaded"), 0, `WARN msg="channel: rejected" cause=overloaded` + known + ` topic=stuck:c limit=1`},
 		{CauseMailbox, "", nil, `["1","1","slow:a","phx_join",{}]` + "\n" + blocked, `["1","1","slow:a","phx_error",{"reason":"channel_crash"}]`, 0, `WARN msg="channel: rejected" cause=mailbox` + known + ` topic=slow:a limit=4 error="channel: mailbox full: 4 pieces of mail"`},
 		{CauseMailbox, "bytes=1", nil, `["1","1","slow:a","phx_join",{}]` + "\n" + blocked, `["1","1","slow:a","phx_error",{"reason":"channel_crash"}]`, 0, `WARN msg="channel: rejected" cause=mailbox` + known + ` topic=slow:a limit=50 error="channel: mailbox full: 50 bytes"`},
 		{CauseMalformed, "", nil, `{"no":"array"}`, ``, 1011, `WARN msg="channel: rejected" cause=malformed` + known + ` code=1011 error=`},
@@ -59,6 +60,9 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 			if params.Has("messages") {
 				cfg.MessageRate, cfg.MessageBurst = 1, 2
 			}
+			if params.Has("crowded") {
+				cfg.MaxChannels, cfg.MaxJoinsRunning, cfg.MaxJoinsWaiting, cfg.JoinWait = 3, 1, 1, 3*time.Hour
+			}
 			e := startOne(t, cfg)
 			if c.prepare != nil {
 				c.prepare(e)
@@ -67,7 +71,10 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 			slow := Route{Pattern: "slow:*", New: func() Channel {
 				return script{in: func(*Socket, string, Payload) Result { time.Sleep(time.Hour); return NoReply() }}
 			}}
-			h.Routes = append(h.Routes, slow)
+			stuck := Route{Pattern: "stuck:*", New: func() Channel {
+				return script{join: func(*Socket, Payload) (any, error) { time.Sleep(time.Hour); return nil, nil }}
+			}}
+			h.Routes = append(h.Routes, slow, stuck)
 			if params.Has("fault") {
 				h = &Handler{Routes: []Route{{Pattern: "*a"}}}
 			}

@@ -156,3 +156,48 @@ func TestClassesAreBounded(t *testing.T) {
 	require.Len(t, seen, maxClasses+1)
 	require.True(t, seen["other"])
 }
+
+// silent is a link of a client that nobody asks what it was sent.
+type silent struct{}
+
+func (silent) Send(*channel.Frame) {}
+func (silent) Close(int, string)   {}
+
+func TestAStormOfJoinsIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(Options{})
+		e, err := channel.New(channel.Config{MaxJoinsRunning: 1, MaxJoinsWaiting: 1, Telemetry: []channel.Telemetry{c.Telemetry()}})
+		require.NoError(t, err)
+		c.Watch(e)
+		h, err := channel.NewHandler(channel.Handler{Routes: []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return slow{} }}}})
+		require.NoError(t, err)
+		for _, topic := range []string{"room:a", "room:b", "room:c"} {
+			client, err := e.Connect(t.Context(), h, channel.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+			require.NoError(t, err)
+			client.Start(silent{})
+			require.Nil(t, client.Receive(false, fmt.Appendf(nil, `["1","1",%q,"phx_join",{}]`, topic)))
+		}
+		synctest.Wait()
+		names := []string{"rollcall_channel_joins_running", "rollcall_channel_joins_waiting", "rollcall_channel_joins_waited_total", "rollcall_channel_joins_refused_total"}
+		text := `
+# HELP rollcall_channel_joins_refused_total Joins that were refused because too many waited, or for having waited too long.
+# TYPE rollcall_channel_joins_refused_total counter
+rollcall_channel_joins_refused_total{self=""} 1
+# HELP rollcall_channel_joins_running Joins that run.
+# TYPE rollcall_channel_joins_running gauge
+rollcall_channel_joins_running{self=""} 1
+# HELP rollcall_channel_joins_waited_total Joins that had to wait for their turn.
+# TYPE rollcall_channel_joins_waited_total counter
+rollcall_channel_joins_waited_total{self=""} 1
+# HELP rollcall_channel_joins_waiting Joins that wait for their turn.
+# TYPE rollcall_channel_joins_waiting gauge
+rollcall_channel_joins_waiting{self=""} 1
+`
+		require.NoError(t, testutil.CollectAndCompare(c, strings.NewReader(text), names...))
+		time.Sleep(time.Second)
+		text = strings.NewReplacer(`running{self=""} 1`, `running{self=""} 0`, `waiting{self=""} 1`, `waiting{self=""} 0`).Replace(text)
+		require.NoError(t, testutil.CollectAndCompare(c, strings.NewReader(text), names...))
+		require.Equal(t, 1.0, testutil.ToFloat64(c.rejections.WithLabelValues("overloaded")))
+		require.NoError(t, e.Close(t.Context()))
+	})
+}

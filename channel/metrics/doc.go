@@ -18,6 +18,10 @@
 //	                                        limits, slow clients, malformed frames
 //	drain_batches_total, drained_total      batches of a drain, connections in them
 //	connections, channels, busy, graces     now; see channel.Stats
+//	joins_running, joins_waiting            now; a replica where joins wait for
+//	                                        long needs help
+//	joins_waited_total, joins_refused_total had to wait, and were refused after
+//	                                        all: rejections of the cause overloaded
 //	panics_total, mailbox_overflows_total,  see channel.Stats
 //	dropped_total, garbage_total,
 //	fetch_failures_total
