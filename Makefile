@@ -47,8 +47,9 @@ lint: setup ## gofmt, vet, staticcheck
 sim: ## random schedules of a faulty cluster; SIM=n says how many, SEED=n (or random) which
 	$(GO) test ./presence/presencetest -run TestSim -count=1 -v -timeout 60m -schedules $(SIM) -seed $(SEED:random=$(shell date +%s)000000)
 
-mutants: ## remove one rule of the protocol after the other: the suite must notice
+mutants: ## remove one rule after the other, of replication and of the contract: the tests must notice
 	$(GO) test ./presence/presencetest -run TestMutants -count=1 -v -timeout 30m -mutants
+	$(GO) test ./channel -run TestMutants -count=1 -v -timeout 60m -parallel 2 -mutants
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$($(GO) list ./...); do \

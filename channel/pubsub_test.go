@@ -149,6 +149,7 @@ func TestBroadcastIsEncodedOnce(t *testing.T) {
 		}
 		require.NoError(t, e.Broadcast("t", "e", nil))
 		synctest.Wait()
+		require.Len(t, clients[0].link.frames, 1)
 		first := clients[0].link.frames[0]
 		require.True(t, first.Shared)
 		made := 0

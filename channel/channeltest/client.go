@@ -32,7 +32,8 @@ type Client struct {
 	*inbox
 
 	// static after Connect
-	conn *channel.Conn
+	conn   *channel.Conn
+	native *native
 
 	// owned by the test
 	lastRef int
@@ -57,7 +58,7 @@ func Connect(t testing.TB, e *channel.Endpoint, h *channel.Handler, params url.V
 // *channel.ConnectError.
 func TryConnect(t testing.TB, e *channel.Endpoint, h *channel.Handler, info channel.ConnectInfo) (*Client, error) {
 	t.Helper()
-	c := &Client{inbox: newInbox(t, e), ends: map[string]channel.Reason{}}
+	c := &Client{inbox: newInbox(t, e), native: newNative(), ends: map[string]channel.Reason{}}
 	info.Vsn = "2.0.0"
 	if info.Transport == "" {
 		info.Transport = "channeltest"
@@ -138,7 +139,7 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 type link struct{ c *Client }
 
 func (l link) Send(f *channel.Frame) {
-	m, err := decode(f)
+	m, err := l.c.native.decode(f)
 	if err != nil {
 		l.c.t.Errorf("channeltest: frame that cannot be read: %v: %q", err, f.Data)
 		return

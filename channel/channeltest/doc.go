@@ -32,9 +32,10 @@
 //
 // # Native values and JSON
 //
-// What a client gets has been through JSON. What a Subscriber gets has a Value that
-// is what was broadcast, if that was on this replica: the assertion can be about a
-// struct of the application.
+// A payload has both: Decode reads its JSON, and that is what is matched, as it is
+// what a client gets. Value is what the program gave, if that was on this replica:
+// an assertion can be about a struct of the application. What the test pushes has
+// been through JSON, as it would have come from a client.
 //
 // # Time
 //

@@ -219,9 +219,12 @@ func TestTheTestIsASubscriber(t *testing.T) {
 		test := channeltest.Subscribe(t, e, "chat:1")
 
 		test.BroadcastFrom("secret", note{"psst"})
-		alice.AwaitPush("told", map[string]string{"Text": "psst"})
+		require.Equal(t, note{"psst"}, alice.AwaitPush("told", map[string]string{"Text": "psst"}).Value())
 		test.BroadcastFrom("open", note{"hear"})
-		alice.AwaitBroadcast("open", map[string]string{"Text": "hear"})
+		require.Equal(t, note{"hear"}, alice.AwaitBroadcast("open", map[string]string{"Text": "hear"}).Value())
+		require.Equal(t, map[string]string{"hello": "alice"}, alice.Response().Value())
+		ref := alice.Push("echo", note{"me"})
+		require.Equal(t, map[string]any{"Text": "me"}, alice.AwaitReply(ref, "ok", nil).Value(), "what a client pushed is JSON")
 		test.Refute("secret", nil)
 		test.Refute("open", nil)
 

@@ -2,10 +2,13 @@ package channeltest
 
 import "github.com/rollcall-go/rollcall/channel"
 
-// observe is the handler with channels that tell why they end.
+// observe is the handler with channels that tell why they end, and with the
+// client's own form of version 2.
 func (c *Client) observe(h *channel.Handler) *channel.Handler {
-	observed := *h
-	observed.Routes = nil
+	observed := channel.Handler{
+		Name: h.Name, Log: h.Log, Connect: h.Connect,
+		Serializers: []channel.ServedVersion{{Requirement: "~> 2.0.0", Serializer: c.native}},
+	}
 	for _, route := range h.Routes {
 		inner := route.New
 		if inner != nil {
