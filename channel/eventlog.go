@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -95,7 +97,7 @@ func (l *eventLog) connect(e ConnectEvent) {
 		slog.String("serializer", e.Serializer),
 		slog.String("remote", addrString(c.remote)),
 		slog.String("id", c.ID()),
-		slog.String("params", l.filter.text(map[string]any(c.Params))),
+		slog.String("params", l.filter.params(c.Params)),
 	)
 	if e.Err != nil {
 		l.write(level, "channel: refused connection", append(attrs, slog.String("error", clip(e.Err.Error(), maxError))))
@@ -134,7 +136,7 @@ func (l *eventLog) handleIn(e HandleInEvent) {
 func (l *eventLog) channelAttrs(m *member, params Payload) []slog.Attr {
 	return []slog.Attr{
 		slog.String("topic", m.topic),
-		slog.String("channel", fmt.Sprintf("%T", m.channel)),
+		slog.String("channel", reflect.TypeOf(m.channel).String()),
 		slog.String("remote", addrString(m.conn.remote)),
 		slog.String("id", m.conn.ID()),
 		slog.String("params", l.filter.payload(params)),
@@ -223,11 +225,42 @@ func (f ParamFilter) payload(p Payload) string {
 	if p.IsBinary() || len(p.Bytes()) > maxLogged {
 		return fmt.Sprintf("(%d bytes)", len(p.Bytes()))
 	}
+	if f.hidesNothingOf(p.JSON()) {
+		return string(p.JSON())
+	}
 	var v any
 	if err := json.Unmarshal(p.JSON(), &v); err != nil {
 		return fmt.Sprintf("(%d bytes)", len(p.Bytes()))
 	}
 	return f.text(v)
+}
+
+// params are the parameters of a connection as they are logged: as text would do
+// it, but with less ado, since they are nearly always a few strings.
+func (f ParamFilter) params(p Params) string {
+	names := make([]string, 0, len(p))
+	for name := range p {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	b := append(make([]byte, 0, 128), '{')
+	for i, name := range names {
+		value, isString := p[name].(string)
+		if !isString {
+			return f.text(p)
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, name)
+		b = append(b, ':')
+		b = appendString(b, value)
+	}
+	b = append(b, '}')
+	if len(b) > maxLogged || !f.hidesNothingOf(b) {
+		return f.text(p)
+	}
+	return string(b)
 }
 
 // text is the JSON of what may be shown of v.

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -32,15 +33,30 @@ func (f ParamFilter) Apply(v any) any {
 	if f.Keep != nil {
 		return f.keep(v)
 	}
-	words := f.Hide
-	if words == nil {
-		words = defaultHide
+	return hide(v, f.words())
+}
+
+// words are those that hide, in lower case.
+func (f ParamFilter) words() []string {
+	if f.Hide == nil {
+		return defaultHide
 	}
-	lower := make([]string, len(words))
-	for i, word := range words {
+	lower := make([]string, len(f.Hide))
+	for i, word := range f.Hide {
 		lower[i] = strings.ToLower(word)
 	}
-	return hide(v, lower)
+	return lower
+}
+
+// hidesNothingOf tells whether all of a JSON text may be shown, as far as can be
+// told without parsing it: where one of the words is nowhere in it, and none can
+// be there by escapes. It is so for nearly all that is logged.
+func (f ParamFilter) hidesNothingOf(text []byte) bool {
+	if f.Keep != nil || bytes.IndexByte(text, '\\') >= 0 {
+		return false
+	}
+	lower := bytes.ToLower(text)
+	return !slices.ContainsFunc(f.words(), func(word string) bool { return bytes.Contains(lower, []byte(word)) })
 }
 
 // hide hides what is under keys that contain one of the words.

@@ -55,3 +55,21 @@ func TestWhatIsLoggedOfParametersIsBounded(t *testing.T) {
 	require.Equal(t, strings.Repeat("x", MaxTopic)+"...", clip(strings.Repeat("x", 300), MaxTopic))
 	require.Equal(t, strings.Repeat("x", MaxTopic-1)+"...", clip(strings.Repeat("x", MaxTopic-1)+"ä", MaxTopic), "no half of a character")
 }
+
+// What is shown without being parsed is what parsing would show.
+func TestShortWayHidesAsMuchAsTheLongOne(t *testing.T) {
+	filters := map[string]ParamFilter{"default": {}, "own words": {Hide: []string{"Pin"}}, "nothing": {Hide: []string{}}, "keep": {Keep: []string{"a"}}}
+	for name, f := range filters {
+		for _, params := range []Params{
+			{}, {"a": "1", "b": "2"}, {"vsn": "2.0.0", "Token": "x"}, {"PIN": "1"}, {"a": "my token"}, {"b": "<\"\\é\u2028>"},
+			{"to\u212aen": "kelvin"}, {"a": map[string]any{"secret": "x"}}, {"a": []any{"1"}}, {"": ""}, {"long": strings.Repeat("x", maxLogged)},
+		} {
+			long := f.text(map[string]any(params))
+			require.Equal(t, long, f.params(params), name)
+			if data, err := marshal(params); err == nil && len(data) <= maxLogged {
+				require.Equal(t, long, f.payload(rawPayload(data)), name)
+			}
+		}
+		require.Equal(t, f.text(map[string]any{"token": "x"}), f.payload(rawPayload([]byte(`{"\u0074oken":"x"}`))), name)
+	}
+}

@@ -48,6 +48,9 @@ func parseRef(text json.RawMessage) (Ref, error) {
 	case string(text) == "null":
 		return Ref{}, nil
 	case text[0] == '"':
+		if isPlain(text) {
+			return Ref{text: string(text)}, nil // canonical as it is
+		}
 		var s string
 		if err := json.Unmarshal(text, &s); err != nil {
 			return Ref{}, err

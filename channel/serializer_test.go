@@ -2,6 +2,7 @@ package channel
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -162,4 +163,25 @@ func throughText(r Ref) Ref {
 		return StringRef(r.String())
 	}
 	return r
+}
+
+// What encoding/json makes of an array, and of what is none.
+func TestElementsAreThoseThatEncodingJSONFinds(t *testing.T) {
+	for _, text := range []string{
+		`[]`, ` [ ] `, `[1]`, "\t[ null ,\"a\\\"],[\" , {\"b\":[1,{}],\"c\":\"}\"} , [[],[2]] ,-1e3,true, \"\\\\\" ]\n",
+		`["1","2","t","e",{"]":"["}]`, `[1,2,3,4,5,6,7]`, `[[[[[]]]]]`, `[""]`,
+		`null`, ` null`, `{}`, `"[]"`, `1`, ``, ` `, `[`, `[1`, `[1,]`, `[,1]`, `[]]`, `[] []`, `["a]`, `[1 2]`, `]`,
+	} {
+		var want []json.RawMessage
+		wantErr := json.Unmarshal([]byte(text), &want)
+		var parts [5]json.RawMessage
+		n, err := elements([]byte(text), parts[:])
+		require.Equal(t, wantErr, err, text)
+		if err == nil {
+			require.Len(t, want, n, text)
+			for i := range min(n, len(parts)) {
+				require.Equal(t, string(want[i]), string(parts[i]), text)
+			}
+		}
+	}
 }

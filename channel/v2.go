@@ -41,15 +41,15 @@ func (v2) Decode(binary bool, data []byte) (Message, error) {
 }
 
 func decodeV2Text(data []byte) (Message, error) {
-	var parts []json.RawMessage
-	if err := json.Unmarshal(data, &parts); err != nil {
+	var parts [5]json.RawMessage
+	n, err := elements(data, parts[:])
+	if err != nil {
 		return Message{}, fmt.Errorf("v2 text frame: %w", err)
 	}
-	if len(parts) < 5 {
-		return Message{}, fmt.Errorf("v2 text frame: %d elements, need 5", len(parts))
+	if n < len(parts) {
+		return Message{}, fmt.Errorf("v2 text frame: %d elements, need %d", n, len(parts))
 	}
 	m := Message{Kind: KindPush}
-	var err error
 	if m.JoinRef, err = parseRef(parts[0]); err != nil {
 		return Message{}, fmt.Errorf("v2 text frame: join_%w", err)
 	}
@@ -66,11 +66,70 @@ func decodeV2Text(data []byte) (Message, error) {
 	return m, nil
 }
 
+// elements cuts a JSON array into its elements, fills parts with the first of
+// them, and returns how many there are. encoding/json would do it with an
+// allocation and a second look for each.
+func elements(text []byte, parts []json.RawMessage) (n int, err error) {
+	array := bytes.TrimLeft(text, " \t\r\n")
+	if !json.Valid(array) || array[0] != '[' {
+		var list []json.RawMessage
+		return 0, json.Unmarshal(text, &list) // it knows why; null is an empty list
+	}
+	depth, begin, inside := 0, 1, false // inside a string
+	for i := 0; i < len(array); i++ {
+		c := array[i]
+		switch {
+		case inside:
+			if c == '\\' {
+				i++
+			}
+			inside = c != '"'
+			continue
+		case c == '"':
+			inside = true
+			continue
+		case c == '[', c == '{':
+			depth++
+			continue
+		case c == ']', c == '}':
+			depth--
+		}
+		if depth > 1 || depth == 1 && c != ',' {
+			continue
+		}
+		if part := bytes.Trim(array[begin:i], " \t\r\n"); len(part) > 0 { // else the array is empty
+			if n < len(parts) {
+				parts[n] = part
+			}
+			n++
+		}
+		if depth == 0 {
+			break // only space follows
+		}
+		begin = i + 1
+	}
+	return n, nil
+}
+
+// isPlain tells whether a JSON string is what stands between its quotes, in
+// ASCII.
+func isPlain(text json.RawMessage) bool {
+	for _, c := range text[1 : len(text)-1] {
+		if c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
 // parseName reads a JSON string; null, which encoding/json would let pass, is
 // none.
 func parseName(text json.RawMessage) (string, error) {
 	if len(text) == 0 || text[0] != '"' {
 		return "", errors.New("not a string")
+	}
+	if isPlain(text) {
+		return string(text[1 : len(text)-1]), nil
 	}
 	var s string
 	err := json.Unmarshal(text, &s)
