@@ -250,7 +250,6 @@ func (r *Replica) answerAll(asker string, p page) (bytes int) {
 			if t.own == nil {
 				continue
 			}
-			r.flush(t)
 			if t.own.Len() == 0 {
 				continue // it is one of the rest
 			}

@@ -73,6 +73,7 @@ type host struct {
 	entries []owned // in the order of tracking
 	watches map[string]*folded
 	mirror  map[string]*folded // by topic; nil when it is no mirror
+	onEvent func(presence.Event)
 	testimony
 }
 
@@ -222,6 +223,9 @@ func (c *Cluster) collect(h *host) {
 		case f != nil || h.mirror != nil && !e.Diff.Empty():
 			c.report("%s: %s %s", h.name, e.Topic, describe(e))
 		}
+		if f != nil && h.onEvent != nil {
+			h.onEvent(e)
+		}
 	}
 }
 
@@ -261,11 +265,14 @@ func (c *Cluster) follows(h *host, topic string) bool {
 	return c.listens(h, presence.TopicDest(topic)) || c.listens(h, everyDest(presence.ClassTopic))
 }
 
-// Track makes key present in topic on the replica name.
-func (c *Cluster) Track(name, topic, key string) {
+// Track makes key present in topic on the replica name, with a meta that differs
+// from all others.
+func (c *Cluster) Track(name, topic, key string) { c.TrackMeta(name, topic, key, c.nextMeta()) }
+
+// TrackMeta is Track with a meta, a JSON object that is not changed any more.
+func (c *Cluster) TrackMeta(name, topic, key string, meta []byte) {
 	h := c.host(name)
 	c.acquire(h, topic, false)
-	meta := c.nextMeta()
 	dot, err := h.replica.Track(c.now(), topic, key, meta)
 	if err != nil {
 		panic(err)
@@ -276,14 +283,21 @@ func (c *Cluster) Track(name, topic, key string) {
 }
 
 // Update changes the meta of the i-th presence that name holds, modulo their
-// number.
+// number, to one that differs from all others.
 func (c *Cluster) Update(name string, i int) {
+	if len(c.host(name).entries) > 0 {
+		c.UpdateMeta(name, i, c.nextMeta())
+	}
+}
+
+// UpdateMeta is Update to a meta, a JSON object that is not changed any more.
+func (c *Cluster) UpdateMeta(name string, i int, meta []byte) {
 	h := c.host(name)
 	if len(h.entries) == 0 {
 		return
 	}
 	e := &h.entries[i%len(h.entries)]
-	e.data = c.nextMeta()
+	e.data = meta
 	e.dot, _ = h.replica.Update(c.now(), e.topic, e.dot, e.data)
 	c.record(h, e.topic)
 	c.collect(h)
@@ -314,6 +328,12 @@ func (c *Cluster) Watch(name, topic string) {
 	c.collect(h)
 	h.watches[topic] = newFolded(h.replica.List(topic))
 }
+
+// OnEvent has handler told what the watchers of name are told from now on, also
+// those of its later processes. An event is a difference to the List when Watch
+// was called, and to the events since; it comes while the cluster's method runs
+// that leads to it, so that handler must not call the cluster. nil ends it.
+func (c *Cluster) OnEvent(name string, handler func(presence.Event)) { c.host(name).onEvent = handler }
 
 // Unwatch ends Watch.
 func (c *Cluster) Unwatch(name, topic string) {

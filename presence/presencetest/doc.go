@@ -52,5 +52,23 @@
 // under one name; topics are left and followed again, and messages are so small
 // that answers go in chunks.
 //
+// # Testing a program
+//
+// A program that decides by who is present is tested like the replicas are. What
+// decides is given [Cluster.List], or the events of [Cluster.OnEvent]; what it says
+// of itself goes in with [Cluster.TrackMeta] and [Cluster.UpdateMeta]. [Script] is
+// RunScript with commands of the program's own, so that a story of votes, leaders
+// or games can be told with all of the faults above, and read. A script begins as
+// commands with "----" under them; go test -args -rewrite records what happens, and
+// from then on that is what must happen:
+//
+//	run
+//	start eu us
+//	eu vote room alice 3
+//	cut us eu
+//	wait 15s
+//	us result room
+//	----
+//
 // Nothing here may be used concurrently.
 package presencetest

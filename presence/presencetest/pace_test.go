@@ -69,3 +69,26 @@ func TestRepairsKeepToTheirRate(t *testing.T) {
 	require.NoError(t, c.Check())
 	require.NoError(t, c.CheckLive())
 }
+
+// With its second tip an empty topic is forgotten, but not before its last change
+// was told: the program's call can come before the timer that is due.
+func TestALeaveJustWhenTheSecondTipIsDueIsTold(t *testing.T) {
+	c := New(1)
+	r := presence.NewReplica(presence.Config{Name: "eu", Bus: noBus{c: c}}, c.now(), c.now, c.random.Uint64)
+	require.NoError(t, r.Acquire(c.now(), "room", false))
+	dot, err := r.Track(c.now(), "room", "alice", []byte(`{}`))
+	require.NoError(t, err)
+	r.Ready()
+	tracked := c.now()
+	for range 4 {
+		c.Advance(time.Second)
+		r.Tick(c.now())
+		r.Ready()
+	}
+	require.True(t, r.Untrack(tracked.Add(5*time.Second), "room", dot))
+	var sent []string
+	for _, op := range r.Ready().Ops {
+		sent = append(sent, presence.DescribeMessage(op.Data))
+	}
+	require.Contains(t, sent, "delta")
+}

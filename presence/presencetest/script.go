@@ -56,8 +56,28 @@ import (
 // output, and fails the test.
 func RunScript(t *testing.T, path string) {
 	t.Helper()
+	Script{}.Run(t, path)
+}
+
+// Script runs scripts in which a program that relies on presence takes part.
+type Script struct {
+	// Commands are commands of a replica beyond those of RunScript: "eu vote 5"
+	// calls Commands["vote"]. They cannot replace those of RunScript.
+	Commands map[string]Command
+	// Start, which may be nil, is told of the cluster that each "start" begins.
+	Start func(*Cluster)
+}
+
+// Command carries out a command that a script gives to a running replica. What
+// it returns is put out, indented, with a line of its own for each; an error says
+// that the script is wrong, and ends the test.
+type Command func(c *Cluster, replica string, args []string) (told []string, err error)
+
+// Run is RunScript with the commands of x.
+func (x Script) Run(t *testing.T, path string) {
+	t.Helper()
 	s := newScript()
-	s.loud = true
+	s.loud, s.more = true, x
 	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 		if d.Cmd != "run" {
 			d.Fatalf(t, "unknown directive %q", d.Cmd)
@@ -82,6 +102,7 @@ func RunScript(t *testing.T, path string) {
 
 // script carries out commands, one after the other.
 type script struct {
+	more      Script
 	setup     Setup // of the next start
 	c         *Cluster
 	violation error // of the last command
@@ -110,6 +131,9 @@ func (s *script) do(line string) error {
 		s.c = s.setup.Start(f[1:]...)
 		if s.loud {
 			s.c.Log(s.printf)
+		}
+		if s.more.Start != nil {
+			s.more.Start(s.c)
 		}
 		return nil
 	}
@@ -271,7 +295,7 @@ func (s *script) command(f []string) error {
 	case "quiet":
 		s.judge(c.CheckQuiet())
 	default:
-		return s.user(f[0], arg(1), arg(2), arg(3))
+		return s.user(f)
 	}
 	return nil
 }
@@ -317,7 +341,9 @@ func parseFaults(words []string) (Faults, error) {
 }
 
 // user is a command of somebody on a replica.
-func (s *script) user(name, what, topic, key string) error {
+func (s *script) user(f []string) error {
+	f = append(f, "", "", "")
+	name, what, topic, key := f[0], f[1], f[2], f[3]
 	c := s.c
 	h := c.find(name)
 	switch {
@@ -349,7 +375,15 @@ func (s *script) user(name, what, topic, key string) error {
 			}
 		}
 	default:
-		return fmt.Errorf("unknown command")
+		command := s.more.Commands[what]
+		if command == nil {
+			return fmt.Errorf("unknown command")
+		}
+		told, err := command(c, name, f[2:len(f)-3])
+		for _, line := range told {
+			s.printf("%s", line)
+		}
+		return err
 	}
 	return nil
 }
