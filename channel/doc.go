@@ -169,6 +169,13 @@
 //	yet to be sent      long polling's BufferBytes                  cut; ended
 //	silence             the transport's IdleTimeout, Window         closed, 1002; ended
 //	connections         the transport's MaxConnections, MaxSessions 503
+//	bodies of polling   its MaxBody, and MaxBodies of all clients   400, 503
+//	refs                2 KiB                                       closed, 1011
+//
+// What is before a transport is the http.Server's: its ReadHeaderTimeout and
+// MaxHeaderBytes, and how many connections it takes. Nothing is bounded for each
+// address, since all who come through one proxy have the same: that is the proxy's
+// to do.
 //
 // Below MessageRate a client is paced by how fast its messages are taken: a
 // transport reads no further while one is decoded, and TCP passes that on. A

@@ -33,7 +33,8 @@
 // message. So version 1 of the protocol, whose messages begin with "{", posts
 // one message at a time, as any other type. Of a batch with a line that is
 // neither, nothing is taken (HTTP 500), and of a body or message that is too
-// large (HTTP 400). A POST is answered 408 when the session ended over it, being
+// large (HTTP 400); where all clients together send more than Options.MaxBodies, of
+// one too many (HTTP 503). A POST is answered 408 when the session ended over it, being
 // malformed or one of too many ([channel.Config].MessageRate), or did not get to it
 // within a window.
 //

@@ -72,6 +72,11 @@ type Options struct {
 	MaxBody  int
 	MaxFrame int
 
+	// MaxBodies is the most bytes of the bodies of all clients that are being read
+	// or handled; a POST that would need more is told to try later (503). So what
+	// many slow or large ones hold is bounded. Zero: 256 MiB.
+	MaxBodies int
+
 	// BufferBytes is the most bytes that may wait for a client between two polls;
 	// a single message may be larger. A session that would need more ends. Zero:
 	// 1 MiB.
@@ -92,6 +97,7 @@ const (
 	defaultMaxSessions  = 10_000
 	defaultMaxBody      = 8_000_000
 	defaultMaxFrame     = 1 << 20
+	defaultMaxBodies    = 256 << 20
 	defaultBufferBytes  = 1 << 20
 )
 
@@ -125,6 +131,7 @@ func (o Options) prepare() (Options, error) {
 	httptransport.Positive(&faults, "MaxSessions", &o.MaxSessions, defaultMaxSessions)
 	httptransport.Positive(&faults, "MaxBody", &o.MaxBody, defaultMaxBody)
 	httptransport.Positive(&faults, "MaxFrame", &o.MaxFrame, defaultMaxFrame)
+	httptransport.Positive(&faults, "MaxBodies", &o.MaxBodies, defaultMaxBodies)
 	httptransport.Positive(&faults, "BufferBytes", &o.BufferBytes, defaultBufferBytes)
 	if o.Bus != nil {
 		if most := o.Bus.MaxPayload(); most < minPayload {

@@ -15,13 +15,13 @@ import (
 func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 	_, err := New(nil, nil, Options{
 		CheckOrigin: origin.List("example.com"), Bus: membus.New(membus.MaxPayload(100)).Bus(), Secret: []byte("short"),
-		TokenAge: -1, Window: -2, RelayTimeout: -3, BodyTimeout: -4, MaxSessions: -5, MaxBody: -6, MaxFrame: -7, BufferBytes: -8,
+		TokenAge: -1, Window: -2, RelayTimeout: -3, BodyTimeout: -4, MaxSessions: -5, MaxBody: -6, MaxFrame: -7, BufferBytes: -8, MaxBodies: -9,
 	})
 	require.Error(t, err)
 	require.True(t, strings.HasPrefix(err.Error(), "longpoll: "))
 	for _, part := range []string{
 		"endpoint is nil", "handler is nil", `CheckOrigin: origin "example.com" has no host`, "Secret: 5 bytes, at least 32", "Bus: carries messages of 100 bytes",
-		"TokenAge: -1ns", "Window: -2ns", "RelayTimeout: -3ns", "BodyTimeout: -4ns", "MaxSessions: -5", "MaxBody: -6", "MaxFrame: -7", "BufferBytes: -8",
+		"TokenAge: -1ns", "Window: -2ns", "RelayTimeout: -3ns", "BodyTimeout: -4ns", "MaxSessions: -5", "MaxBody: -6", "MaxFrame: -7", "BufferBytes: -8", "MaxBodies: -9",
 	} {
 		require.ErrorContains(t, err, part)
 	}
@@ -43,6 +43,7 @@ func TestZeroOptionsHaveTheDocumentedDefaults(t *testing.T) {
 	require.Equal(t, 10*time.Second, o.BodyTimeout)
 	require.Equal(t, 10_000, o.MaxSessions)
 	require.Equal(t, 8_000_000, o.MaxBody)
+	require.Equal(t, 256<<20, o.MaxBodies)
 	require.Equal(t, 1<<20, o.MaxFrame)
 	require.Equal(t, 1<<20, o.BufferBytes)
 	require.NotNil(t, o.Logger)

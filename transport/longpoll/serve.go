@@ -205,9 +205,15 @@ func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
 		answerStatus(w, statusGone)
 		return
 	}
-	body, err := t.readBody(w, r)
+	counted := countedBody{from: http.MaxBytesReader(w, r.Body, int64(t.options.MaxBody)), t: t}
+	defer counted.release()
+	body, err := readBody(w, &counted, t.options.BodyTimeout)
 	if err != nil {
 		t.tellBody(r, shown, err)
+		if errors.Is(err, errBodies) {
+			answerTryLater(w)
+			return
+		}
 		answerEmpty(w, http.StatusBadRequest)
 		return
 	}
@@ -237,12 +243,33 @@ func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readBody reads at most MaxBody bytes in at most BodyTimeout. The deadline is
-// taken back: it would look like the client's going away.
-func (t *Transport) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// A countedBody is a body whose bytes count among those of all, from when they
+// have arrived until release.
+type countedBody struct {
+	from io.Reader
+	t    *Transport
+	n    int64
+}
+
+var errBodies = errors.New("longpoll: too many bytes of bodies at a time")
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	b.n += int64(n)
+	if b.t.bodies.Add(int64(n)) > int64(b.t.options.MaxBodies) {
+		return n, errBodies
+	}
+	return n, err
+}
+
+func (b *countedBody) release() { b.t.bodies.Add(-b.n) }
+
+// readBody reads a body in at most a time. The deadline is taken back: it would
+// look like the client's going away.
+func readBody(w http.ResponseWriter, r io.Reader, timeout time.Duration) ([]byte, error) {
 	controller := http.NewResponseController(w)
-	_ = controller.SetReadDeadline(time.Now().Add(t.options.BodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(t.options.MaxBody)))
+	_ = controller.SetReadDeadline(time.Now().Add(timeout))
+	body, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
 	}
@@ -256,6 +283,8 @@ func (t *Transport) tellBody(r *http.Request, shown shownToken, err error) {
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
 		t.tell(r, s, channel.Rejection{Cause: channel.CauseFrameSize, Limit: t.options.MaxBody, Code: http.StatusBadRequest})
+	case errors.Is(err, errBodies):
+		t.tell(r, s, channel.Rejection{Cause: channel.CauseConnections, Limit: t.options.MaxBodies, Code: http.StatusServiceUnavailable, Err: err})
 	case errors.Is(err, errEntryTooBig):
 		t.tell(r, s, channel.Rejection{Cause: channel.CauseFrameSize, Limit: t.options.MaxFrame, Code: http.StatusBadRequest, Err: err})
 	case errors.Is(err, errBase64):

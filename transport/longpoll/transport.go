@@ -31,7 +31,8 @@ type Transport struct {
 
 	// Of their own.
 	stats  counters
-	unjoin sync.Once // of the bus
+	bodies atomic.Int64 // bytes of bodies that are being read or handled
+	unjoin sync.Once    // of the bus
 
 	mu sync.Mutex
 	// Guarded by mu.

@@ -39,6 +39,9 @@ const (
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
+	// maxHTTPConns is the most connections that are no WebSockets: twice the
+	// sessions of long polling there may be, for a poll and a post each.
+	maxHTTPConns = 20_000
 	// httpGrace is how long requests under way get at a shutdown. Browsers hold
 	// connections open that they have never used; net/http alone would wait 5 s
 	// for those.
@@ -166,6 +169,7 @@ func (r *replica) serve(app http.Handler) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(r.logger.Handler(), slog.LevelWarn),
+		ConnState:         new(openConns).limit(maxHTTPConns),
 	}
 	r.serving.Go(func() {
 		if err := r.server.Serve(r.listener); !r.draining.Load() {
