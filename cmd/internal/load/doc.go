@@ -19,7 +19,9 @@
 //	          everybody
 //	hostile   one topic with a steady publisher, without and with hostile clients,
 //	          kind by kind, in the topic and in another: the others' latency, how
-//	          the hostile ones end, the server's counts, CPU and memory
+//	          the hostile ones end, the server's counts, CPU and memory. A client
+//	          that does not read learns of its end 5 s late, and one with half a
+//	          handshake has 10 s: that needs longer steps (--duration)
 //
 // # Terms
 //
