@@ -104,7 +104,7 @@ func (c *Cluster) checkAbsent(h *host, topic string, dump *presence.Dump) error 
 func (c *Cluster) checkView(h *host, topic string, v presence.Part, complete bool) error {
 	owner := identity{v.Replica, v.Epoch}
 	issuer := c.issuers[owner]
-	if issuer == nil || issuer.birth != v.Birth || !h.mayShow(owner, c.at-2*c.permdown()) {
+	if issuer == nil || issuer.birth != v.Birth || !h.mayShow(owner, c.oblivion()) {
 		return fmt.Errorf("S5: it shows epoch %d of %s, and has heard of %v", v.Epoch, v.Replica, h.heard[v.Replica])
 	}
 	if v.Held > 4 {

@@ -262,7 +262,7 @@ func (c *Cluster) deliver(l letter) {
 	default:
 		h.replica.Receive(c.now(), l.data)
 		if l.beat.name != "" {
-			h.hears(l.beat, c.at, c.at-2*c.permdown())
+			h.hears(l.beat, c.at, c.oblivion())
 		}
 	}
 	c.collect(h)

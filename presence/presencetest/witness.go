@@ -85,31 +85,52 @@ type testimony struct {
 type epochHeard struct {
 	epoch uint64
 	at    time.Duration
+	// counted is when one was last heard that surely ended the lower epochs: it
+	// may itself have been refused, for a higher one that is forgotten by now.
+	counted time.Duration
 }
 
-// hears notes that a heartbeat was delivered. It counts for nothing when a later
-// epoch was heard since oldest.
-func (y *testimony) hears(id identity, at, oldest time.Duration) {
+// oblivion is about when a replica forgets an epoch that it did not hear of any
+// more: between surely and maybe, the moment depends on its own beats.
+type oblivion struct{ surely, maybe time.Duration }
+
+// oblivion is what is so old now that it is forgotten.
+func (c *Cluster) oblivion() oblivion {
+	// A replica looks every 64 beats for what it may forget, and not while it is
+	// stopped.
+	const looks = 2 * time.Minute
+	maybe := max(c.at-2*c.permdown(), 0)
+	return oblivion{surely: maybe - looks, maybe: maybe}
+}
+
+// hears notes that a heartbeat was delivered. It counts for nothing while a later
+// epoch is remembered, and may or may not count while one may be.
+func (y *testimony) hears(id identity, at time.Duration, old oblivion) {
+	counted := at
 	for _, e := range y.heard[id.name] {
-		if e.epoch > id.epoch && e.at >= oldest {
+		switch {
+		case e.epoch <= id.epoch:
+		case e.counted >= old.maybe:
+			return
+		case e.at >= old.surely:
+			counted = -1
+		}
+	}
+	for i := range y.heard[id.name] {
+		if e := &y.heard[id.name][i]; e.epoch == id.epoch {
+			e.at, e.counted = at, max(e.counted, counted)
 			return
 		}
 	}
-	for i, e := range y.heard[id.name] {
-		if e.epoch == id.epoch {
-			y.heard[id.name][i].at = at
-			return
-		}
-	}
-	y.heard[id.name] = append(y.heard[id.name], epochHeard{id.epoch, at})
+	y.heard[id.name] = append(y.heard[id.name], epochHeard{id.epoch, at, counted})
 }
 
-// mayShow tells whether id was heard, and no later one of the name since oldest:
-// who was silent for longer may be forgotten.
-func (y *testimony) mayShow(id identity, oldest time.Duration) bool {
+// mayShow tells whether id was heard, and no later one of the name that is
+// remembered.
+func (y *testimony) mayShow(id identity, old oblivion) bool {
 	heard := false
 	for _, e := range y.heard[id.name] {
-		if e.epoch > id.epoch && e.at >= oldest {
+		if e.epoch > id.epoch && e.counted >= old.maybe {
 			return false
 		}
 		heard = heard || e.epoch == id.epoch
