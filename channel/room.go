@@ -63,7 +63,7 @@ type room struct {
 	// present counts who is in the topic, roughly: it sizes the window.
 	present    int
 	complete   bool
-	counted    Payload // the last presence_count, where that is shown
+	counted    []byte // the last presence_count, where that is shown
 	members    []*member
 	waiting    []*member // for the state, in the order of asking
 	published  published
@@ -116,8 +116,8 @@ type seat struct {
 	// state are among them: so they are not withheld from it.
 	early bool
 
-	index int // in members
-	held  presence.Diff
+	index int            // in members
+	held  *presence.Diff // nil: none
 }
 
 func newRoom(rs *rooms, key roomKey, route *Route) *room {
@@ -147,10 +147,10 @@ func (r *room) settle(m *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	held := m.seat.held
-	m.seat.undecided, m.seat.held = false, presence.Diff{}
-	if m.seat.in && !held.Empty() {
+	m.seat.undecided, m.seat.held = false, nil
+	if m.seat.in && held != nil && !held.Empty() {
 		m.seat.early = !m.seat.synced
-		m.deliver(r.diffOf(held).out)
+		m.deliver(r.diffOf(*held).out)
 	}
 }
 
@@ -214,7 +214,7 @@ func (r *room) push(m *member) error {
 		r.mu.Unlock()
 		return ErrClosed
 	}
-	m.seat.undecided, m.seat.held = false, presence.Diff{}
+	m.seat.undecided, m.seat.held = false, nil
 	if !m.seat.waiting && r.complete && !tracks {
 		if state := r.published.state(); state != nil {
 			r.sendState(m, state)
@@ -369,10 +369,10 @@ func (r *room) step() bool {
 	if !diff.Empty() {
 		out = r.fetchDiff(diff)
 	}
-	state, lasts, counted := ev.state, ev.complete, Payload{}
+	state, lasts, counted := ev.state, ev.complete, []byte(nil)
 	if r.tally != nil {
 		r.tally.reset(state.Presences)
-		counted = r.tally.payload()
+		counted = r.tally.json()
 	} else if asked {
 		var fetched bool
 		state, fetched = r.fetchList(state)
@@ -470,9 +470,9 @@ func (r *room) serve(state *presence.List, complete, lasts, fetched bool) (again
 func (r *room) sendState(m *member, state *presence.List) {
 	event, payload := eventPresenceCount, r.counted
 	if r.tally == nil {
-		event, payload = eventPresenceState, rawPayload(state.JSON())
+		event, payload = eventPresenceState, state.JSON()
 	}
-	f, err := m.conn.dialect.Encode(Message{Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: payload})
+	f, err := m.conn.dialect.Encode(Message{Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: rawPayload(payload)})
 	if err == nil {
 		m.seat.synced, m.seat.early = true, false
 		m.forward(f)
@@ -482,8 +482,9 @@ func (r *room) sendState(m *member, state *presence.List) {
 // sendDiff sends presence_diff to all but those who wait for a state that it
 // will be in. r.mu is held.
 func (r *room) sendDiff(d *roomDiff) {
-	switch r.counted = d.out.Payload; {
+	switch {
 	case r.tally != nil: // counts stay published: the newest ones
+		r.counted = d.out.Payload.Bytes()
 	case r.fetcher.route.Fetch == nil && r.published.list != nil:
 		r.published.since.add(d.shown)
 	default:
@@ -496,7 +497,11 @@ func (r *room) sendDiff(d *roomDiff) {
 	for _, m := range r.members {
 		switch {
 		case m.seat.undecided:
-			m.seat.held = m.seat.held.Merge(d.shown)
+			held := d.shown
+			if m.seat.held != nil {
+				held = m.seat.held.Merge(held)
+			}
+			m.seat.held = &held
 		case m.seat.waiting && !m.seat.early:
 		default:
 			m.seat.early = !m.seat.synced

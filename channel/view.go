@@ -52,8 +52,8 @@ func (t *tally) add(list []presence.Presence, sign int) {
 	}
 }
 
-func (t *tally) payload() Payload {
-	return rawPayload(fmt.Appendf(nil, `{"keys":%d,"sessions":%d}`, len(t.keys), t.sessions))
+func (t *tally) json() []byte {
+	return fmt.Appendf(nil, `{"keys":%d,"sessions":%d}`, len(t.keys), t.sessions)
 }
 
 // count makes of a diff the presence_count that follows it, nil when the numbers
@@ -64,5 +64,5 @@ func (r *room) count(diff presence.Diff) *roomDiff {
 	if keys == len(r.tally.keys) && sessions == r.tally.sessions {
 		return nil
 	}
-	return &roomDiff{out: &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceCount, Payload: r.tally.payload()}}}
+	return &roomDiff{out: &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceCount, Payload: rawPayload(r.tally.json())}}}
 }

@@ -43,7 +43,7 @@ type ownPart struct {
 
 // outlook is what readers and watchers of a topic get.
 type outlook struct {
-	list  *List          // the last that was read; nil if none, or too much changed since
+	list  *List          // the last that was read; nil if none, an empty one, or too much changed since
 	since changed        // what changed since list
 	keys  map[string]int // metas under each key; nil until somebody counts
 	told  changed        // what changed since the last event
@@ -228,7 +228,11 @@ func (r *Replica) List(name string) *List {
 	complete, o := r.isComplete(t), t.outlook()
 	switch {
 	case o.list == nil:
-		o.list = &List{Topic: name, Presences: group(r.entries(t)), Complete: complete}
+		list := &List{Topic: name, Presences: group(r.entries(t)), Complete: complete}
+		if len(list.Presences) == 0 {
+			return list // not worth remembering what changes since
+		}
+		o.list = list
 	case o.since.len() > 0:
 		o.list = o.list.splice(o.since.take(), func(key string, had, left, joined []Meta) []Meta {
 			return r.metas(t, key, had, left, joined)

@@ -29,7 +29,6 @@ type conn struct {
 	// Static after creation.
 	t       *Transport
 	ws      *gorilla.Conn
-	raw     net.Conn
 	session session
 
 	// Owned by the reader.
@@ -48,7 +47,6 @@ func (c *conn) Close(code int, reason string) { c.out.close(code, reason) }
 
 // wrap makes the connection that gorilla gets of the one that was hijacked.
 func (c *conn) wrap(raw net.Conn) net.Conn {
-	c.raw = raw
 	c.wire.Conn, c.wire.owner = raw, c
 	c.wire.sock.open(&c.wire)
 	w := c.t.writers
@@ -255,7 +253,7 @@ func (c *conn) hangUp() {
 		c.out.writing.Wait() // the client has closed: our answer goes out, within CloseTimeout
 	}
 	c.out.end()
-	c.raw.Close()
+	c.wire.Conn.Close()
 	c.out.writing.Wait()
 	c.endSession()
 }
@@ -291,7 +289,7 @@ func (c *conn) readAgain(since time.Time) (time.Time, bool) {
 	if !time.Now().Before(by) {
 		return since, false
 	}
-	c.raw.SetReadDeadline(by)
+	c.wire.Conn.SetReadDeadline(by)
 	return since, true
 }
 
@@ -318,12 +316,12 @@ func idleUntil(since, now time.Time, timeout time.Duration) (_, until time.Time,
 // arm, armRead, wake, tellSlow, tryWrite, write, writeClose and abort implement
 // port.
 
-func (c *conn) arm(deadline time.Time) { c.raw.SetWriteDeadline(deadline) }
+func (c *conn) arm(deadline time.Time) { c.wire.Conn.SetWriteDeadline(deadline) }
 
-func (c *conn) armRead(deadline time.Time) { c.raw.SetReadDeadline(deadline) }
+func (c *conn) armRead(deadline time.Time) { c.wire.Conn.SetReadDeadline(deadline) }
 
 func (c *conn) wake() {
-	c.raw.SetReadDeadline(longAgo)
+	c.wire.Conn.SetReadDeadline(longAgo)
 	c.t.parking.rouse(c)
 }
 
@@ -396,10 +394,10 @@ func (c *conn) writeClose(n *closeNotice) (err error) {
 // abort closes the socket itself: TLS would first try to say goodbye to a client
 // that may not be reading.
 func (c *conn) abort() {
-	if secured, ok := c.raw.(interface{ NetConn() net.Conn }); ok {
+	if secured, ok := c.wire.Conn.(interface{ NetConn() net.Conn }); ok {
 		secured.NetConn().Close()
 	}
-	c.raw.Close()
+	c.wire.Conn.Close()
 	c.t.parking.rouse(c)
 }
 

@@ -222,7 +222,7 @@ func (p *parking) findSilent(poll *poll, now time.Time) {
 	}
 	p.mu.Unlock()
 	for _, c := range silent {
-		c.raw.SetReadDeadline(longAgo) // its reader then asks why
+		c.wire.Conn.SetReadDeadline(longAgo) // its reader then asks why
 		p.goOn(c)
 	}
 }

@@ -135,7 +135,7 @@ func stuck(t *testing.T, server *httptest.Server, s *fakeSession) (*gorilla.Conn
 	link := awaitLink(t, s)
 	c := link.(*conn)
 	require.NoError(t, client.NetConn().(*net.TCPConn).SetReadBuffer(64<<10))
-	require.NoError(t, c.raw.(*net.TCPConn).SetWriteBuffer(64<<10))
+	require.NoError(t, c.wire.Conn.(*net.TCPConn).SetWriteBuffer(64<<10))
 	filler := shared(strings.Repeat("x", 16<<10))
 	for range 64 {
 		link.Send(filler)

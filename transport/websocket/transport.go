@@ -218,7 +218,7 @@ func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, pro
 		c.ws = ws
 		return nil
 	}
-	if c.raw == nil {
+	if c.wire.Conn == nil {
 		c.session.Reject(channel.Rejection{
 			Cause: channel.CauseFault, Code: http.StatusInternalServerError, Err: fmt.Errorf("websocket: upgrade impossible: %w", err),
 		})
@@ -226,7 +226,7 @@ func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, pro
 	} else {
 		c.session.Reject(channel.Rejection{Cause: channel.CauseHandshake, Err: err})
 		t.stats.refused.Add(1)
-		c.raw.Close()
+		c.wire.Conn.Close()
 	}
 	return err
 }

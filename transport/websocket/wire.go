@@ -38,12 +38,12 @@ type wire struct {
 	// Owned by the reader.
 	readErr error  // why the socket can be read no more
 	input   *input // what was read ahead; nil while nothing is being read
+	guarded bool   // there is a read deadline, of now or of old
 	slowly  bool   // the client was refused, and what it sends is dropped
 	// sinceMessage is how many bytes were taken since the last message, ping or
 	// pong. The owner says how many may be, for a message may consist of any
 	// number of frames without content.
 	sinceMessage uint32
-	guarded      bool // there is a read deadline, of now or of old
 
 	// Guarded by mu.
 	cork *[]byte // in wireCorked
