@@ -146,6 +146,15 @@ func TestWhatHappensToRealPartsWithDefaultPeriods(t *testing.T) {
 		eu.do(t, "untrack room erin")
 	})
 
+	step("a NATS server is away for longer than DownPeriod", func(t *testing.T) {
+		c.servers[0].kill()
+		us.awaitKeys(t, patience, "room", "bob@ap bob@us carol@ap carol@us")
+		<-time.After(10 * time.Second) // all of DownPeriod, in which eu hears nobody
+		eu.awaitKeys(t, patience, "room", everybody)
+		require.Empty(t, eu.left(), "who is cut off itself gives nobody up")
+		c.servers[0] = spawn(t, c.parts[0])
+	})
+
 	step("a replica is stopped past DownPeriod", func(t *testing.T) {
 		us.signal(t, syscall.SIGSTOP)
 		stopped := time.Now()
