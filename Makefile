@@ -93,7 +93,7 @@ bin/bench.txt:
 	$(GO) test -run '^$$' -bench . -skip '$(BENCH_LARGE)|$(BENCH_HUGE)' -benchmem -benchtime 50ms -count 6 $(BENCHED) && \
 	$(GO) test -run '^$$' -bench '$(BENCH_LARGE)' -benchmem -benchtime 1x -count 6 $(BENCHED) && \
 	$(GO) test -run '^$$' -bench Memory -benchtime 1x ./presence && \
-	$(GO) test -run '^$$' -bench Churn -benchtime 3s ./presence; } >$@ || { cat $@; exit 1; }
+	GOMEMLIMIT=2560MiB $(GO) test -run '^$$' -bench Churn -benchtime 3s ./presence; } >$@ || { cat $@; exit 1; }
 
 bin/load.txt:
 	@mkdir -p bin
