@@ -36,6 +36,7 @@ run-cluster: build ## two replicas of it on two ports, either of which may die
 
 test: setup lint ## everything: lint, race detector, fuzz, Node and browser tests
 	$(GO) test -race -timeout 15m ./...
+	$(GO) test ./transport/websocket # its system calls are others without the race detector
 	$(MAKE) --no-print-directory sim
 	$(MAKE) --no-print-directory fuzz
 

@@ -79,7 +79,7 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 // tells why.
 func TestBenchShowsThatFloodsAreClosed(t *testing.T) {
 	c := start(t, "--message-rate", "20")
-	out := runBench(t, "hostile --clients 2 --hostile 1 --duration 100ms --rate 20 --json --url "+c.URL)
+	out := runBench(t, "hostile --clients 2 --hostile 1 --duration 300ms --rate 20 --json --url "+c.URL)
 	closed := 0.0
 	for _, row := range out.Rows {
 		if step := row["step"].(string); strings.HasPrefix(step, "floods") {

@@ -265,7 +265,7 @@ func TestConcurrentTrafficIsIntact(t *testing.T) {
 	for _, compress := range []bool{false, true} {
 		t.Run(fmt.Sprintf("compress %v", compress), func(t *testing.T) {
 			s := newSession()
-			_, server := serveLoopback(t, Options{Compress: compress, OutboxBytes: 64 << 20}, letIn(s))
+			_, server := serveLoopback(t, Options{Compress: compress, OutboxBytes: 64 << 20, OutboxAge: time.Minute}, letIn(s))
 			dialer := gorilla.Dialer{EnableCompression: true}
 			client, _, err := dialer.Dial(wsURL(server), nil)
 			require.NoError(t, err)

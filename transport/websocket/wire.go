@@ -234,7 +234,7 @@ func (w *wire) Read(p []byte) (n int, err error) {
 	if int64(w.sinceMessage) > int64(w.owner.longestMessage()) && !w.slowly {
 		return 0, errMessageTooBig
 	}
-	defer func() { w.sinceMessage += uint32(min(n, math.MaxUint32-int(w.sinceMessage))) }()
+	defer func() { w.sinceMessage = uint32(min(uint64(w.sinceMessage)+uint64(n), math.MaxUint32)) }()
 	if in := w.input; in != nil && len(in.ahead) > 0 {
 		n = copy(p, in.ahead)
 		in.ahead = in.ahead[n:]
