@@ -138,7 +138,7 @@ func benchFlags(c *load.Config, out *output) *flag.FlagSet {
 	fs.IntVar(&c.PerTopic, "per-topic", 0, "conns, kill: `number` of clients that share a topic (default 1; kill 100)")
 	fs.DurationVar(&c.Hold, "hold", 0, "conns: `time` to be idle before memory is read (default 5s); fresh: before the server starts")
 	fs.IntVar(&c.Hostile, "hostile", 0, "hostile: `number` of hostile clients at a time (default 5)")
-	fs.BoolVar(&c.Reconnect, "reconnect", false, "kill: the clients connect to the other server at once")
+	fs.BoolVar(&c.Reconnect, "reconnect", false, "kill: the clients connect to the other server, with the pauses of phoenix.js")
 	fs.Func("window", "fanout: `n,...` publishes outstanding, each a step (default 1,8,32)", numbers(&c.Windows))
 	fs.Float64Var(&c.Rate, "rate", 0, "fanout: `number` of publishes a second, one step more; hostile: of all steps; remote: of joins a second (default 20)")
 	fs.IntVar(&c.Topics, "topics", 0, "remote: `number` of topics the joins are spread over; in a busy one changes are merged (default so many that each is quiet)")

@@ -40,10 +40,10 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 		{"fanout --clients 10 --publishers 2 --duration 200ms --window 1,4 --rate 50", "window 1; window 4; 50/s", "deliveries deliveries_per_s latency_p50_ms latency_p99_ms", nil},
 		{"fanout --floor --clients 5 --publishers 2 --duration 200ms --window 2", "window 2; window 2, floor direct; window 2, floor batched; window 2: server CPU us/delivery", "", nil},
 		{"conns --floor --clients 20 --hold 100ms", "connect and join; connect and join, floor direct; connect and join: server CPU us each; connect and join: resident KiB each", "", nil},
-		{"presence --clients 12 --churn 500ms --churn-rate 6", "join; churn", "frames mib_received", map[string]string{"churn notices": "72"}},
+		{"presence --clients 12 --churn 500ms --churn-rate 6", "join; churn; quiet room, before; quiet room, connect; quiet room, join; quiet room, churn", "", map[string]string{"churn notices": "72", "join refused": "0"}},
 		{"remote --clients 3 --duration 500ms --rate 10", "join; leave (lost connection)", "seen_p50_ms seen_p99_ms", map[string]string{"join samples": "15", "leave (lost connection) samples": "15"}},
-		{"kill --clients 5 --per-topic 2", "kill", "all_gone_s", map[string]string{"kill presences": "5"}},
-		{"kill --clients 5 --reconnect", "kill", "all_gone_s joined_again_s seen_again_s", nil},
+		{"kill --clients 5 --per-topic 2", "kill; quiet room, before; quiet room, connect; quiet room, kill", "", map[string]string{"kill presences": "5"}},
+		{"kill --clients 5 --reconnect", "kill; quiet room, before; quiet room, connect; quiet room, kill", "", map[string]string{"kill redials": "0", "kill refused": "0"}},
 		{"hostile --clients 5 --hostile 1 --duration 200ms --rate 50", "stops reading, same topic; stops reading, other topic; reads 1 B/s, same topic; reads 1 B/s, other topic; floods broadcasts, same topic; floods broadcasts, other topic; floods heartbeats; floods pings; joins and leaves, same topic; joins and leaves, other topic; half a handshake", "attempts without_latency_p99_ms with_latency_p99_ms", map[string]string{"floods heartbeats refused": "0", "half a handshake attempts": "10", "half a handshake rejected": "0"}},
 		{"fresh --clients 5 --hold 100ms", "fresh", "all_seen_s all_seen_since_start_s", map[string]string{"fresh presences": "5"}},
 	}
@@ -56,7 +56,19 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 			for _, row := range out.Rows {
 				step := row["step"].(string)
 				steps = append(steps, step)
-				for key := range strings.FieldsSeq(test.keys) {
+				keys := test.keys
+				switch {
+				case strings.HasPrefix(step, "quiet room"):
+					keys = "deliveries latency_p50_ms latency_p99_ms latency_max_ms"
+				case step == "kill":
+					keys = "all_gone_s"
+					if strings.Contains(test.args, "--reconnect") {
+						keys += " connected_again_s joined_again_s seen_again_s"
+					}
+				case mode == "presence":
+					keys = "frames mib_received"
+				}
+				for key := range strings.FieldsSeq(keys) {
 					require.Greater(t, row[key], 0.0, "%s %s", step, key)
 				}
 				for key, value := range row {

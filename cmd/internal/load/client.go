@@ -37,12 +37,14 @@ type client struct {
 	writing sync.Mutex
 	gone    atomic.Bool // its end is no fault
 	ended   chan struct{}
+	joining atomic.Pointer[[]byte] // the join that was sent last
 
 	// Owned by the reader, for the handler of the mode.
-	present bool    // conns: has seen itself
-	seen    *seen   // presence, kill, fresh: who is there
-	again   *seen   // kill: who is there again
-	last    []int64 // fanout: the last publish of each publisher
+	refusals int     // of its joins
+	present  bool    // conns: has seen itself
+	seen     *seen   // presence, kill, fresh: who is there
+	again    *seen   // kill: who is there again
+	last     []int64 // fanout: the last publish of each publisher
 }
 
 // dial connects client id of a fleet from the source address that it has.
@@ -94,6 +96,12 @@ func (c *client) send(text []byte) error {
 		return c.fault("write", err)
 	}
 	return nil
+}
+
+// join sends a join, which is sent again later if the server is overloaded.
+func (c *client) join(text []byte) error {
+	c.joining.Store(&text)
+	return c.send(text)
 }
 
 func (c *client) fault(what string, err error) error {

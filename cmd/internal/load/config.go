@@ -49,8 +49,8 @@ type Config struct {
 	// Hostile (--hostile) is how many hostile clients of a kind there are at a time.
 	// Default 5, at most 100.
 	Hostile int
-	// Reconnect (--reconnect) has the clients of kill connect to the other server
-	// at once, and join again.
+	// Reconnect (--reconnect) has the clients of kill connect to the other server,
+	// with the pauses of phoenix.js, and join again.
 	Reconnect bool
 
 	// Windows (--window) are numbers of publishes outstanding, 1 to 1,024, each a

@@ -26,7 +26,7 @@ func (r *run) conns(ctx context.Context) ([]Row, error) {
 
 	before, selfBefore, began := r.servers.usage(), self(), time.Now()
 	_, err := f.connect(ctx, 0, r.Clients, r.servers.targets[0], func(c *client) error {
-		return c.send(joinFrame(r.topic(c.id/r.PerTopic), c.id, 1))
+		return c.join(joinFrame(r.topic(c.id/r.PerTopic), c.id, 1))
 	})
 	if err != nil {
 		return nil, err

@@ -11,10 +11,12 @@
 //	          outstanding or at a rate: deliveries a second, latency, server CPU
 //	          a delivery
 //	presence  many clients join one topic, until each has seen all; then some
-//	          leave and join again, steadily: time, bytes, CPU a notice
+//	          leave and join again, steadily: time, bytes, CPU a notice; and the
+//	          latency of another room meanwhile
 //	remote    clients join and leave on one replica, and are seen on another
 //	kill      one of two replicas is killed with its clients, who stay away or come
-//	          back at once; how long the other shows them, and until all are back
+//	          back; how long the other shows them, until all are back, and the
+//	          latency of another room meanwhile
 //	fresh     a replica joins an idle cluster; how long until a client of it sees
 //	          everybody
 //	hostile   one topic with a steady publisher, without and with hostile clients,
@@ -42,6 +44,19 @@
 //
 // A server that is not started here must let the publishers of fanout send what
 // they do (--message-rate of "rollcall serve").
+//
+// # Storms
+//
+// Of presence and kill is told, too, what nobody but a room of its own suffers: a
+// quiet room of 4 clients, on the server that is measured, in which one publishes
+// 50 times a second. Its latencies are those of any room, before (for 2 s), while
+// the others connect, and in each step. The generator shares the machine: where it
+// is busy, as with thousands that connect, a good part of them is its own.
+//
+// Clients of a killed server come back as phoenix.js does, each for itself: after
+// 10 ms, and after failures 50, 100, 150, 200, 250, 500 ms, 1, 2 and then each 5 s.
+// Whose join is refused as "overloaded", in any mode, joins again after 1, 2, 5 and
+// then each 10 s; how many were is counted.
 //
 // # What a server costs
 //

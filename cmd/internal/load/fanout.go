@@ -47,7 +47,7 @@ func (r *run) startFanout(ctx context.Context) (_ *fanout, err error) {
 	}()
 	r.show.set("connecting", func() string { return fmt.Sprintf("%d of %d joined", o.fleet.joins.Load(), r.Clients) })
 	o.clients, err = o.fleet.connect(ctx, 0, r.Clients, r.servers.targets[0], func(c *client) error {
-		return c.send(joinFrame(r.topic(0), c.id, 1))
+		return c.join(joinFrame(r.topic(0), c.id, 1))
 	})
 	if err != nil {
 		return nil, err

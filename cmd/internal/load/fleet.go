@@ -33,6 +33,8 @@ type fleet struct {
 	frames    atomic.Int64 // received, without replies to heartbeats
 	joins     atomic.Int64 // replies with ok to a join
 	leaves    atomic.Int64 // and to a leave
+	refused   atomic.Int64 // joins that were refused for now, and sent again
+	redials   atomic.Int64 // tries to connect again that failed
 
 	readers sync.WaitGroup
 	beat    sync.WaitGroup
@@ -130,6 +132,10 @@ func (f *fleet) receive(c *client, m frame) error {
 		return f.handle(c, m)
 	}
 	if !bytes.HasPrefix(m.payload, []byte(`{"status":"ok"`)) && !bytes.Contains(m.payload, []byte(`"status":"ok"`)) {
+		if overloaded(m) && c.joining.Load() != nil {
+			f.rejoin(c)
+			return nil
+		}
 		return fmt.Errorf("refused (ref %s on %s): %.200s", m.ref, m.topic, m.payload)
 	}
 	switch string(m.ref) {

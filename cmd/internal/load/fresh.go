@@ -31,7 +31,7 @@ func (r *run) fresh(ctx context.Context) ([]Row, error) {
 		return nil
 	})
 	defer f.close()
-	join := func(c *client) error { return c.send(joinFrame(r.topic(0), c.id, 1)) }
+	join := func(c *client) error { return c.join(joinFrame(r.topic(0), c.id, 1)) }
 
 	r.show.set("connecting", nil)
 	half := r.Clients / 2

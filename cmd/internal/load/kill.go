@@ -27,9 +27,14 @@ type killing struct {
 
 // kill kills the first server, with clients in some topics, and waits until those
 // who watch on the second see none of them; or, with Reconnect, until they see all
-// of them again, who connect to the second server at once.
+// of them again, who connect to the second server with the pauses of phoenix.js.
 func (r *run) kill(ctx context.Context) ([]Row, error) {
 	k := &killing{run: r, parser: newSharedParser(), origin: time.Now()}
+	quiet, err := r.newQuietRoom(ctx, r.servers.targets[1])
+	if err != nil {
+		return nil, err
+	}
+	defer quiet.close()
 	f := newFleet(k.handle)
 	defer f.close()
 	topics := (r.Clients + r.PerTopic - 1) / r.PerTopic
@@ -39,11 +44,12 @@ func (r *run) kill(ctx context.Context) ([]Row, error) {
 			if c.id >= r.Clients {
 				topic = c.id - r.Clients
 			}
-			return c.send(joinFrame(r.topic(topic), c.id, n))
+			return c.join(joinFrame(r.topic(topic), c.id, n))
 		}
 	}
 
 	r.show.set("connecting", nil)
+	quiet.during("connect")
 	if _, err := f.connect(ctx, r.Clients, topics, r.servers.targets[1], joinAs(firstJoin)); err != nil {
 		return nil, err
 	}
@@ -60,6 +66,7 @@ func (r *run) kill(ctx context.Context) ([]Row, error) {
 	}
 
 	r.show.set("killed", nil)
+	quiet.during("kill")
 	for _, c := range doomed {
 		c.gone.Store(true)
 	}
@@ -69,9 +76,10 @@ func (r *run) kill(ctx context.Context) ([]Row, error) {
 	cells := []Cell{cell("presences", "presences", 0, float64(r.Clients))}
 	if r.Reconnect {
 		r.show.set("killed", func() string { return fmt.Sprintf("%d joined again", f.joins.Load()-joins) })
-		if _, err := f.connect(ctx, 0, r.Clients, r.servers.targets[1], joinAs(joinAgain)); err != nil {
+		if err := f.reconnect(ctx, 0, r.Clients, r.servers.targets[1], joinAs(joinAgain)); err != nil {
 			return nil, err
 		}
+		connected := time.Since(k.origin)
 		err := f.await(ctx, settle, "all to have joined again", func() bool { return f.joins.Load()-joins == int64(r.Clients) })
 		if err != nil {
 			return nil, err
@@ -82,20 +90,24 @@ func (r *run) kill(ctx context.Context) ([]Row, error) {
 			return nil, err
 		}
 		cells = append(cells,
+			cell("connected_again_s", "connected again s", 2, (connected-began).Seconds()),
 			cell("joined_again_s", "joined again s", 2, (joined-began).Seconds()),
-			cell("seen_again_s", "seen again s", 2, (time.Duration(k.allBack.Load())-began).Seconds()))
+			cell("seen_again_s", "seen again s", 2, (time.Duration(k.allBack.Load())-began).Seconds()),
+			cell("redials", "failed tries", 0, float64(f.redials.Load())),
+			cell("refused", "joins refused for now", 0, float64(f.refused.Load())))
 	}
 	err = f.await(ctx, settle, "the killed server's presences to be gone", func() bool { return k.there.Load() == int64(topics) })
 	if err != nil {
 		return nil, err
 	}
 	after := usageOf(survivor)
-	return []Row{{Step: "kill", Cells: append(cells,
+	rows, err := quiet.rows(ctx)
+	return append([]Row{{Step: "kill", Cells: append(cells,
 		cell("all_gone_s", "all gone s", 2, (time.Duration(k.allGone.Load())-began).Seconds()),
 		cell("first_gone_s", "first gone s", 2, (time.Duration(k.firstGone.Load())-began).Seconds()),
 		cell("server_cpu_s", "CPU s of the other server", 2, known((after.cpu-before.cpu).Seconds(), before, after)),
 		cell("server_peak_mib", "its peak MiB", 1, known(mib(after.peak), after)),
-	)}}, nil
+	)}}, rows...), err
 }
 
 // handle is called by the readers; only what watchers get counts.

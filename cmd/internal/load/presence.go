@@ -26,14 +26,24 @@ func (r *run) presence(ctx context.Context) (rows []Row, err error) {
 	if r.Churn > 0 {
 		churns = int(r.ChurnRate * r.Churn.Seconds())
 	}
+	quiet, err := r.newQuietRoom(ctx, r.servers.targets[0])
+	if err != nil {
+		return nil, err
+	}
+	defer quiet.close()
 	s := &storm{run: r, parser: newSharedParser(), times: newMoments(r.Clients + churns + 1)}
 	s.fleet = newFleet(s.handle)
 	defer s.fleet.close()
 	r.show.set("connecting", nil)
+	quiet.during("connect")
 	s.clients, err = s.fleet.connect(ctx, 0, r.Clients, r.servers.targets[0], func(*client) error { return nil })
 	if err != nil {
 		return nil, err
 	}
+	if err := s.fleet.sleepUntil(ctx, time.Now().Add(quietFor)); err != nil {
+		return nil, err
+	}
+	quiet.during("join")
 	row, err := s.join(ctx)
 	if err != nil {
 		return nil, err
@@ -43,12 +53,14 @@ func (r *run) presence(ctx context.Context) (rows []Row, err error) {
 		if err := s.fleet.quiet(ctx, settle); err != nil {
 			return nil, err
 		}
+		quiet.during("churn")
 		if row, err = s.churn(ctx, churns); err != nil {
 			return nil, err
 		}
 		rows = append(rows, row)
 	}
-	return rows, nil
+	room, err := quiet.rows(ctx)
+	return append(rows, room...), err
 }
 
 func (s *storm) handle(c *client, m frame) error {
@@ -89,7 +101,7 @@ func (s *storm) join(ctx context.Context) (Row, error) {
 	before, selfBefore, began := s.servers.usage(), self(), time.Now()
 	bytesBefore, framesBefore := s.fleet.bytesRead.Load(), s.fleet.frames.Load()
 	one := func(_ context.Context, i int) error {
-		return s.clients[i].send(joinFrame(s.topic(0), i, int64(i+1)))
+		return s.clients[i].join(joinFrame(s.topic(0), i, int64(i+1)))
 	}
 	var err error
 	if s.JoinRate == 0 {
@@ -117,6 +129,7 @@ func (s *storm) join(ctx context.Context) (Row, error) {
 		cell("frames", "frames", 0, float64(s.fleet.frames.Load()-framesBefore)),
 		cell("server_peak_mib", "server peak MiB", 1, known(mib(after.peak), after)),
 		cell("client_cpu_s", "client CPU s", 2, known((selfAfter.cpu-selfBefore.cpu).Seconds(), selfBefore, selfAfter)),
+		cell("refused", "joins refused for now", 0, float64(s.fleet.refused.Load())),
 	}}, nil
 }
 
@@ -150,7 +163,7 @@ func (s *storm) churn(ctx context.Context, n int) (Row, error) {
 		user := back % s.Clients
 		number[user] = int64(s.Clients + 1 + back)
 		s.times.joinsAt(number[user], at)
-		if err := s.clients[user].send(joinFrame(s.topic(0), user, number[user])); err != nil {
+		if err := s.clients[user].join(joinFrame(s.topic(0), user, number[user])); err != nil {
 			return Row{}, err
 		}
 		back++

@@ -1,0 +1,159 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	quietClients = 4
+	// quietRate is publishes a second: enough to see a stall of some 20 ms, and
+	// too few to be a load.
+	quietRate = 50.0
+	// quietBefore is how long nothing else happens, to compare with.
+	quietBefore = 2 * time.Second
+)
+
+// quietRoom is a room beside what is measured: a few clients, one of whom
+// publishes at a low rate that nothing delays. Latencies are counted from when a
+// publish was due, and belong to the step in which it was.
+type quietRoom struct {
+	// Static.
+	*run
+	fleet  *fleet
+	origin time.Time // when publish 1 was due
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
+
+	published, delivered atomic.Int64
+
+	mu    sync.Mutex
+	steps []*quietStep
+}
+
+// quietStep is what was measured in one step.
+type quietStep struct {
+	name    string
+	from    time.Time
+	latency Histogram
+}
+
+// newQuietRoom has clients join a room, and measures it for a while before it
+// returns. close ends it.
+func (r *run) newQuietRoom(ctx context.Context, target *url.URL) (*quietRoom, error) {
+	q := &quietRoom{run: r}
+	q.fleet = newFleet(q.handle)
+	topic := r.prefix + "-quiet"
+	r.show.set("a quiet room", nil)
+	clients, err := q.fleet.connect(ctx, 0, quietClients, target, func(c *client) error {
+		return c.join(joinFrame(topic, c.id, 1))
+	})
+	if err == nil {
+		err = q.fleet.await(ctx, settle, "a few to join", func() bool { return q.fleet.joins.Load() == quietClients })
+	}
+	if err != nil {
+		q.fleet.close()
+		return nil, err
+	}
+	publishing, stop := context.WithCancel(ctx)
+	q.stop, q.origin = stop, time.Now()
+	q.during("before")
+	q.ended.Go(func() { q.publish(publishing, clients[0], topic) })
+	if err := q.fleet.sleepUntil(ctx, q.origin.Add(quietBefore)); err != nil {
+		q.close()
+		return nil, err
+	}
+	return q, nil
+}
+
+// due is when a publish is to be sent. Numbers begin at 1.
+func (q *quietRoom) due(seq int64) time.Time {
+	return q.origin.Add(time.Duration(float64(seq-1) / quietRate * float64(time.Second)))
+}
+
+func (q *quietRoom) publish(ctx context.Context, c *client, topic string) {
+	var frame []byte
+	for seq := int64(1); ; seq++ {
+		if err := q.fleet.sleepUntil(ctx, q.due(seq)); err != nil {
+			return // closed, or the fault is the fleet's
+		}
+		q.published.Store(seq)
+		frame = publishFrame(frame[:0], topic, seq, minPayload)
+		if err := c.send(frame); err != nil {
+			q.fleet.fail(err)
+			return
+		}
+	}
+}
+
+// handle records a delivery.
+func (q *quietRoom) handle(c *client, m frame) error {
+	if string(m.event) != publishEvent {
+		return nil
+	}
+	seq, err := publishSeq(m.payload)
+	if err != nil {
+		return err
+	}
+	if c.last == nil {
+		c.last = make([]int64, 1)
+	}
+	if seq != c.last[0]+1 {
+		return fmt.Errorf("quiet room: delivery %d came after %d", seq, c.last[0])
+	}
+	c.last[0] = seq
+	due := q.due(seq)
+	latency := time.Since(due)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := len(q.steps) - 1; i >= 0; i-- {
+		if i == 0 || !due.Before(q.steps[i].from) {
+			q.steps[i].latency.Record(latency)
+			break
+		}
+	}
+	q.delivered.Add(1)
+	return nil
+}
+
+// during begins a step.
+func (q *quietRoom) during(name string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.steps = append(q.steps, &quietStep{name: name, from: time.Now()})
+}
+
+// rows ends the publishing, waits until all has come, and has a row for each
+// step.
+func (q *quietRoom) rows(ctx context.Context) ([]Row, error) {
+	q.stop()
+	q.ended.Wait()
+	all := q.published.Load() * quietClients
+	err := q.fleet.await(ctx, settle, "the quiet room to get all", func() bool { return q.delivered.Load() >= all })
+	if err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var rows []Row
+	for _, s := range q.steps {
+		rows = append(rows, Row{Step: "quiet room, " + s.name, Cells: []Cell{
+			cell("latency_p50_ms", "p50 ms", 2, millis(s.latency.Percentile(50))),
+			cell("latency_p99_ms", "p99 ms", 2, millis(s.latency.Percentile(99))),
+			cell("latency_max_ms", "max ms", 2, millis(s.latency.Percentile(100))),
+			cell("deliveries", "deliveries", 0, float64(s.latency.Count())),
+		}})
+	}
+	return rows, nil
+}
+
+// close ends the room; it may be called after rows.
+func (q *quietRoom) close() {
+	q.stop()
+	q.ended.Wait()
+	q.fleet.close()
+}

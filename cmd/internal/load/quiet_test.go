@@ -1,0 +1,37 @@
+package load
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What a storm holds up counts as held up in the storm, from when it was due.
+func TestALatencyOfTheQuietRoomBelongsToTheStepInWhichItWasDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quietRoom{origin: time.Now()}
+		c := &client{}
+		come := func(seq int64) error {
+			return q.handle(c, frame{event: []byte(publishEvent), payload: fmt.Appendf(nil, `{"s":%d,"p":"x"}`, seq)})
+		}
+		q.during("before")
+		time.Sleep(5 * time.Millisecond)
+		require.NoError(t, come(1)) // due at 0
+		time.Sleep(25 * time.Millisecond)
+		q.during("storm")
+		time.Sleep(20 * time.Millisecond)
+		require.NoError(t, come(2)) // due at 20 ms, before the storm
+		require.NoError(t, come(3)) // due at 40 ms
+		before, storm := &q.steps[0].latency, &q.steps[1].latency
+		require.EqualValues(t, 2, before.Count())
+		require.InEpsilon(t, 5e6, float64(before.Percentile(50)), 0.01)
+		require.InEpsilon(t, 30e6, float64(before.Percentile(100)), 0.01)
+		require.EqualValues(t, 1, storm.Count())
+		require.InEpsilon(t, 10e6, float64(storm.Percentile(100)), 0.01)
+		require.EqualValues(t, 3, q.delivered.Load())
+		require.ErrorContains(t, come(5), "delivery 5 came after 3")
+	})
+}
