@@ -105,7 +105,7 @@ func TestBenchShowsThatFloodsAreClosed(t *testing.T) {
 }
 
 func TestBenchMeasuresAServerThatRuns(t *testing.T) {
-	c := start(t, "--secret", "x", "--message-rate", "1000000")
+	c := start(t, "--secret", "x", "--message-rate", "1000000", "--broadcast-rate", "1000000")
 	out := runBench(t, "fanout --clients 3 --duration 100ms --window 1 --repeat 2 --json --url "+c.URL+"?secret=x")
 	require.Len(t, out.Rows, 3)
 	require.Equal(t, "median", out.Rows[2]["run"])

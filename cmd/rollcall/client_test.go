@@ -71,7 +71,7 @@ type client struct {
 
 // connect is a client of an endpoint in this process.
 func connect(t testing.TB, endpoint *channel.Endpoint) *client {
-	handler, err := channel.NewHandler(new(service).handler())
+	handler, err := channel.NewHandler(newService(nil).handler())
 	require.NoError(t, err)
 	conn, err := endpoint.Connect(context.Background(), handler, channel.ConnectInfo{Vsn: "2.0.0"})
 	require.NoError(t, err)

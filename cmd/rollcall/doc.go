@@ -64,10 +64,10 @@
 // with 1013, and comes back. It may join 50 rooms a second and be in 100. No other
 // connection is disturbed.
 //
-// A broadcast is sent to everybody in its room, so what members may send there adds
-// up: five of a room of 100 who broadcast as much as they may are 250,000 messages a
-// second for it. Where members are not trusted and rooms are large, lower
-// --message-rate.
+// A broadcast is sent to everybody in its room, so a client may send no more than
+// 100 of them a second in a room, and 200 at once after a pause (--broadcast-rate):
+// more are refused, and nobody gets them. What members may send adds up: five of a
+// room of 100 who broadcast as much as they may are 50,000 messages a second for it.
 //
 // # Health and shutdown
 //

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -23,10 +25,15 @@ const (
 // they have. It holds up this client's channel only.
 const listTimeout = 500 * time.Millisecond
 
-// room is the channel of one client in one room. Fields are static after Join.
+// room is the channel of one client in one room.
 type room struct {
+	broadcastRate int // a second; static
+
+	// static after Join
 	key  string
 	meta json.RawMessage
+
+	broadcasts *rate.Limiter // owned by the callbacks; nil before the first one
 }
 
 // track is what HandleInfo is sent by Join: track the client now.
@@ -165,6 +172,8 @@ func (r *room) broadcast(s *channel.Socket, payload channel.Payload) error {
 		return fmt.Errorf(`"event" must not begin with "phx_" or "presence_", which are the protocol's own: %q does`, p.Event)
 	case p.Payload[0] != '{':
 		return errors.New(`"payload" must be an object`)
+	case !r.mayBroadcast():
+		return fmt.Errorf("too many broadcasts: at most %d a second", r.broadcastRate)
 	}
 	switch err := s.Broadcast(p.Event, p.Payload); {
 	case errors.Is(err, channel.ErrTooLarge):
@@ -173,6 +182,16 @@ func (r *room) broadcast(s *channel.Socket, payload channel.Payload) error {
 		return fmt.Errorf("only the clients of this replica got it: %w", err)
 	}
 	return nil
+}
+
+// mayBroadcast takes one of the broadcasts that the client has left. Each goes to
+// everybody in the room, so that what one client may say to the server is more
+// than what it may have the server say to a thousand others.
+func (r *room) mayBroadcast() bool {
+	if r.broadcasts == nil {
+		r.broadcasts = rate.NewLimiter(rate.Limit(r.broadcastRate), 2*r.broadcastRate)
+	}
+	return r.broadcasts.Allow()
 }
 
 // list is everybody in the room, as far as is known in listTimeout.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
@@ -167,6 +169,29 @@ func TestBroadcastThatCannotBeIsRefused(t *testing.T) {
 	}
 	r := c.ask("room:1", "broadcast", `{"event":"e","payload":{"x":`+quoted(20<<10)+`}}`)
 	require.Contains(t, r.reason(), "too large for other replicas")
+}
+
+func TestBroadcastsAboveTheRateAreRefusedAndReachNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endpoint := newEndpoint(t, membus.New().Bus(), "a")
+		alice, bob := connect(t, endpoint), connect(t, endpoint)
+		alice.join("room:1", `{"key":"alice"}`)
+		bob.join("room:1", `{"key":"bob"}`)
+		say := func(times int) {
+			for range times {
+				require.Equal(t, "ok", alice.ask("room:1", "broadcast", `{"event":"say"}`).Status)
+				require.Equal(t, "{}", bob.await("say"))
+			}
+			r := alice.ask("room:1", "broadcast", `{"event":"say"}`)
+			require.Equal(t, "error", r.Status)
+			require.Equal(t, "too many broadcasts: at most 100 a second", r.reason())
+		}
+		say(2 * defaultBroadcastRate)
+		time.Sleep(50 * time.Millisecond)
+		say(5)
+		require.Equal(t, "ok", bob.ask("room:1", "broadcast", `{"event":"mine"}`).Status, "each has its own")
+		require.Empty(t, bob.messages)
+	})
 }
 
 func TestUnknownEventIsRefusedAndTheChannelLives(t *testing.T) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"fmt"
 	"net/http"
 
 	"github.com/rollcall-go/rollcall/channel"
@@ -20,23 +22,39 @@ type service struct {
 	lookupEnv func(string) (string, bool)
 	flags     secretFlags
 	secret    *secret // nil: everybody may connect
+	// broadcastRate is how many broadcasts a second a client may send in a room.
+	broadcastRate int
 }
 
+const (
+	defaultBroadcastRate = 100
+	maxBroadcastRate     = 1_000_000
+)
+
 func newService(lookupEnv func(string) (string, bool)) *service {
-	return &service{lookupEnv: lookupEnv}
+	return &service{lookupEnv: lookupEnv, broadcastRate: defaultBroadcastRate}
 }
 
 func (s *service) app() serve.App {
 	return serve.App{
 		Name:     "rollcall",
 		Synopsis: synopsis,
-		Flags:    func(fs *flag.FlagSet) { s.flags.register(fs) },
-		Check: func() (err error) {
-			s.secret, err = s.flags.load(s.lookupEnv)
-			return err
+		Flags: func(fs *flag.FlagSet) {
+			s.flags.register(fs)
+			fs.IntVar(&s.broadcastRate, "broadcast-rate", s.broadcastRate, "`number` of broadcasts a second that one client may send in a room, and twice as many at once; more are refused")
 		},
+		Check: s.check,
 		Build: s.build,
 	}
+}
+
+// check tells all that is wrong with the flags.
+func (s *service) check() (err error) {
+	s.secret, err = s.flags.load(s.lookupEnv)
+	if s.broadcastRate < 1 || s.broadcastRate > maxBroadcastRate {
+		err = errors.Join(err, fmt.Errorf("--broadcast-rate %d: must be 1 to %d", s.broadcastRate, maxBroadcastRate))
+	}
+	return err
 }
 
 func (s *service) build(env *serve.Env) (http.Handler, error) {
@@ -57,7 +75,7 @@ func (s *service) handler() channel.Handler {
 	return channel.Handler{
 		Name:    "rollcall",
 		Connect: s.connect,
-		Routes:  []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return new(room) }}},
+		Routes:  []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return &room{broadcastRate: s.broadcastRate} }}},
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -113,6 +114,16 @@ func TestServiceOnItsOwn(t *testing.T) {
 	require.Contains(t, get(t, c.URL+"/healthz"), `"status":"ok"`)
 	require.Contains(t, c.Stderr(), "no authentication is configured")
 	require.Equal(t, 0, c.Stop())
+}
+
+func TestAllFaultsOfTheFlagsAreNamed(t *testing.T) {
+	app := newService(nil).app()
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	app.Flags(fs)
+	require.NoError(t, fs.Parse([]string{"--secret", "", "--broadcast-rate", "0"}))
+	err := app.Check()
+	require.ErrorContains(t, err, "--secret: the secret is empty")
+	require.ErrorContains(t, err, "--broadcast-rate 0: must be 1 to 1000000")
 }
 
 func TestFrameTooLargeOrMalformedClosesItsOwnConnectionOnly(t *testing.T) {

@@ -43,7 +43,7 @@
 // the exact value.
 //
 // A server that is not started here must let the publishers of fanout send what
-// they do (--message-rate of "rollcall serve").
+// they do (--message-rate and --broadcast-rate of "rollcall serve").
 //
 // # Storms
 //

@@ -75,7 +75,7 @@ func startingUp(ctx context.Context) (context.Context, context.CancelFunc) {
 func (s *servers) startReplica(ctx context.Context, c *Config, clustered bool) error {
 	args := []string{"--listen", "127.0.0.1:0", "--name", fmt.Sprintf("bench-%d", len(s.children)+1), "--log-level", "error"}
 	if c.Mode == "fanout" { // whose clients do what they are there to be kept from
-		args = append(args, "--message-rate", "1000000")
+		args = append(args, "--message-rate", "1000000", "--broadcast-rate", "1000000")
 	}
 	if clustered {
 		args = append(args, "--cluster-listen", "127.0.0.1:0")
