@@ -5,8 +5,12 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { cards, startCluster } from "./browser_cluster.mjs";
 import { startBrowser } from "./browser_party.mjs";
 
-/** How long the users of a killed replica may be seen on the others, in ms. */
-const goneWithin = 3000;
+/**
+ * How long the users of a killed replica may be seen on the others, in ms: half
+ * of what it would take if only silence told. How long it takes is for "rollcall
+ * bench kill" to say (2 s); here browsers and other tests share the machine.
+ */
+const goneWithin = 5000;
 
 let cluster, browser, one, two;
 
@@ -57,7 +61,7 @@ async function assertUndisturbed(tab, gone) {
   assert.deepEqual(shown.gone.map(({ name }) => name), gone, `who left the list of ${tab.name}`);
 }
 
-test("a killed replica's user vanishes within 3 s, and is back by themselves when it runs again", async (t) => {
+test("a killed replica's user vanishes, and is back by themselves when it runs again", async (t) => {
   const alice = await (await browser.user("alice")).enter(one, "kill");
   const bob = await (await browser.user("bob")).enter(two, "kill");
   const tabs = [alice, bob];
