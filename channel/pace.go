@@ -28,7 +28,10 @@ const (
 	windowMax  = 500 * time.Millisecond
 
 	// rateMemory is over which time the rate of changes is averaged.
-	rateMemory = 500 * time.Millisecond
+	rateMemory = 300 * time.Millisecond
+	// rateMost is the highest rate that is told apart: who is in a storm's wake
+	// does not wait for the memory of it.
+	rateMost = 2 * stormRate
 	// roundBurst is how many rounds may go before their time, after a pause. In
 	// the long run there is one in a window.
 	roundBurst = 3
@@ -79,7 +82,7 @@ func (p *pace) came(now time.Time, n int) {
 		p.oldest = now
 	}
 	p.waiting += n
-	p.rate = p.rateAt(now) + float64(n)/rateMemory.Seconds()
+	p.rate = min(p.rateAt(now)+float64(n)/rateMemory.Seconds(), rateMost)
 	p.rated = now
 }
 

@@ -99,13 +99,18 @@ func TestDiffsAreMergedLongerWhereARoundTakesLong(t *testing.T) {
 		joinReal(t, e, h, link)
 		<-link.state
 	}
-	before, began := link.diffs.Load(), time.Now()
-	for i := 0; time.Since(began) < 2*time.Second; i++ {
-		_, err := session.Track("t", fmt.Sprint(i), map[string]any{})
-		require.NoError(t, err)
-		time.Sleep(5 * time.Millisecond)
+	n := 0
+	changeFor := func(period time.Duration) (rounds int64) {
+		before := link.diffs.Load()
+		for began := time.Now(); time.Since(began) < period; n++ {
+			_, err := session.Track("t", fmt.Sprint(n), map[string]any{})
+			require.NoError(t, err)
+			time.Sleep(5 * time.Millisecond)
+		}
+		return (link.diffs.Load() - before) / clients
 	}
-	rounds := (link.diffs.Load() - before) / clients
+	changeFor(1500 * time.Millisecond) // in which it finds out
+	rounds := changeFor(1500 * time.Millisecond)
 	require.Positive(t, rounds)
-	require.LessOrEqual(t, rounds, int64(18), "one after the other there would be 40")
+	require.LessOrEqual(t, rounds, int64(12), "one in four times 50 ms; one after the other there would be 30")
 }
