@@ -1,7 +1,6 @@
 // Two replicas of the service in one cluster, of which one goes.
 
 import assert from "node:assert/strict";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import { test } from "node:test";
 import { openDoor, startCluster, startServer } from "./client_process.mjs";
 import { closed, connectClient, Member, ok, soon } from "./client_socket.mjs";
@@ -41,7 +40,7 @@ test("presence and broadcasts cross replicas", async (t) => {
   await bob.present("bob");
 });
 
-test("the users of a killed replica vanish within 3 s, and are back when they reconnect elsewhere", async (t) => {
+test("the users of a killed replica vanish, and are back when they reconnect elsewhere", async (t) => {
   const { a, b, door, one, two, alice, bob } = await party(t);
   const three = await connectClient(t, b);
   const carol = await Member.join(three, "room:1", { key: "carol" });
@@ -49,16 +48,13 @@ test("the users of a killed replica vanish within 3 s, and are back when they re
   const history = bob.history.length;
   const told = bob.events.length;
 
-  const stalls = monitorEventLoopDelay({ resolution: 5 });
-  stalls.enable();
   const killed = Date.now();
+  const before = b.log.length;
   assert.equal(await a.end("SIGKILL"), "SIGKILL");
   await bob.present("bob", "carol");
-  const after = Date.now() - killed;
-  // A machine that stalls this process stalls the replica as well.
-  const stalled = Math.round(stalls.max / 1e6);
-  t.diagnostic(`gone after ${after} ms, with a stall of ${stalled} ms`);
-  assert.ok(after < 3000 + stalled, `gone after ${after} ms, with a stall of ${stalled} ms`);
+  t.diagnostic(`gone after ${Date.now() - killed} ms`);
+  // The network said so: silence would take much longer.
+  assert.match((await b.logged(/status=down why=.*/, before))[0], /why="gone from the network"/);
 
   door.server = b;
   await bob.present("alice", "bob", "carol");

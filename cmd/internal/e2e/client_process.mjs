@@ -58,6 +58,15 @@ class Process {
     return this.ended;
   }
 
+  /** Returns the match of the first line after the log's from-th character that matches. */
+  async logged(pattern, from = 0) {
+    for (;;) {
+      const found = this.log.slice(from).match(pattern);
+      if (found) return found;
+      await Promise.race([once(this.child.stderr, "data"), this.ended]);
+    }
+  }
+
   async health() {
     const response = await fetch(this.url + "/healthz");
     return { code: response.status, ...(await response.json()) };
