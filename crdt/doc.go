@@ -59,9 +59,9 @@
 //	             allocations; 100 changes into 2e4 / 5e4 / 2e5 rows: 24 / 34 / 33 us, 4
 //	             allocations: the same work, and more misses of the cache
 //	Snapshot     1e5 rows into an empty view: 2.6 ms, 43 bytes a row
-//	MergeMaps    1e5 rows of another replica into a Map of 1e5: 106 ms, 155 bytes a
+//	MergeMaps    1e5 rows of another replica into a Map of 1e5: 89 ms, 155 bytes a
 //	             row, with the index by key
-//	Drop         a replica with 1e4 / 1e5 rows from a Map: 3.9 / 109 ms, likewise
+//	Drop         a replica with 1e4 / 1e5 rows from a Map: 3.9 / 72 ms, likewise
 //
 // # Promises
 //

@@ -166,16 +166,17 @@
 //
 // Churn: 1,000,000 presences on three replicas, a NATS server each, in 10,000 topics
 // of 100 that all replicas watch, everything in one process on the two cores. A join
-// comes with a leave. 135 bytes are sent and 410 received by all three for a change,
-// with NATS's protocol and all else that replicas say.
+// comes with a leave. 160 to 210 bytes are sent and 490 to 640 received by all three
+// for a change, with NATS's protocol and all else that replicas say.
 //
 //	joins a second                     p50       p99    until both others show it
-//	1,000                              0.8 ms    2 ms
-//	3,000                              1.2 ms    26 ms
-//	2,900, one outstanding             0.25 ms   1.2 ms
+//	1,000                              0.85 ms   2.6 ms
+//	3,000                              0.9 ms    5.6 ms
+//	3,450, one outstanding             0.2 ms    0.8 ms
+//	10,600, 64 outstanding             3.6 ms    31 ms
 //
 // Beyond what the cores can do, messages are lost, and everything is compared again:
-// at 5,000 joins a second beside other work p99 was 20 s.
+// where other work took most of them, at 3,000 joins a second p99 was 10 s.
 //
 // # Shutdown
 //
