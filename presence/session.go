@@ -68,15 +68,7 @@ func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, tracked := s.find(topic, key)
-	switch {
-	case s.closed:
-		err = ErrSessionClosed
-	case tracked:
-		err = ErrAlreadyTracked
-	case len(s.held) >= s.tracker.cfg.MaxSessionPresences:
-		err = fmt.Errorf("%w: the session has %d, the limit", ErrTooManyPresences, len(s.held))
-	}
+	at, err := s.place(topic, key)
 	if err != nil {
 		return "", fmt.Errorf("track %.255q in %.255q: %w", key, topic, err)
 	}
@@ -96,6 +88,21 @@ func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 	}
 	s.held = slices.Insert(s.held, at, holding{topic, key, dot})
 	return ref, nil
+}
+
+// place is where one more presence belongs among those held, if there may be one.
+// s.mu is held.
+func (s *Session) place(topic, key string) (at int, err error) {
+	at, tracked := s.find(topic, key)
+	switch {
+	case s.closed:
+		return 0, ErrSessionClosed
+	case tracked:
+		return 0, ErrAlreadyTracked
+	case len(s.held) >= s.tracker.cfg.MaxSessionPresences:
+		return 0, fmt.Errorf("%w: the session has %d, the limit", ErrTooManyPresences, len(s.held))
+	}
+	return at, nil
 }
 
 func (s *Session) prepare(topic, key string, meta any) ([]byte, error) {
@@ -200,15 +207,8 @@ func (s *Session) Adopt(from *Session, topic, key string, meta any) (ref string,
 	defer t.adopting.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, tracked := s.find(topic, key)
-	switch {
-	case s.closed:
-		err = ErrSessionClosed
-	case tracked:
-		err = ErrAlreadyTracked
-	case len(s.held) >= t.cfg.MaxSessionPresences:
-		err = fmt.Errorf("%w: the session has %d, the limit", ErrTooManyPresences, len(s.held))
-	case from.tracker != t:
+	at, err := s.place(topic, key)
+	if err == nil && from.tracker != t {
 		err = ErrNotTracked
 	}
 	if err != nil {

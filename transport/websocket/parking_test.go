@@ -64,15 +64,21 @@ func TestParkedAndWaitingConnectionsAreServedAlike(t *testing.T) {
 				return s, nil
 			})
 			transport.parking.broken = broken
+			waits := func() { // for input
+				if !broken {
+					awaitParked(t, transport, 1)
+				}
+			}
 			client := dial(t, server, nil)
 			<-sessions
-			for i := range 20 { // for longer than the timeout
-				time.Sleep(75 * time.Millisecond)
-				want := fmt.Sprint(i, strings.Repeat("x", i*i*i))
+			began := time.Now()
+			for i := 0; time.Since(began) < 1500*time.Millisecond; i++ { // longer than the timeout
+				want := fmt.Sprint(i, strings.Repeat("x", i%20*i%20*100))
 				require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte(want)))
 				requireText(t, client, want)
 			}
-			// Part of a message is waited for, and counts as being heard.
+			// Part of a message is waited for, and counts as being heard: time has to
+			// pass between them, and no bubble has sockets.
 			frame := rawFrame(0x81, []byte("parts"))
 			for _, part := range [][]byte{frame[:1], frame[1:4], frame[4:]} {
 				_, err := client.NetConn().Write(part)
@@ -85,14 +91,14 @@ func TestParkedAndWaitingConnectionsAreServedAlike(t *testing.T) {
 
 			client = dial(t, server, nil)
 			s := <-sessions
-			time.Sleep(50 * time.Millisecond)
+			waits()
 			awaitLink(t, s).Close(channel.CloseGoingAway, "bye")
 			requireClosed(t, client, channel.CloseGoingAway, "bye")
 			await(t, s.closed, "the session's end")
 
 			client = dial(t, server, nil)
 			s = <-sessions
-			time.Sleep(50 * time.Millisecond)
+			waits()
 			require.NoError(t, client.NetConn().Close())
 			await(t, s.closed, "the session's end")
 		})
