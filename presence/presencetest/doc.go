@@ -24,7 +24,7 @@
 //   - S3 what one replica shows of (owner, epoch, topic) never goes back;
 //   - S4 a removed dot never reappears (it follows from S1 and S3);
 //   - S5 nothing is visible of a replica but of the highest epoch that its own
-//     heartbeats told of;
+//     heartbeats told of, and nothing once that one has left;
 //   - S6 folding all diffs given to a watcher over its state equals the list, and
 //     what is held;
 //   - S7 a topic that is complete holds what every other replica that is up had

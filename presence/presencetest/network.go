@@ -34,7 +34,9 @@ type letter struct {
 	data []byte
 	gone string // an unreachable destination instead of data
 
-	beat identity // who sent it, when it is a heartbeat
+	from identity
+	kind string // as presence.DescribeMessage says it
+	nth  uint64 // of the heartbeats that were sent, when it is one
 }
 
 // mailbox holds what is on its way, by the time of arrival.
@@ -117,20 +119,22 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 	if from.outage || from.unplugged {
 		return
 	}
+	kind := presence.DescribeMessage(op.Data)
 	if len(op.Data) > c.maxPayload {
 		// The bus refuses it. A delta is lost that way, and asked for; what is
 		// asked for must fit.
-		if kind := presence.DescribeMessage(op.Data); kind != "delta" {
+		if kind != "delta" {
 			c.wrong("S10: %s sends a %s of %d bytes, the most is %d", from.name, kind, len(op.Data), c.maxPayload)
 		}
 		return
 	}
 	if c.kinds != nil {
-		c.kinds[presence.DescribeMessage(op.Data)]++
+		c.kinds[kind]++
 	}
-	l := letter{data: op.Data}
-	if presence.DescribeMessage(op.Data) == "heartbeat" {
-		l.beat = identity{from.as, from.replica.Epoch()}
+	l := letter{data: op.Data, from: identity{from.as, from.replica.Epoch()}, kind: kind}
+	if kind == "heartbeat" {
+		c.beats++
+		l.nth = c.beats
 	}
 	reachable := false
 	for _, to := range c.listeners(op.Dest) {
@@ -261,8 +265,11 @@ func (c *Cluster) deliver(l letter) {
 		h.replica.Unreachable(c.now(), l.gone)
 	default:
 		h.replica.Receive(c.now(), l.data)
-		if l.beat.name != "" {
-			h.hears(l.beat, c.at, c.oblivion())
+		switch l.kind {
+		case "heartbeat":
+			h.hears(l.from, l.nth, c.at, c.oblivion())
+		case "leave":
+			h.hears(l.from, 0, c.at, c.oblivion())
 		}
 	}
 	c.collect(h)

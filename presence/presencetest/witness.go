@@ -16,6 +16,7 @@ import (
 // witness is what is known of the whole cluster.
 type witness struct {
 	issuers map[identity]*process
+	beats   uint64        // heartbeats that were sent
 	fault   error         // what was seen to be wrong between two checks
 	dump    presence.Dump // for one look at a time
 }
@@ -73,8 +74,8 @@ type testimony struct {
 	process *process
 	epoch   uint64
 	touched bool // something was done to it since the last check
-	// heard has every epoch of each name that a heartbeat told it of, and when the
-	// last one did.
+	// heard has every epoch of each name that a heartbeat or a leave told it of, and
+	// when the last one did.
 	heard   map[string][]epochHeard
 	reached map[reachedKey]uint64
 	// since has, for each topic that is followed, where every other process
@@ -84,9 +85,12 @@ type testimony struct {
 
 type epochHeard struct {
 	epoch uint64
+	nth   uint64 // the latest of its heartbeats, in the order in which they were sent
+	left  bool
 	at    time.Duration
-	// counted is when one was last heard that surely ended the lower epochs: it
-	// may itself have been refused, for a higher one that is forgotten by now.
+	// counted is when word of it was last heard that surely ended the lower epochs.
+	// The others may have been refused: for a higher one that is forgotten by now;
+	// for the leave; or because they came after one that was sent later.
 	counted time.Duration
 }
 
@@ -103,34 +107,41 @@ func (c *Cluster) oblivion() oblivion {
 	return oblivion{surely: maybe - looks, maybe: maybe}
 }
 
-// hears notes that a heartbeat was delivered. It counts for nothing while a later
-// epoch is remembered, and may or may not count while one may be.
-func (y *testimony) hears(id identity, at time.Duration, old oblivion) {
+// hears notes that the nth heartbeat of all was delivered, or a leave, if nth is
+// 0. It counts for nothing while a later epoch is remembered, and may or may not
+// count while one may be.
+func (y *testimony) hears(id identity, nth uint64, at time.Duration, old oblivion) {
 	counted := at
-	for _, e := range y.heard[id.name] {
+	mine := -1
+	for i, e := range y.heard[id.name] {
 		switch {
-		case e.epoch <= id.epoch:
+		case e.epoch == id.epoch:
+			mine = i
+		case e.epoch < id.epoch:
 		case e.counted >= old.maybe:
 			return
 		case e.at >= old.surely:
 			counted = -1
 		}
 	}
-	for i := range y.heard[id.name] {
-		if e := &y.heard[id.name][i]; e.epoch == id.epoch {
-			e.at, e.counted = at, max(e.counted, counted)
-			return
-		}
+	if mine < 0 {
+		mine = len(y.heard[id.name])
+		y.heard[id.name] = append(y.heard[id.name], epochHeard{epoch: id.epoch, counted: -1})
 	}
-	y.heard[id.name] = append(y.heard[id.name], epochHeard{id.epoch, at, counted})
+	e := &y.heard[id.name][mine]
+	e.at = at
+	if nth == 0 || nth > e.nth && !e.left {
+		e.counted = max(e.counted, counted)
+	}
+	e.nth, e.left = max(e.nth, nth), e.left || nth == 0
 }
 
-// mayShow tells whether id was heard, and no later one of the name that is
-// remembered.
+// mayShow tells whether id was heard, and nothing is remembered that ended it:
+// neither its leave nor a later epoch of the name.
 func (y *testimony) mayShow(id identity, old oblivion) bool {
 	heard := false
 	for _, e := range y.heard[id.name] {
-		if e.epoch > id.epoch && e.counted >= old.maybe {
+		if e.counted >= old.maybe && (e.epoch > id.epoch || e.epoch == id.epoch && e.left) {
 			return false
 		}
 		heard = heard || e.epoch == id.epoch
