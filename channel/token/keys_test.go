@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
+	_ "embed" // signSource
 	"errors"
 	"go/ast"
 	"go/parser"
@@ -227,10 +228,13 @@ func TestKeysAreDerivedOnce(t *testing.T) {
 	require.NoError(t, err)
 }
 
+//go:embed sign.go
+var signSource string
+
 // row B124. Time cannot be tested; what is called can.
 func TestSignaturesAreComparedInConstantTime(t *testing.T) {
 	files := gotoken.NewFileSet()
-	parsed, err := parser.ParseFile(files, "sign.go", nil, 0)
+	parsed, err := parser.ParseFile(files, "sign.go", signSource, 0)
 	require.NoError(t, err)
 	calls := map[string]bool{} // in the function that looks at signatures
 	for _, decl := range parsed.Decls {
