@@ -19,7 +19,7 @@
 //     whoever is behind ([Owner.Since]).
 //   - [View] is the receiver's side: what one replica holds of another one's
 //     contribution. [View.Apply] is the one join rule.
-//   - [Map] is the whole map: a view for each replica, and an index by key.
+//   - [Map] is the whole map: a view for each replica, each with an index by key.
 //
 // # The join rule
 //

@@ -111,7 +111,7 @@ func (o *Owner[K, V]) Flush() (Delta[K, V], bool) {
 	slices.Sort(o.rems)
 	d := Delta[K, V]{
 		From: o.sent, Base: o.sent, To: o.seq,
-		Adds: slices.Collect(o.live.ascend(o.sent)),
+		Adds: o.live.above(o.sent),
 		Rems: o.rems,
 	}
 	o.sent, o.rems = o.seq, nil
@@ -134,7 +134,7 @@ func (o *Owner[K, V]) Since(n, counter uint64) Delta[K, V] {
 	if n > counter {
 		n = 0
 	}
-	d := Delta[K, V]{From: n, Base: n, To: counter, Adds: slices.Collect(o.live.ascend(n))}
+	d := Delta[K, V]{From: n, Base: n, To: counter, Adds: o.live.above(n)}
 	switch {
 	case n == 0 || n >= o.seq:
 	case n >= o.floor:

@@ -201,3 +201,35 @@ func (s *store[K, V]) ascend(low uint64) iter.Seq[Entry[K, V]] {
 		}
 	}
 }
+
+// runs yields the chunks. The store must not be changed meanwhile.
+func (s *store[K, V]) runs() iter.Seq[[]Entry[K, V]] {
+	return func(yield func([]Entry[K, V]) bool) {
+		for c := range s.count() {
+			if !yield(s.chunk(c)) {
+				return
+			}
+		}
+	}
+}
+
+// above returns the entries with a dot above low, in order, in memory of their
+// own; nil when there are none.
+func (s *store[K, V]) above(low uint64) []Entry[K, V] {
+	first, i, ok := s.find(low)
+	if ok {
+		i++
+	}
+	n := -i
+	for c := first; c < s.count(); c++ {
+		n += len(s.chunk(c))
+	}
+	if n <= 0 {
+		return nil
+	}
+	list := make([]Entry[K, V], 0, n)
+	for c := first; c < s.count(); c, i = c+1, 0 {
+		list = append(list, s.chunk(c)[i:]...)
+	}
+	return list
+}

@@ -41,6 +41,11 @@ func TestStoreIsASortedList(t *testing.T) {
 		}
 		i := sort.Search(len(want), func(i int) bool { return want[i] > low })
 		require.Equal(t, append([]uint64(nil), want[i:]...), above)
+		copied := s.above(low)
+		require.Len(t, copied, len(above))
+		for j, e := range copied {
+			require.Equal(t, above[j], e.Dot)
+		}
 		for c := range s.count() {
 			chunk := s.chunk(c)
 			require.NotEmpty(t, chunk)

@@ -26,6 +26,10 @@ func (v *View[K, V]) Get(dot uint64) (Entry[K, V], bool) { return v.live.get(dot
 // meanwhile.
 func (v *View[K, V]) All() iter.Seq[Entry[K, V]] { return v.live.ascend(0) }
 
+// Runs yields the entries as All does, many at a time: in slices of the view's own,
+// which must not be changed and are valid until the view changes.
+func (v *View[K, V]) Runs() iter.Seq[[]Entry[K, V]] { return v.live.runs() }
+
 // Apply merges a delta of this view's owner by the join rule of the package
 // documentation, and returns what changed. Changes is empty unless the outcome
 // is Applied.
