@@ -233,15 +233,21 @@ func (r *Replica) show(m *member, up bool, why string) {
 	r.notice(m.name, m.epoch, why)
 	for _, t := range m.sortedTopics() {
 		v := m.views[t]
-		var ch changes
-		all := slices.Collect(v.visible())
-		if up {
-			ch.Added = all
-		} else {
-			ch.Removed = all
-		}
-		r.change(t, m.birth, ch)
 		r.touch(t) // completeness
+		o := r.audience(t)
+		if o == nil {
+			continue
+		}
+		if r.tells(t) {
+			o.told.grow(v.size(), up)
+		}
+		for run := range v.visible() {
+			if up {
+				r.change(t, m.birth, changes{Added: run})
+			} else {
+				r.change(t, m.birth, changes{Removed: run})
+			}
+		}
 	}
 }
 

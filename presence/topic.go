@@ -61,6 +61,15 @@ func (c *changed) add(birth uint64, ch changes) {
 	}
 }
 
+// grow makes room for n that join (up), or leave.
+func (c *changed) grow(n int, up bool) {
+	if up {
+		c.joined = slices.Grow(c.joined, n)
+	} else {
+		c.left = slices.Grow(c.left, n)
+	}
+}
+
 func (c *changed) len() int { return len(c.joined) + len(c.left) }
 
 // take returns the net difference and forgets it.
@@ -93,11 +102,26 @@ type visible struct {
 }
 
 func (v visible) meta() Meta {
-	m := Meta{Ref: makeRef(v.birth, v.Dot), Data: v.Value.meta}
+	var refs refWriter
+	refs.grow([]*visible{&v})
+	return refs.meta(&v)
+}
+
+// meta is the meta of v, with refs in w's memory.
+func (w *refWriter) meta(v *visible) Meta {
+	m := Meta{Ref: w.ref(v.birth, v.Dot), Data: v.Value.meta}
 	if v.Value.prev != 0 {
-		m.PrevRef = makeRef(v.birth, v.Value.prev)
+		m.PrevRef = w.ref(v.birth, v.Value.prev)
 	}
 	return m
+}
+
+// before orders entries by key, and under a key by process and age.
+func (v *visible) before(w *visible) int {
+	if c := strings.Compare(v.Key, w.Key); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(v.birth, w.birth), cmp.Compare(v.Origin, w.Origin))
 }
 
 func (r *Replica) topic(name string) *topic {
@@ -130,16 +154,15 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 		return
 	}
 	r.touch(t)
-	o := t.seen
+	o := r.audience(t)
 	if o == nil {
-		if !r.watchesAll() {
-			return
-		}
-		o = t.outlook()
+		return
 	}
 	if o.list != nil {
-		if o.since.add(birth, ch); o.since.len() > max(minChanged, len(o.list.Presences)/4) {
+		if o.since.len()+len(ch.Added)+len(ch.Removed) > max(minChanged, len(o.list.Presences)/4) {
 			o.forget()
+		} else {
+			o.since.add(birth, ch)
 		}
 	}
 	if o.keys != nil {
@@ -152,10 +175,21 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 			o.keys[e.Key]++
 		}
 	}
-	if t.watchers > 0 || r.watchesAll() {
+	if r.tells(t) {
 		o.told.add(birth, ch)
 	}
 }
+
+// audience is the outlook of a topic that somebody reads or watches, else nil.
+func (r *Replica) audience(t *topic) *outlook {
+	if t.seen == nil && r.watchesAll() {
+		return t.outlook()
+	}
+	return t.seen
+}
+
+// tells is whether somebody watches t.
+func (r *Replica) tells(t *topic) bool { return t.watchers > 0 || r.watchesAll() }
 
 // emit tells watchers what changed in t during this step.
 func (r *Replica) emit(t *topic) {
@@ -174,6 +208,9 @@ func (r *Replica) emit(t *topic) {
 // makeDiff is the net difference of a step: what joined and left in it, in
 // either order, is no change.
 func makeDiff(joined, left []visible) Diff {
+	if len(joined) == 0 || len(left) == 0 {
+		return Diff{Joins: group(joined), Leaves: group(left)}
+	}
 	type id struct{ birth, dot uint64 }
 	count := make(map[id]int, len(joined)+len(left))
 	for _, v := range joined {
@@ -197,17 +234,21 @@ func makeDiff(joined, left []visible) Diff {
 }
 
 // group sorts entries by key, and under a key by process and age.
-func group(list []visible) []Presence {
-	if len(list) == 0 {
+func group(entries []visible) []Presence {
+	if len(entries) == 0 {
 		return nil
 	}
-	slices.SortFunc(list, func(a, b visible) int {
-		return cmp.Or(strings.Compare(a.Key, b.Key), cmp.Compare(a.birth, b.birth), cmp.Compare(a.Origin, b.Origin))
-	})
+	list := make([]*visible, len(entries)) // they are large to move
+	for i := range entries {
+		list[i] = &entries[i]
+	}
+	slices.SortFunc(list, (*visible).before)
 	metas := make([]Meta, len(list))
 	presences := make([]Presence, 0, len(list))
+	var refs refWriter
+	refs.grow(list)
 	for i, v := range list {
-		metas[i] = v.meta()
+		metas[i] = refs.meta(v)
 		if i > 0 && v.Key == list[i-1].Key {
 			last := &presences[len(presences)-1]
 			last.Metas = metas[i-len(last.Metas) : i+1 : i+1]
@@ -271,8 +312,10 @@ func (r *Replica) entries(t *topic) []visible {
 	}
 	for _, v := range t.views {
 		if v.m.up {
-			for e := range v.visible() {
-				all = append(all, visible{v.m.birth, e})
+			for run := range v.visible() {
+				for _, e := range run {
+					all = append(all, visible{v.m.birth, e})
+				}
 			}
 		}
 	}

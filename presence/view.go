@@ -75,12 +75,13 @@ func (v *view) restart(nonce uint64) {
 	v.synced, v.nonce, v.recon, v.asked = false, nonce, 0, 0
 }
 
-// visible returns what the view shows.
-func (v *view) visible() iter.Seq[entry] {
+// visible yields what the view shows, many entries at a time, in slices that must
+// not be changed and are valid until the view changes.
+func (v *view) visible() iter.Seq[[]entry] {
 	if shown := v.rarely().shown; len(shown) > 0 {
-		return slices.Values(shown)
+		return slices.Chunk(shown, len(shown))
 	}
-	return v.state.All()
+	return v.state.Runs()
 }
 
 // size is how many entries the view shows.
