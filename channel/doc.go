@@ -88,22 +88,22 @@
 // A channel that tracks, or pushes the state, makes its topic's presence come to
 // all channels of the topic on its replica, as presence_diff, from their join
 // on. The first diff of a quiet topic is sent at once. In a busy one changes are
-// merged: they go out when as many wait as come in one window, or when the first
-// has waited that long, in the long run once a window. There is none below 8
-// sessions; else it is 35 ms, or 35 us for each session if that is more. From 55
-// changes a second on it grows, to 105 ms at most; and where a round of frames to
-// all was measured to take long, it is 4 times that. It is at most 500 ms. A
-// change thus waits a third of a window on average, and a client of a room of
-// 1,000 gets some 30 diffs a second at most.
+// merged: they go out when a join comes and as many wait as come in one window, or
+// when the first join has waited that long, or the first leave twice that; in the
+// long run once a window. There is none below 8 sessions; else it is 42 ms, or
+// 35 us for each session if that is more. From 60 changes a second on it grows, to
+// 105 ms at most; and where a round of frames to all was measured to take long, it
+// is 4 times that. It is at most 500 ms. Half of the joins thus wait less than half
+// a window, and a client of a room of 1,000 gets some 24 diffs a second at most.
 //
 // A client is given the state as of the last diff, which is kept from diff to
 // diff and encoded once for all who join between two. For each client the state
 // it was given and the diffs after it are exact, whichever order the channel
-// tracks and pushes
-// the state in. Route.Fetch enriches or masks what clients see, once for all; it
-// runs off the hot path, one call at a time for a topic, with a deadline, and who
-// is there is right also where it fails. [Endpoint.ListPresence] and
-// [Endpoint.GetPresence] give the program what clients see.
+// tracks and pushes the state in. Route.Fetch enriches or masks what clients see,
+// once for all; it runs off the hot path, one call at a time for a topic, with a
+// deadline, and who is there is right also where it fails.
+// [Endpoint.ListPresence] and [Endpoint.GetPresence] give the program what clients
+// see.
 //
 // Route.Presence says how much a route's clients are shown: everybody, or only
 // how many ([PresenceCounts]), or nothing. What is tracked with

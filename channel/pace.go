@@ -10,9 +10,15 @@ import (
 const (
 	// smallRoom: below it each change is worth its frame.
 	smallRoom = 8
-	// windowBase is how long the first of the changes waits at most: a tenth of
+	// windowBase is how long the first of the joins waits at most: a tenth of
 	// a second is what people begin to notice, and there is the way to them.
-	windowBase = 35 * time.Millisecond
+	windowBase = 42 * time.Millisecond
+	// leaveWindows is how many windows the first of the leaves waits at most: that
+	// somebody has gone is less urgent, and the next join takes it along.
+	leaveWindows = 2
+	// youngest: what goes out with a join has waited such a part of a window, or the
+	// join that comes right behind a leave would take nothing else along.
+	youngest = 4
 	// windowEach, for each who is in the room, is how long it may wait in a large
 	// one: what a round of frames to all costs, some 9 us of CPU each, is then at
 	// most a quarter of one core's time.
@@ -20,8 +26,8 @@ const (
 	// From stormRate changes a second on windowBase grows with the square of the
 	// rate, to stormMost times as much: where so many come or go, the frames are
 	// to become fewer, for what is in them is enough. See stretch.
-	stormRate = 55
-	stormMost = 3
+	stormRate = 60
+	stormMost = 2.5
 	// windowCost: a round of frames that was measured to take long, because the
 	// replica is busy, makes the window so many times that time.
 	windowCost = 4
@@ -37,7 +43,7 @@ const (
 	roundBurst = 3
 )
 
-// mergeWindow is how long a change waits at most in a room of size, which
+// mergeWindow is how long a join waits at most in a room of size, which
 // changes so often a second, where a round of frames was last measured to take
 // cost.
 func mergeWindow(size int, rate float64, cost time.Duration) time.Duration {
@@ -56,11 +62,11 @@ func stretch(rate float64) time.Duration {
 	return time.Duration(float64(windowBase) * min(max(over*over, 1), stormMost))
 }
 
-// A pace decides when the changes of a room that wait go out: when as many wait
-// as come in one window at the present rate, or when the first has waited a
-// window. In a quiet room that is at once. At the same number of frames this is
-// sooner than to send once in each window: a diff goes out when a change comes,
-// and that one has not waited at all.
+// A pace decides when the changes of a room that wait go out: when a join comes
+// and as many wait as come in one window at the present rate, or when the first
+// join has waited a window, or the first leave two. In a quiet room that is at
+// once. At the same number of frames this is sooner than to send once in each
+// window: a diff goes out when a join comes, and that one has not waited at all.
 //
 // It is pure; its owner (room) guards it.
 type pace struct {
@@ -70,19 +76,31 @@ type pace struct {
 	rate  float64   // changes a second
 	rated time.Time // when rate was right
 
-	waiting int       // changes
-	oldest  time.Time // when the first of them came
+	joins, leaves changes
+	joined        bool // of those that came last some were joins
 	// earned is when the rounds that were sent are made up for, one a window.
 	earned time.Time
 }
 
-// came notes that n changes came.
-func (p *pace) came(now time.Time, n int) {
-	if p.waiting == 0 {
-		p.oldest = now
+// changes are those of one kind that wait.
+type changes struct {
+	n     int
+	since time.Time // when the first of them came
+}
+
+func (c *changes) add(now time.Time, n int) {
+	if c.n == 0 {
+		c.since = now
 	}
-	p.waiting += n
-	p.rate = min(p.rateAt(now)+float64(n)/rateMemory.Seconds(), rateMost)
+	c.n += n
+}
+
+// came notes that so many joins and leaves came.
+func (p *pace) came(now time.Time, joins, leaves int) {
+	p.joins.add(now, joins)
+	p.leaves.add(now, leaves)
+	p.joined = joins > 0
+	p.rate = min(p.rateAt(now)+float64(joins+leaves)/rateMemory.Seconds(), rateMost)
 	p.rated = now
 }
 
@@ -94,8 +112,12 @@ func (p *pace) rateAt(now time.Time) float64 {
 func (p *pace) due(now time.Time, size int) time.Time {
 	rate := p.rateAt(now)
 	p.window = mergeWindow(size, rate, p.cost)
-	last := p.oldest.Add(p.window)
-	if enough := 1 + int(rate*p.window.Seconds()); p.waiting < enough {
+	last := p.last()
+	enough := 1 + int(rate*p.window.Seconds())
+	switch {
+	case p.joins.n+p.leaves.n < enough:
+		return last
+	case enough > 1 && (!p.joined || now.Sub(p.since()) < p.window/youngest):
 		return last
 	}
 	if early := p.earned.Add(-roundBurst * p.window); early.Before(last) {
@@ -104,9 +126,28 @@ func (p *pace) due(now time.Time, size int) time.Time {
 	return last
 }
 
-// sent notes that what waits was sent, which took so long.
+// since is when the first of what waits came.
+func (p *pace) since() time.Time {
+	if p.leaves.n == 0 || p.joins.n > 0 && p.joins.since.Before(p.leaves.since) {
+		return p.joins.since
+	}
+	return p.leaves.since
+}
+
+// last is until when what waits may wait.
+func (p *pace) last() time.Time {
+	joins, leaves := p.joins.since.Add(p.window), p.leaves.since.Add(min(leaveWindows*p.window, windowMax))
+	if p.leaves.n == 0 || p.joins.n > 0 && joins.Before(leaves) {
+		return joins
+	}
+	return leaves
+}
+
+// took notes that what waits was taken.
+func (p *pace) took() { p.joins.n, p.leaves.n = 0, 0 }
+
+// sent notes that what was taken was sent, which took so long.
 func (p *pace) sent(now time.Time, took time.Duration) {
-	p.waiting = 0
 	if p.earned.Before(now) {
 		p.earned = now
 	}

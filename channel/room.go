@@ -350,7 +350,7 @@ func (r *room) step() bool {
 		for _, d := range ev.diffs.list {
 			joins, leaves := sessions(d.Joins), sessions(d.Leaves)
 			r.present += joins - leaves
-			r.pace.came(now, joins+leaves)
+			r.pace.came(now, joins, leaves)
 		}
 		r.pending.add(ev.diffs.list...)
 		completed := ev.complete && len(r.waiting) > 0
@@ -422,7 +422,7 @@ func (r *room) take() presence.Diff {
 		r.window.stop()
 		r.window = nil
 	}
-	r.pace.waiting = 0
+	r.pace.took()
 	return r.pending.take()
 }
 
