@@ -28,13 +28,12 @@ type conn struct {
 
 	// Static after creation.
 	t       *Transport
-	ws      *gorilla.Conn
+	own     *framer // nil: it takes what it reads with
 	session session
 
 	// Owned by the reader.
-	reader bufio.Reader // gorilla's; see attach
-	place  place        // for the most part the parking's
-	ended  bool         // the session was told
+	place place // for the most part the parking's
+	ended bool  // the session was told
 }
 
 var _ channel.Link = (*conn)(nil)
@@ -54,13 +53,18 @@ func (c *conn) wrap(raw net.Conn) net.Conn {
 		w = nil
 	}
 	c.out.init(c, &c.t.bounds, w)
-	if c.wire.sock.ready() {
-		c.wire.input = newInput() // for gorilla to see; start gives it back
-		c.attach()
-	} else {
-		c.reader = *bufio.NewReaderSize(nil, readBuffer)
+	if w == nil {
+		c.own = &framer{reader: bufio.NewReaderSize(nil, readBuffer), conn: c}
 	}
 	return &c.wire
+}
+
+// framer is what its input is read with.
+func (c *conn) framer() *framer {
+	if c.own != nil {
+		return c.own
+	}
+	return c.wire.input.framer
 }
 
 // strayWrite implements wireOwner.
@@ -79,22 +83,6 @@ func (c *conn) start() {
 			c.out.close(channel.CloseInternal, "internal error")
 		}
 	}()
-	c.ws.SetPingHandler(func(data string) error {
-		c.receiveControl()
-		c.out.sendPong(data)
-		return nil
-	})
-	c.ws.SetPongHandler(func(string) error {
-		c.receiveControl()
-		return nil
-	})
-	c.ws.SetCloseHandler(func(code int, _ string) error {
-		c.out.close(code, "") // the answer to a close is its echo
-		return nil
-	})
-	if c.wire.sock.ready() {
-		c.detach()
-	}
 	c.wire.opened()
 	c.place.since = time.Now()
 	c.session.Start(c)
@@ -139,20 +127,26 @@ func (c *conn) readOn() (more bool) {
 	if c.wire.sock.ready() {
 		c.attach()
 	}
+	ws := c.framer().ws
 	for {
-		kind, r, err := c.ws.NextReader()
+		kind, r, err := ws.NextReader()
 		if err != nil {
 			c.readFailed(err)
 			return false
 		}
 		c.wire.sinceMessage = 0
-		// Of a message that comes while we are closing the rest is skipped by
-		// NextReader.
 		if _, closing := c.out.closing(); !closing {
-			if err := c.receive(kind, r); err != nil {
-				c.readFailed(err)
-				return false
-			}
+			err = c.receive(kind, r)
+		}
+		// What is left of a message, because we are closing or it is too big,
+		// NextReader would skip too. But who takes over a framer that is shared
+		// would read it.
+		if err == nil && c.own == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		if err != nil {
+			c.readFailed(err)
+			return false
 		}
 		if c.wire.sock.ready() && c.drained() {
 			c.detach()
@@ -356,7 +350,7 @@ func (c *conn) write(b *batch) (err error) {
 // to be compressed.
 func (c *conn) compress(b *batch) error {
 	if b.pongDue {
-		if err := c.ws.WriteMessage(gorilla.PongMessage, b.pong); err != nil {
+		if err := c.own.ws.WriteMessage(gorilla.PongMessage, b.pong); err != nil {
 			return err
 		}
 	}
@@ -375,16 +369,20 @@ func (c *conn) compressFrame(f *channel.Frame) error {
 			if err != nil {
 				return err
 			}
-			return c.ws.WritePreparedMessage(message)
+			return c.own.ws.WritePreparedMessage(message)
 		}
 	}
-	return c.ws.WriteMessage(kindOf(f), f.Data)
+	return c.own.ws.WriteMessage(kindOf(f), f.Data)
 }
 
 func (c *conn) writeClose(n *closeNotice) (err error) {
 	defer c.containWrite(&err)
+	payload := gorilla.FormatCloseMessage(n.code, clipReason(n.reason))
+	if c.own == nil {
+		return c.wire.writeLast(append(appendHeader(nil, opClose, len(payload)), payload...))
+	}
 	c.wire.begin(wireDirect)
-	err = c.ws.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(n.code, clipReason(n.reason)))
+	err = c.own.ws.WriteMessage(gorilla.CloseMessage, payload)
 	if ended := c.wire.end(); err == nil {
 		err = ended
 	}

@@ -10,12 +10,13 @@ import (
 )
 
 // First bytes of the frames that are made here: whole, unmasked, not compressed
-// (RFC 6455, 5.2). gorilla makes the others: those of the handshake's
-// connections that compress, and close frames. It needs 0.7 us for a frame that
+// (RFC 6455, 5.2). gorilla makes those of connections that compress, and the close
+// frame that answers a violation. It needs 0.7 us for a frame that
 // is there already, and 2.8 us and 5.9 KB to prepare one; framing is 10 lines.
 const (
 	opText   = 0x80 | gorilla.TextMessage
 	opBinary = 0x80 | gorilla.BinaryMessage
+	opClose  = 0x80 | gorilla.CloseMessage
 	opPong   = 0x80 | gorilla.PongMessage
 )
 

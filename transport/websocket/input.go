@@ -1,16 +1,14 @@
 package websocket
 
-import (
-	"bufio"
-	"sync"
-)
+import "sync"
 
 // An input is what reading takes. A connection has one from when bytes arrive
 // until all that arrived are dealt with: idle connections have none.
 type input struct {
-	ahead  []byte // what was read and not yet asked for; part of buf
-	buf    [readAhead]byte
-	reader bufio.Reader // its buffer is lent to the connection's reader
+	framer *framer // nil: not needed yet
+
+	ahead []byte // what was read and not yet asked for; part of buf
+	buf   [readAhead]byte
 
 	// What a try to read came to. try is the input's tryRead as a value, which
 	// lasts as long as the input: so reading costs no allocation.
@@ -25,7 +23,7 @@ const (
 )
 
 var inputs = sync.Pool{New: func() any {
-	in := &input{reader: *bufio.NewReaderSize(nil, readBuffer)}
+	in := new(input)
 	in.try = in.tryRead
 	return in
 }}
@@ -37,20 +35,28 @@ func newInput() *input {
 	return in
 }
 
-// attach readies gorilla's reader to read what the wire has read ahead. A
-// bufio.Reader can be given another buffer only by replacing it as a whole;
-// gorilla keeps a pointer to it, and nothing else of it.
+// attach readies gorilla to read what the wire has read ahead.
 func (c *conn) attach() {
-	c.reader = c.wire.input.reader
-	c.reader.Reset(&c.wire)
+	if c.own != nil {
+		return
+	}
+	in := c.wire.input
+	if in.framer == nil {
+		in.framer = newFramer()
+	}
+	in.framer.serve(c)
 }
 
 // drained tells whether all that was read ahead is dealt with.
-func (c *conn) drained() bool { return c.reader.Buffered() == 0 && len(c.wire.input.ahead) == 0 }
+func (c *conn) drained() bool {
+	return c.framer().reader.Buffered() == 0 && len(c.wire.input.ahead) == 0
+}
 
-// detach gives the input back.
+// detach gives the input back, at the end of a message.
 func (c *conn) detach() {
-	c.reader = bufio.Reader{}
+	if c.own == nil {
+		c.wire.input.framer.rest()
+	}
 	inputs.Put(c.wire.input)
 	c.wire.input = nil
 }

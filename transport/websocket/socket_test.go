@@ -45,7 +45,7 @@ func TestIdleConnectionHoldsNoBuffers(t *testing.T) {
 	c := only(t, transport)
 	awaitParked(t, transport, 1)
 	require.Nil(t, c.wire.input)
-	require.Zero(t, c.reader.Size())
+	require.Nil(t, c.own)
 	c.out.writing.Wait()
 	c.out.mu.Lock()
 	require.Nil(t, c.out.queue)
@@ -53,6 +53,41 @@ func TestIdleConnectionHoldsNoBuffers(t *testing.T) {
 	c.wire.mu.Lock()
 	require.Nil(t, c.wire.cork)
 	c.wire.mu.Unlock()
+}
+
+// Framers are shared: what one client sends of a message that nobody reads must
+// not be there for another one.
+func TestRestOfAMessageIsNotReadFromAnotherClient(t *testing.T) {
+	tooBig := rawFrame(0x01, bytes.Repeat([]byte("x"), 2000)) // not its last part
+	whileClosing := rawFrame(0x81, bytes.Repeat([]byte("x"), 500))
+	for name, message := range map[string][]byte{"too big": tooBig, "while closing": whileClosing} {
+		t.Run(name, func(t *testing.T) {
+			sessions := make(chan *fakeSession, 1)
+			_, server := serveLoopback(t, Options{MaxFrame: 1000}, func(context.Context, channel.ConnectInfo) (session, error) {
+				s := echo()
+				sessions <- s
+				return s, nil
+			})
+			for range 20 {
+				bad := rawClient(t, server)
+				if link := awaitLink(t, <-sessions); name == "while closing" {
+					link.Close(channel.CloseRestart, "restart")
+				}
+				for part := range bytesIn(message, 300) {
+					_, err := bad.Write(part)
+					require.NoError(t, err)
+				}
+				good := dial(t, server, nil)
+				<-sessions
+				for _, text := range []string{"a", "b"} {
+					require.NoError(t, good.WriteMessage(gorilla.TextMessage, []byte(text)))
+					requireText(t, good, text)
+				}
+				good.Close()
+				bad.Close()
+			}
+		})
+	}
 }
 
 // The bound on what an idle connection costs is generous: less than 3 KiB, of

@@ -105,16 +105,8 @@ func newTransport(connect httptransport.Connect[session], reject func(channel.Re
 			maxAge:       options.OutboxAge,
 			closeTimeout: options.CloseTimeout,
 		},
-		upgrader: gorilla.Upgrader{
-			// ReadBufferSize is 0: it takes the reader that hijacker gives it.
-			WriteBufferSize:   writeBuffer,
-			WriteBufferPool:   &writeBuffers,
-			EnableCompression: options.Compress,
-			// checkUpgrade has found everything that gorilla would answer.
-			CheckOrigin: func(*http.Request) bool { return true },
-			Error:       func(http.ResponseWriter, *http.Request, int, error) {},
-		},
-		conns: make(map[*conn]struct{}),
+		upgrader: newUpgrader(options.Compress),
+		conns:    make(map[*conn]struct{}),
 	}
 	t.writers, t.readers = newWriters(&t.helpers), newReaders(&t.helpers)
 	t.parking = newParking(options.IdleTimeout, &t.helpers, t.readers.resume)
@@ -215,7 +207,9 @@ func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, pro
 	h := &hijacker{ResponseWriter: w, c: c}
 	ws, err := t.upgrader.Upgrade(h, r, header)
 	if err == nil {
-		c.ws = ws
+		if c.own != nil {
+			c.own.own(ws)
+		}
 		return nil
 	}
 	if c.wire.Conn == nil {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 
+	gorilla "github.com/gorilla/websocket"
+
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
@@ -50,9 +52,22 @@ func isChallengeKey(key string) bool {
 	return err == nil && len(decoded) == 16
 }
 
+// newUpgrader makes what has gorilla answer a handshake.
+func newUpgrader(compress bool) gorilla.Upgrader {
+	return gorilla.Upgrader{
+		// ReadBufferSize is 0: it takes the reader that is hijacked.
+		WriteBufferSize:   writeBuffer,
+		WriteBufferPool:   &writeBuffers,
+		EnableCompression: compress,
+		// checkUpgrade has found everything that gorilla would answer.
+		CheckOrigin: func(*http.Request) bool { return true },
+		Error:       func(http.ResponseWriter, *http.Request, int, error) {},
+	}
+}
+
 // A hijacker lets gorilla hijack the connection and get it wrapped, so that all
 // its reads and writes pass through a wire, and read with the connection's own
-// reader.
+// reader, if it has one: if not, gorilla's part ends with the handshake.
 type hijacker struct {
 	http.ResponseWriter
 	c *conn
@@ -66,8 +81,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	wrapped := h.c.wrap(raw)
-	if rw.Reader.Buffered() == 0 { // else gorilla refuses it
-		rw.Reader = &h.c.reader
+	if own := h.c.own; own != nil && rw.Reader.Buffered() == 0 { // else gorilla refuses it
+		rw.Reader = own.reader
 	}
 	return wrapped, rw, nil
 }

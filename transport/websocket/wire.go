@@ -28,7 +28,7 @@ type wire struct {
 	// Guarded by mu, which is held during writes to the socket.
 	mode  wireMode
 	torn  bool // a batch is half written
-	ended bool // gorilla has written its close frame
+	ended bool // a close frame was written, ours or gorilla's
 
 	// Static.
 	sock socket
@@ -149,6 +149,18 @@ func (w *wire) writeLarge(b *batch) error {
 	return nil
 }
 
+// writeLast writes our close frame, unless gorilla has written its own.
+func (w *wire) writeLast(frame []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return nil
+	}
+	w.ended = true
+	_, err := w.Conn.Write(frame)
+	return err
+}
+
 // opened is called when the handshake was answered.
 func (w *wire) opened() {
 	w.mu.Lock()
@@ -199,9 +211,11 @@ func (w *wire) Write(p []byte) (int, error) {
 	case wireIdle:
 		// The close frame that answers a violation, after which nothing may come.
 		// It has no place inside of another frame.
-		if w.ended = true; w.torn {
+		if w.ended || w.torn {
+			w.ended = true
 			return len(p), nil
 		}
+		w.ended = true
 		w.owner.strayWrite()
 	}
 	if w.mode != wireCorked {
