@@ -9,7 +9,7 @@ import (
 type health struct {
 	Status      string `json:"status"` // "ok", "disconnected" or "draining"
 	Replica     string `json:"replica"`
-	Connected   bool   `json:"connected"`        // to NATS
+	Connected   bool   `json:"connected"`        // to NATS, or with no need to be
 	Connections int64  `json:"connections"`      // of clients, now
 	Routes      *int   `json:"routes,omitempty"` // other servers of an embedded cluster, now
 }
@@ -19,7 +19,7 @@ func (r *replica) health() health {
 	h := health{
 		Status:      "ok",
 		Replica:     r.name,
-		Connected:   r.nc.IsConnected(),
+		Connected:   r.nc == nil || r.nc.IsConnected(),
 		Connections: r.endpoint.Stats().Connections,
 	}
 	if r.embedded != nil && r.embedded.ClusterAddr() != "" {

@@ -26,6 +26,7 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 	presencemetrics "github.com/rollcall-go/rollcall/presence/metrics"
 	"github.com/rollcall-go/rollcall/transport/longpoll"
+	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
 	natsbusmetrics "github.com/rollcall-go/rollcall/transport/natsbus/metrics"
 	"github.com/rollcall-go/rollcall/transport/websocket"
@@ -59,9 +60,9 @@ type replica struct {
 	logger *slog.Logger
 
 	listener net.Listener
-	embedded *natsd.Server // nil with --nats
-	nc       *nats.Conn
-	bus      *natsbus.Bus
+	embedded *natsd.Server // only with --cluster-listen
+	nc       *nats.Conn    // nil when alone
+	natsbus  *natsbus.Bus  // the same
 	tracker  *presence.Tracker
 	endpoint *channel.Endpoint
 	registry *prometheus.Registry
@@ -92,34 +93,35 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	if r.name == "" {
 		r.name = defaultName(r.listener.Addr())
 	}
-	if err := r.startNATS(s); err != nil {
+	bus, err := r.startBus(s)
+	if err != nil {
 		return err
 	}
-	if r.bus, err = natsbus.New(r.nc, natsbus.Logger(r.logger), natsbus.Buckets(s.buckets)); err != nil {
-		return err
-	}
-	if r.tracker, err = presence.Start(ctx, presence.Config{Name: r.name, Bus: r.bus, Logger: r.logger}); err != nil {
+	if r.tracker, err = presence.Start(ctx, presence.Config{Name: r.name, Bus: bus, Logger: r.logger}); err != nil {
 		return err
 	}
 	figures := channelmetrics.New(channelmetrics.Options{Self: r.name})
 	if r.endpoint, err = channel.New(channel.Config{
-		Bus: r.bus, Presence: r.tracker, Logger: r.logger, Telemetry: []channel.Telemetry{figures.Telemetry()},
+		Bus: bus, Presence: r.tracker, Logger: r.logger, Telemetry: []channel.Telemetry{figures.Telemetry()},
 		MessageRate: float64(s.messageRate), MessageBurst: 2 * s.messageRate,
 	}); err != nil {
 		return err
 	}
 	figures.Watch(r.endpoint)
 	r.registry = prometheus.NewRegistry()
-	r.registry.MustRegister(figures, presencemetrics.New(r.tracker), natsbusmetrics.New(r.name, r.bus),
+	r.registry.MustRegister(figures, presencemetrics.New(r.tracker),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if r.natsbus != nil {
+		r.registry.MustRegister(natsbusmetrics.New(r.name, r.natsbus))
+	}
 
 	env := &Env{
 		Replica: r.name, Endpoint: r.endpoint, Tracker: r.tracker, Logger: r.logger,
 		Socket:  websocket.Options{CheckOrigin: s.origins, Logger: r.logger},
 		Polling: longpoll.Options{CheckOrigin: s.origins, Logger: r.logger},
 	}
-	if s.nats != "" || s.clusterListen != "" { // or nobody else has a session
-		env.Polling.Bus = r.bus
+	if !s.alone() { // or nobody else has a session
+		env.Polling.Bus = bus
 	}
 	handler, err := app.Build(env)
 	r.closers = env.closers // also those of a failed Build
@@ -131,6 +133,28 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	}
 	r.serve(handler)
 	return nil
+}
+
+// A bus is what all parts of a replica reach the other replicas by.
+type bus interface {
+	presence.Bus
+	channel.Bus
+	longpoll.Bus
+}
+
+// startBus makes the bus. A replica that can have no others needs no network: a
+// topic would cost it 1.3 KB of NATS subscription, here and in a server that
+// nobody else can reach, and each of its changes a way there and back.
+func (r *replica) startBus(s *settings) (bus, error) {
+	if s.alone() {
+		return membus.New().Bus(), nil
+	}
+	err := r.startNATS(s)
+	if err != nil {
+		return nil, err
+	}
+	r.natsbus, err = natsbus.New(r.nc, natsbus.Logger(r.logger), natsbus.Buckets(s.buckets))
+	return r.natsbus, err
 }
 
 // startNATS connects to NATS, embedded or not.
@@ -206,8 +230,8 @@ func (r *replica) stop(ctx context.Context) error {
 	if r.tracker != nil {
 		fault("presence", r.tracker.Close(ctx))
 	}
-	if r.bus != nil {
-		fault("bus", r.bus.Close())
+	if r.natsbus != nil {
+		fault("bus", r.natsbus.Close())
 	}
 	if r.nc != nil {
 		if err := r.flush(ctx); err != nil {

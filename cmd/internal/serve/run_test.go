@@ -100,7 +100,7 @@ func TestReplicaServesTheAppAndItsHealth(t *testing.T) {
 }
 
 func TestReplicaShowsItsFigures(t *testing.T) {
-	c := servetest.Start(t, hello(nil), "--name", "eu-1")
+	c := servetest.Start(t, hello(nil), "--name", "eu-1", "--cluster-listen", "127.0.0.1:0")
 	client := newClient(t)
 	ws, _, err := gorilla.DefaultDialer.Dial(c.WebSocket(""), nil)
 	require.NoError(t, err)
@@ -119,6 +119,15 @@ func TestReplicaShowsItsFigures(t *testing.T) {
 		}
 		require.Contains(t, a.body, "\ngo_goroutines ")
 	}, 20*time.Second, time.Millisecond)
+	require.Equal(t, 0, c.Stop())
+}
+
+func TestReplicaAloneRunsNoNATS(t *testing.T) {
+	c := servetest.Start(t, hello(nil), "--name", "eu-1")
+	a := get(t, newClient(t), c.URL+"/metrics")
+	require.Equal(t, 200, a.code)
+	require.Contains(t, a.body, "\nrollcall_channel_connections{")
+	require.NotContains(t, a.body, "natsbus")
 	require.Equal(t, 0, c.Stop())
 }
 
