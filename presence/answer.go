@@ -114,7 +114,7 @@ func (r *Replica) crowds() map[asked][]uint64 {
 	if len(r.questions) < manyAsk || r.readByAll() < jointVersion {
 		return nil
 	}
-	most := r.cfg.Bus.MaxPayload() / 2 / binary.MaxVarintLen64
+	most := r.room() / 2 / binary.MaxVarintLen64
 	crowds := map[asked][]uint64{}
 	for i := range r.questions {
 		q := &r.questions[i]
@@ -156,8 +156,8 @@ func (o *replies) add(dest string, version byte, what asked, nonces []uint64) {
 		d, p.hash = t.own.Since(what.seq, r.counter), t.own.hash
 	}
 	r.stats.count(d)
-	limit := r.cfg.Bus.MaxPayload() - 256 - len(r.cfg.Name)
-	frame := 64 + len(p.topic) + binary.MaxVarintLen64*len(p.others)
+	limit := r.room()
+	frame := besidePart + len(p.topic) + binary.MaxVarintLen64*len(p.others)
 	pieces := split(d, limit-frame)
 	p.chunks = uint64(len(pieces))
 	for i, piece := range pieces {

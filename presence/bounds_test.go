@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -102,12 +103,25 @@ func TestLargeMessagesAreCompressedAndNoneBecomesLargerThanTheLimit(t *testing.T
 	require.NoError(t, err)
 	require.Equal(t, large[wirePrefix:], rest)
 
-	bomb := s2.Encode(nil, make([]byte, maxDecoded+1))
+	// Anything may be claimed; what is believed makes us allocate.
+	const believed = 2 * maxPlain
+	within := func(most uint64, data []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := decode(data, wireVersion)
+		runtime.ReadMemStats(&after)
+		require.ErrorIs(t, err, errMalformed)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, most)
+	}
+	for claim, most := range map[uint64]uint64{maxPlain: believed, maxPlain + 1: 1 << 16, 8 << 20: 1 << 16, 1 << 40: 1 << 16} {
+		within(most, binary.AppendUvarint([]byte{wireMagic, wireOldest, wireOldest, byte(kindDelta), flagS2}, claim))
+	}
+	many := appendText(appendHeader(nil, kindDelta, "eu", 5, 5), "room")
+	many = binary.AppendUvarint(append(many, 0, 0, 9), maxPlain/10) // entries, of which there is none
+	within(believed, pack(append(many, make([]byte, maxPlain-100)...)))
+	bomb := s2.Encode(nil, make([]byte, maxPlain+1))
 	require.Less(t, len(bomb), 1000)
 	_, err = decode(append([]byte{wireMagic, wireOldest, wireOldest, byte(kindDelta), flagS2}, bomb...), wireVersion)
-	require.ErrorIs(t, err, errMalformed)
-	claim := binary.AppendUvarint([]byte{wireMagic, wireOldest, wireOldest, byte(kindDelta), flagS2}, 1<<40)
-	_, err = decode(claim, wireVersion)
 	require.ErrorIs(t, err, errMalformed)
 }
 
@@ -120,37 +134,95 @@ type tightBus struct {
 func (b tightBus) MaxPayload() int  { return b.payload }
 func (b tightBus) Settings() string { return "" }
 
-// The largest meta under the longest names fits the messages that it goes in.
+// The largest meta under the longest names fits the messages that it goes in,
+// however much changes at once.
 func TestTheLargestMetaFitsAMessage(t *testing.T) {
-	const maxMeta = 8 << 10
-	name, topic, key := strings.Repeat("n", maxName), strings.Repeat("t", maxName), strings.Repeat("k", maxName)
-	cfg := Config{Name: name, Bus: tightBus{payload: maxMeta + besideMeta}, MaxMeta: maxMeta}
-	require.NoError(t, cfg.withDefaults().validate())
-	r, now := makeTestReplica(cfg)
-	require.NoError(t, r.Acquire(now, topic, false))
-	r.receive(beatOf("eu", 5, 1))
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 3 {
-		meta := make([]byte, maxMeta) // does not get smaller
-		for i := range meta {
-			meta[i] = byte(random.Uint32())
+	for _, pause := range []time.Duration{time.Second, 0} {
+		const maxMeta = 8 << 10
+		name, topic, key := strings.Repeat("n", maxName), strings.Repeat("t", maxName), strings.Repeat("k", maxName)
+		cfg := Config{Name: name, Bus: tightBus{payload: maxMeta + besideMeta}, MaxMeta: maxMeta}
+		require.NoError(t, cfg.withDefaults().validate())
+		r, now := makeTestReplica(cfg)
+		require.NoError(t, r.Acquire(now, topic, false))
+		r.receive(beatOf("eu", 5, 1))
+		random := rand.New(rand.NewPCG(1, 2))
+		for range 3 {
+			_, err := r.Track(now, topic, key, noise(random, maxMeta))
+			require.NoError(t, err)
+			now = now.Add(pause)
+			r.Tick(now)
 		}
-		_, err := r.Track(now, topic, key, meta)
-		require.NoError(t, err)
-		now = now.Add(time.Second)
-		r.Tick(now)
-	}
-	r.receive(message{kind: kindSync, name: "eu", epoch: 5, parts: []topicPart{{topic: topic, nonce: 1 << 60}}})
-	r.receive(message{kind: kindSyncAll, name: "eu", epoch: 5, page: page{nonce: 1 << 60, end: sliceCount, of: 1}})
-	r.Tick(now.Add(time.Second))
-	sent := map[kind]int{}
-	for _, op := range r.Ready().Ops {
-		if op.Kind == OpPublish && len(op.Data) > maxMeta {
-			sent[kind(op.Data[3])]++
-			require.LessOrEqual(t, len(op.Data), cfg.Bus.MaxPayload(), "%v", kind(op.Data[3]))
+		r.receive(message{kind: kindSync, name: "eu", epoch: 5, parts: []topicPart{{topic: topic, nonce: 1 << 60}}})
+		r.receive(message{kind: kindSyncAll, name: "eu", epoch: 5, page: page{nonce: 1 << 60, end: sliceCount, of: 1}})
+		r.Tick(now.Add(time.Second))
+		sent := map[kind]int{}
+		for _, op := range r.Ready().Ops {
+			if op.Kind == OpPublish && len(op.Data) > maxMeta {
+				sent[kind(op.Data[3])]++
+				require.LessOrEqual(t, len(op.Data), cfg.Bus.MaxPayload(), "%v", kind(op.Data[3]))
+			}
 		}
+		require.Equal(t, 3, sent[kindDelta])
+		require.Equal(t, 3, sent[kindReply])
+		require.Equal(t, 3, sent[kindPage])
 	}
-	require.Equal(t, 3, sent[kindDelta])
-	require.Equal(t, 3, sent[kindReply])
-	require.Equal(t, 3, sent[kindPage])
+}
+
+// noise does not get smaller.
+func noise(random *rand.Rand, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return b
+}
+
+// Whatever changes at once, no message is larger than the bus takes, nor than
+// receivers decompress; and what one who follows has is what there is, without a
+// question.
+func TestDeltasFitTheirMessages(t *testing.T) {
+	for seed := range uint64(30) {
+		random := rand.New(rand.NewPCG(seed, 3))
+		payload := []int{3000, 20_000, 3 << 20}[seed%3]
+		largest := min(payload, maxPlain) - besideMeta
+		r, now := makeTestReplica(Config{Name: "eu", Bus: tightBus{payload: payload}, MaxMeta: largest, MaxTopicPresences: 1 << 20})
+		us, _ := startTestReplica(Config{Name: "us"})
+		require.NoError(t, r.Acquire(now, "room", false))
+		require.NoError(t, us.Acquire(now, "room", false))
+		us.receive(message{kind: kindHeartbeat, name: "eu", epoch: r.epoch, birth: r.birth, beat: 1, fingerprint: 1, oldest: 1, newest: wireVersion})
+		us.receive(message{kind: kindReply, name: "eu", epoch: r.epoch, parts: []topicPart{{topic: "room", nonce: us.topics["room"].views[0].nonce, chunks: 1}}})
+		var dots []uint64
+		for _, adds := range []int{9, 3, 0} { // of ten changes
+			for n := random.IntN(3000); n > 0; n-- {
+				meta := []byte(`{}`)
+				if random.IntN(1000) == 0 {
+					meta = append(append([]byte{'{'}, noise(random, random.IntN(largest-2))...), '}')
+				}
+				switch at := random.IntN(len(dots) + 1); {
+				case at == len(dots) || random.IntN(10) < adds:
+					dot, err := r.Track(now, "room", fmt.Sprint("user ", n), meta)
+					require.NoError(t, err)
+					dots = append(dots, dot)
+				case random.IntN(2) == 0:
+					dots[at], _ = r.Update(now, "room", dots[at], meta)
+				default:
+					require.True(t, r.Untrack(now, "room", dots[at]))
+					dots = append(dots[:at], dots[at+1:]...)
+				}
+			}
+			now = now.Add(time.Second / 2)
+			r.Tick(now)
+			for _, op := range r.Ready().Ops {
+				if op.Kind != OpPublish || kind(op.Data[3]) != kindDelta {
+					continue
+				}
+				require.LessOrEqual(t, len(op.Data), payload)
+				us.Receive(now, op.Data)
+			}
+		}
+		require.Equal(t, r.topics["room"].own.hash, us.topics["room"].views[0].hash)
+		require.Equal(t, len(dots), us.byName[0].entries)
+		require.Zero(t, us.Status().Stats.Gaps)
+		require.Zero(t, us.Status().Stats.Malformed)
+	}
 }

@@ -20,8 +20,8 @@ type Config struct {
 	// Logger gets every change of a replica's status, ours included: at the level
 	// Info where it is as it should be (up, left, restarted, connected again, fresh
 	// epoch), else at Warn (down, permanently down, isolated, fenced, audit and
-	// others), with the attributes status, why, replica, epoch and self. Nil
-	// discards.
+	// others), with the attributes status, why, replica, epoch and self; and, at
+	// Warn, what is too large for the bus, with dest, bytes and error. Nil discards.
 	Logger *slog.Logger
 
 	// BeatPeriod is the time between two heartbeats. Default 1 s.
@@ -53,8 +53,8 @@ type Config struct {
 	// followed, so that a page refresh does not unsubscribe. Default 30 s.
 	Linger time.Duration
 
-	// MaxMeta is the most bytes of an encoded meta: at most Bus.MaxPayload less
-	// 2 KiB. Default 8 KiB.
+	// MaxMeta is the most bytes of an encoded meta: at most Bus.MaxPayload, or 1 MiB
+	// if that is less, less 2 KiB. Default 8 KiB.
 	MaxMeta int
 	// MaxSessionPresences is the most presences of one session. Default 1,000.
 	MaxSessionPresences int
@@ -127,7 +127,7 @@ func (c Config) validate() error {
 	fault(c.Linger < 0, "Linger must be positive, have %v", c.Linger)
 	fault(c.MaxMeta < 2, "MaxMeta must be at least 2 bytes, have %d", c.MaxMeta)
 	if c.Bus != nil {
-		most := max(0, c.Bus.MaxPayload()-besideMeta)
+		most := max(0, min(c.Bus.MaxPayload(), maxPlain)-besideMeta)
 		fault(c.MaxMeta > most, "MaxMeta must be at most %d bytes, what the bus has room for in a message, have %d", most, c.MaxMeta)
 	}
 	fault(c.MaxSessionPresences < 1, "MaxSessionPresences must be positive, have %d", c.MaxSessionPresences)

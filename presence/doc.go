@@ -104,13 +104,15 @@
 // # Limits and trust
 //
 // Every limit is a field of [Config] and an error of its own. A mirror that has no
-// room for more topics is never complete, and says so. What a message
-// tells is bounded by the message's size before anything is allocated. Whoever
+// room for more topics is never complete, and says so. Memory for what a message
+// tells is made as it is read, and a message that says it has more than 1 MiB when
+// it is decompressed is refused before: none is sent. Whoever
 // may publish on the bus's subjects is trusted: a forged heartbeat evicts, a
 // forged leave hides. No message changes a replica's own entries.
 //
-// An answer that does not fit Bus.MaxPayload goes in chunks, which count only
-// when all of them have come.
+// An answer that does not fit Bus.MaxPayload, or 1 MiB before compression, goes in
+// chunks, which count only when all of them have come. Changes that do not fit go in
+// several deltas, each of which counts.
 //
 // Answers keep to Config.RepairRate, so that repairs leave room for what happens
 // now; when many ask for the same, as they do after an outage of everybody, most

@@ -169,11 +169,12 @@ func (r *Replica) sendSync(m *member) {
 
 // sendSyncItems asks for topics, in as many messages as it takes.
 func (r *Replica) sendSyncItems(dest string, items []syncItem) {
-	limit := r.cfg.Bus.MaxPayload() - 512
 	for len(items) > 0 {
-		n, size := 0, 0
-		for n < len(items) && size < limit {
-			size += len(items[n].topic) + 24
+		n, room := 0, r.room()
+		for n < len(items) {
+			if room -= 2 + len(items[n].topic) + 2*binary.MaxVarintLen64; room < 0 && n > 0 {
+				break
+			}
 			n++
 		}
 		b := binary.AppendUvarint(r.header(kindSync), uint64(n))

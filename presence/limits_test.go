@@ -1,10 +1,14 @@
 package presence_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +135,55 @@ func TestABusThatTakesNothingDoesNotFillTheMemory(t *testing.T) {
 	bus.stopped.Unlock()
 	await(t, us, "room", "alice=red")
 	require.Less(t, eu.Status().Queued, 1<<20)
+}
+
+// shrunkBus takes messages of up to most bytes, once that is set.
+type shrunkBus struct {
+	presence.Bus
+	most atomic.Int64
+}
+
+func (b *shrunkBus) MaxPayload() int {
+	if most := b.most.Load(); most > 0 {
+		return int(most)
+	}
+	return b.Bus.MaxPayload()
+}
+
+func (b *shrunkBus) Publish(lane byte, dest string, data []byte) error {
+	if len(data) > b.MaxPayload() {
+		return errors.New("too large")
+	}
+	return b.Bus.Publish(lane, dest, data)
+}
+
+// What a bus refuses is counted; and reported where it is too large, which no repair
+// mends.
+func TestWhatTheBusRefusesIsCountedAndWhatIsTooLargeReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		bus := &shrunkBus{Bus: membus.New().Bus()}
+		tracker, err := presence.Start(t.Context(), presence.Config{Name: "eu", Bus: bus, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		require.NoError(t, err)
+		track := func(key string) {
+			large := make([]byte, 4000) // does not get smaller
+			for i := range large {
+				large[i] = 'a' + byte(rand.IntN(26))
+			}
+			_, err := tracker.NewSession().Track("room", key, map[string]string{"x": string(large)})
+			require.NoError(t, err)
+			time.Sleep(time.Second / 2)
+			synctest.Wait()
+		}
+		track("alice")
+		require.Zero(t, tracker.Status().Unsent)
+		bus.most.Store(2000)
+		track("bob")
+		require.Equal(t, uint64(1), tracker.Status().Unsent)
+		require.NoError(t, tracker.Close(t.Context()))
+		require.Regexp(t, `level=WARN msg="presence: bus refused" dest=t:room bytes=4\d\d\d error="too large"`, log.String())
+		require.Equal(t, 1, strings.Count(log.String(), "bus refused"))
+	})
 }
 
 // Events wait for a watcher that is slow, and how many can be seen.

@@ -23,6 +23,7 @@ func (r *Replica) Track(now time.Time, topic, key string, meta []byte) (dot uint
 	if t.own.Len() >= r.cfg.MaxTopicPresences {
 		return 0, fmt.Errorf("%w: topic %q has %d from this replica, the limit", ErrTooManyPresences, topic, t.own.Len())
 	}
+	r.makeRoom(t, entrySize(key, meta))
 	e := t.own.Add(r.nextNumber(), key, value{meta: meta})
 	r.changed(t, changes{Added: []entry{e}})
 	return e.Dot, nil
@@ -44,6 +45,7 @@ func (r *Replica) Update(now time.Time, topic string, dot uint64, meta []byte) (
 	if isHidden(old.Value.meta) != isHidden(meta) {
 		v.prev = 0 // who was not shown the old value does not learn of it
 	}
+	r.makeRoom(t, dotSize+entrySize(old.Key, meta))
 	added, removed, _ := t.own.Replace(r.nextNumber(), dot, v)
 	r.changed(t, changes{Added: []entry{added}, Removed: []entry{removed}})
 	return added.Dot, true
@@ -59,6 +61,7 @@ func (r *Replica) Untrack(now time.Time, topic string, dot uint64) bool {
 	if _, held := t.own.Get(dot); !held {
 		return false
 	}
+	r.makeRoom(t, dotSize)
 	removed, _ := t.own.Remove(r.nextNumber(), dot)
 	r.changed(t, changes{Removed: []entry{removed}})
 	return true
@@ -83,9 +86,9 @@ func (r *Replica) changed(t *topic, ch changes) {
 	own := t.own
 	own.hash ^= hashChanges(ch)
 	r.ownEntries += len(ch.Added) - len(ch.Removed)
-	own.pending += 16
+	own.pending += dotSize * len(ch.Removed)
 	for _, e := range ch.Added {
-		own.pending += entrySize(e)
+		own.pending += entrySize(e.Key, e.Value.meta)
 	}
 	// A quiet topic's change goes at once; in a busy one it waits for others.
 	due := r.now
@@ -95,6 +98,15 @@ func (r *Replica) changed(t *topic, ch changes) {
 	if own.flushAt == 0 || due < own.flushAt {
 		own.flushAt = due
 		r.timers.push(timer{at: due, kind: timerFlush, of: t})
+	}
+}
+
+// makeRoom flushes t before a change that its delta has no room for: so many bytes
+// of it, and what waits already, would be too much for one message. Only between two
+// changes is there a number that a view may stand at.
+func (r *Replica) makeRoom(t *topic, size int) {
+	if waits := t.own.pending; waits > 0 && waits+size > r.room()-besidePart-len(t.name) {
+		r.flush(t)
 	}
 }
 

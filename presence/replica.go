@@ -226,6 +226,11 @@ func (r *Replica) header(k kind) []byte {
 	return appendHeader(make([]byte, 0, 128), k, r.cfg.Name, r.epoch, r.birth)
 }
 
+// room is how many bytes of a message are for what it says of topics.
+func (r *Replica) room() int {
+	return min(r.cfg.Bus.MaxPayload(), maxPlain) - besideParts - len(r.cfg.Name)
+}
+
 // address is where messages for one incarnation of one replica go.
 func (r *Replica) address(name string, epoch uint64) string {
 	if m := r.members[name]; m != nil && m.epoch == epoch {

@@ -34,7 +34,7 @@ type ownPart struct {
 	crdt.Owner[string, value]
 
 	hash      uint64
-	pending   int // bytes that wait for the flush, roughly
+	pending   int // bytes that wait for the flush, at most
 	flushAt   instant
 	flushedAt instant
 	tipAt     instant

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,6 +35,8 @@ type Tracker struct {
 	// adopting is held by Session.Adopt, the only one that holds the mu of two
 	// sessions; it is taken before them.
 	adopting sync.Mutex
+
+	unsent atomic.Uint64 // messages that the bus refused
 
 	// guarded by mu
 	mu         sync.Mutex
@@ -208,9 +211,7 @@ func (t *Tracker) send() {
 				err = t.bus.UnsubscribeAll(Lane, op.Dest)
 			}
 			if err != nil {
-				// A message that could not be sent is a lost message: others
-				// notice it and ask.
-				t.cfg.Logger.Debug("presence: bus", slog.String("dest", op.Dest), slog.Any("error", err))
+				t.refused(op, err)
 			}
 		}
 		if closed && len(ops) == 0 {
@@ -221,6 +222,20 @@ func (t *Tracker) send() {
 		case <-t.done:
 		}
 	}
+}
+
+// refused takes word that the bus did not take op. A message that could not be sent
+// is a lost message: others notice it and ask. They ask in vain for what is too
+// large for the bus, which happens when its limit came down after the start.
+func (t *Tracker) refused(op Op, err error) {
+	if op.Data != nil {
+		t.unsent.Add(1)
+	}
+	level := slog.LevelDebug
+	if len(op.Data) > t.bus.MaxPayload() {
+		level = slog.LevelWarn
+	}
+	t.cfg.Logger.Log(context.Background(), level, "presence: bus refused", slog.String("dest", op.Dest), slog.Int("bytes", len(op.Data)), slog.Any("error", err))
 }
 
 func (t *Tracker) receive(data []byte) {
@@ -345,7 +360,7 @@ func (t *Tracker) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.replica.Status()
-	s.Queued, s.Dropped, s.Undelivered = t.opBytes, t.dropped, len(t.deliveries)
+	s.Queued, s.Dropped, s.Unsent, s.Undelivered = t.opBytes, t.dropped, t.unsent.Load(), len(t.deliveries)
 	return s
 }
 

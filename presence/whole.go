@@ -240,7 +240,7 @@ func (r *Replica) told(t *topic, m *member, d delta) {
 // the slices that are asked for as make a page of about pageBytes, at least one.
 // It returns how large that is, before compression.
 func (r *Replica) answerAll(asker string, p page) (bytes int) {
-	limit := r.cfg.Bus.MaxPayload() - 320 - len(r.cfg.Name)
+	limit := r.room() - besidePart
 	var bodies [][]byte
 	var counts []uint64
 	size, room := 0, 0
@@ -258,11 +258,11 @@ func (r *Replica) answerAll(asker string, p page) (bytes int) {
 				d = delta{To: d.To, Adds: d.Adds} // a snapshot fits whoever has nothing, too
 			}
 			r.stats.count(d)
-			pieces := split(d, limit-64-len(t.name))
+			pieces := split(d, limit-besidePart-len(t.name))
 			part := topicPart{topic: t.name, hash: t.own.hash, chunks: uint64(len(pieces))}
 			for i, piece := range pieces {
 				part.chunk, part.delta = uint64(i), piece
-				cost := len(t.name) + 64 + deltaSize(piece)
+				cost := len(t.name) + besidePart + deltaSize(piece)
 				if len(bodies) == 0 || room < cost {
 					bodies, counts, room = append(bodies, nil), append(counts, 0), limit
 				}

@@ -36,8 +36,14 @@ const (
 
 	// compressFrom is the least size that is worth compressing.
 	compressFrom = 1 << 10
-	// maxDecoded bounds what a compressed message may become.
-	maxDecoded = 8 << 20
+	// maxPlain is the most bytes that a message has before it is compressed, and
+	// may have had when it is decompressed: as many as NATS lets through where it
+	// is told nothing else. What is more goes in several messages, also where the
+	// bus would take it as one.
+	maxPlain = 1 << 20
+	// maxAhead is for how many entries, or dots, room is made before one of them
+	// was read: a message may claim more than it holds.
+	maxAhead = 1 << 10
 	// maxChunks bounds the chunks of one answer.
 	maxChunks = 1 << 12
 )
@@ -149,8 +155,8 @@ func unpack(data []byte) ([]byte, error) {
 	case flags&flagS2 == 0:
 		return rest, nil
 	}
-	n, err := s2.DecodedLen(rest)
-	if err != nil || n > maxDecoded {
+	n, err := s2.DecodedLen(rest) // what it claims
+	if err != nil || n > maxPlain {
 		return nil, errMalformed
 	}
 	rest, err = s2.Decode(nil, rest)
@@ -198,14 +204,18 @@ func appendDots(b []byte, dots []uint64) []byte {
 	return b
 }
 
-// entrySize is at least what an entry takes on the wire.
-func entrySize(e entry) int { return 12 + len(e.Key) + len(e.Value.meta) }
+// dotSize is the most that a dot takes on the wire.
+const dotSize = binary.MaxVarintLen64
 
-// deltaSize is at least what a delta takes on the wire.
+// entrySize is the most that an entry takes on the wire: its three numbers are far
+// below 2^49, since one counts a replica's changes.
+func entrySize(key string, meta []byte) int { return 30 + len(key) + len(meta) }
+
+// deltaSize is the most that a delta takes on the wire.
 func deltaSize(d delta) int {
-	size := 40 + 10*(len(d.Rems)+len(d.Keep))
+	size := 40 + dotSize*(len(d.Rems)+len(d.Keep))
 	for _, e := range d.Adds {
-		size += 18 + entrySize(e)
+		size += entrySize(e.Key, e.Value.meta)
 	}
 	return size
 }
@@ -243,6 +253,12 @@ func appendPage(b []byte, p page) []byte {
 	return b
 }
 
+// What a message has beside what it says, in bytes, at most.
+const (
+	besideParts = 256 // all of its topics: the header but for the sender's name
+	besidePart  = 64  // one topic: its numbers, but not its name
+)
+
 // split cuts a delta into pieces of about size bytes on the wire, at least one.
 // All have its numbers.
 func split(d delta, size int) []delta {
@@ -261,15 +277,15 @@ func split(d delta, size int) []delta {
 		return &piece
 	}
 	for _, e := range d.Adds {
-		p := take(18 + entrySize(e))
+		p := take(entrySize(e.Key, e.Value.meta))
 		p.Adds = append(p.Adds, e)
 	}
 	for _, dot := range d.Rems {
-		p := take(10)
+		p := take(dotSize)
 		p.Rems = append(p.Rems, dot)
 	}
 	for _, dot := range d.Keep {
-		p := take(10)
+		p := take(dotSize)
 		p.Keep = append(p.Keep, dot)
 	}
 	return append(pieces, piece)
@@ -472,15 +488,18 @@ func (r *reader) slices() (first, end uint8) {
 	return first, end
 }
 
+// leastEntry is the least that an entry takes on the wire.
+const leastEntry = 7
+
 func (r *reader) delta() delta {
 	d := delta{From: r.uvarint(), Base: r.uvarint(), To: r.uvarint()}
 	if d.Base > d.From || d.From > d.To {
 		r.bad = true
 	}
 	last := uint64(0)
-	n := r.count(5)
+	n := r.count(leastEntry)
 	if n > 0 {
-		d.Adds = make([]entry, 0, n)
+		d.Adds = make([]entry, 0, min(n, maxAhead))
 	}
 	for ; n > 0 && !r.bad; n-- {
 		var e entry
@@ -518,7 +537,7 @@ func (r *reader) dots() []uint64 {
 	if n == 0 {
 		return nil
 	}
-	dots := make([]uint64, 0, n)
+	dots := make([]uint64, 0, min(n, maxAhead))
 	last := uint64(0)
 	for ; n > 0 && !r.bad; n-- {
 		dot := last + r.step()

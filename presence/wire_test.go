@@ -2,6 +2,7 @@ package presence
 
 import (
 	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -128,10 +129,19 @@ func TestAJointReplySurvivesTheWireOfVersion2Only(t *testing.T) {
 	}
 }
 
+// largeDelta is compressed.
+func largeDelta() []byte {
+	d := delta{To: 300}
+	for n := uint64(1); n <= 200; n++ {
+		d.Adds = append(d.Adds, entry{Dot: n, Origin: n, Key: fmt.Sprint("user ", n), Value: value{meta: []byte(`{"v":1}`)}})
+	}
+	return pack(appendDelta(appendText(appendHeader(nil, kindDelta, "eu-1", 5, 5), "room"), d))
+}
+
 // Whatever decodes, encodes to something that decodes to the same, and never
 // holds more than the input can justify.
 func FuzzDecode(f *testing.F) {
-	for _, data := range append(frames(), jointReply()) {
+	for _, data := range append(frames(), jointReply(), largeDelta()) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -139,9 +149,12 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
+		plain, err := unpack(data)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(plain), max(len(data), maxPlain))
 		for _, p := range msg.parts {
-			if n := len(p.delta.Adds) + len(p.delta.Rems) + len(p.delta.Keep); n > len(data) {
-				t.Fatalf("%d items out of %d bytes", n, len(data))
+			if n := leastEntry*len(p.delta.Adds) + len(p.delta.Rems) + len(p.delta.Keep); n > len(plain) {
+				t.Fatalf("%d items out of %d bytes", n, len(plain))
 			}
 			for i, e := range p.delta.Adds {
 				if e.Origin > e.Dot || i > 0 && e.Dot <= p.delta.Adds[i-1].Dot {

@@ -89,6 +89,7 @@ func newCollector(name string, status func() presence.Status) *Collector {
 	counter("unmirrored_total", "Messages about topics that a mirror has no room for.", func(s presence.Status) uint64 { return s.Stats.Unmirrored })
 	counter("lost_total", "Times that the bus may have dropped messages to this replica.", func(s presence.Status) uint64 { return s.Stats.Lost })
 	counter("dropped_total", "Messages that were not sent because too many waited.", func(s presence.Status) uint64 { return s.Dropped })
+	counter("unsent_total", "Messages that the bus refused: it was disconnected, or they were too large.", func(s presence.Status) uint64 { return s.Unsent })
 	counter("audit_mismatches_total", "Views that differed from their owner's content: should stay 0.", func(s presence.Status) uint64 { return s.Stats.AuditMismatches })
 	add("answers_total", "Topics answered, by what the asker needed.", prometheus.CounterValue, []string{"kind"}, func(s presence.Status, emit func(float64, ...string)) {
 		emit(float64(s.Stats.Unchanged), "unchanged")

@@ -66,7 +66,7 @@ func TestNothingThatIsCountedIsLeftOut(t *testing.T) {
 		number(stats.Field(i), stats.Type().Field(i).Name)
 	}
 	member := presence.Member{Name: "us", Up: true, Silent: 1500 * time.Millisecond}
-	for _, name := range []string{"Topics", "Presences", "Queued", "Dropped", "Undelivered"} {
+	for _, name := range []string{"Topics", "Presences", "Queued", "Dropped", "Unsent", "Undelivered"} {
 		number(reflect.ValueOf(&status).Elem().FieldByName(name), name)
 	}
 	for _, name := range []string{"Beat", "Presences", "Lagging"} {

@@ -30,7 +30,8 @@
 //   - S7 a topic that is complete holds what every other replica that is up had
 //     when interest in it began;
 //   - S9 equal numbers have equal content (no audit ever fails);
-//   - S10 what is held back is bounded;
+//   - S10 what is held back is bounded, and every message is as small as the bus
+//     wants it;
 //   - S8 a replica's own entries change by its own calls alone.
 //
 // [Cluster.Heal] ends all faults. [Cluster.CheckGone] then verifies that nobody

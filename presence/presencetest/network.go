@@ -121,11 +121,8 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 	}
 	kind := presence.DescribeMessage(op.Data)
 	if len(op.Data) > c.maxPayload {
-		// The bus refuses it. A delta is lost that way, and asked for; what is
-		// asked for must fit.
-		if kind != "delta" {
-			c.wrong("S10: %s sends a %s of %d bytes, the most is %d", from.name, kind, len(op.Data), c.maxPayload)
-		}
+		// The bus refuses it.
+		c.wrong("S10: %s sends a %s of %d bytes, the most is %d", from.name, kind, len(op.Data), c.maxPayload)
 		return
 	}
 	if c.kinds != nil {
