@@ -51,6 +51,12 @@ type Config struct {
 	// one is broadcast to many, choose less.
 	MessageRate  float64
 	MessageBurst int
+	// MessageStart is how many messages at once a client may send that has just
+	// connected, instead of MessageBurst, and at most that: or one that is closed
+	// for its flood would have as much to flood with whenever it comes back.
+	// Default: MessageBurst. A page begins with the joins of its channels, up to
+	// MaxChannels, and with what it had to say while it was away.
+	MessageStart int
 	// MaxJoinsRunning is how many joins of one route run at once, from their turn
 	// until what Join sent to itself is handled. Others wait. Default 256: enough
 	// to keep a database busy and every core; fewer leave more of the machine to
@@ -111,6 +117,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&errs, "JoinBurst", &c.JoinBurst, 100)
 	setDefault(&errs, "MessageRate", &c.MessageRate, 10_000)
 	setDefault(&errs, "MessageBurst", &c.MessageBurst, 20_000)
+	setDefault(&errs, "MessageStart", &c.MessageStart, c.MessageBurst)
+	c.MessageStart = min(c.MessageStart, c.MessageBurst)
 	setDefault(&errs, "MaxJoinsRunning", &c.MaxJoinsRunning, 256)
 	setDefault(&errs, "MaxJoinsWaiting", &c.MaxJoinsWaiting, 20_000)
 	setDefault(&errs, "JoinWait", &c.JoinWait, 5*time.Second)

@@ -146,6 +146,7 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 		remote:    info.RemoteAddr,
 	}
 	c.session = *newSession(&e.limits, h.route)
+	c.messages.take(time.Since(e.limits.origin), e.messages, e.config.MessageBurst-e.config.MessageStart)
 	if c.dialect, err = negotiate(own, c.vsn); err != nil {
 		return nil, false, err
 	}

@@ -159,7 +159,8 @@
 // What bounds what, where from it is set, and what happens to who is over it:
 //
 //	a message           the transport's MaxFrame, 1 MiB             closed, 1009
-//	messages a second   Config.MessageRate; large ones count more   closed, 1013
+//	messages a second   Config.MessageRate, MessageBurst, at first  closed, 1013
+//	                    MessageStart; large ones count more
 //	bytes a second      the same: 40 MiB                            closed, 1013
 //	joins a second      Config.JoinRate                             refused
 //	channels            Config.MaxChannels                          refused

@@ -57,6 +57,31 @@ func TestAClientMaySendAtTheRateForEver(t *testing.T) {
 	})
 }
 
+// To come back is no pause: what it floods with does not grow by being closed.
+func TestWhoHasJustConnectedHasLessToFloodWith(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{MessageRate: 100, MessageBurst: 200, MessageStart: 20})
+		for range 3 {
+			sent, refused := connect(t, e, referenceHandler(t), "user=bob").flood(false, flooding)
+			require.Equal(t, 21, sent)
+			require.Equal(t, CloseTryLater, refused.Code)
+		}
+		c := connect(t, e, referenceHandler(t), "user=bob")
+		time.Sleep(time.Second)
+		for range 120 {
+			require.Len(t, c.get(flooding), 1, "it was quiet for a second")
+		}
+		time.Sleep(time.Minute)
+		sent, _ := c.flood(false, flooding)
+		require.Equal(t, 201, sent)
+	})
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{MessageBurst: 30, MessageStart: 1000})
+		sent, _ := connect(t, e, referenceHandler(t), "user=bob").flood(false, flooding)
+		require.Equal(t, 31, sent, "never more than the burst")
+	})
+}
+
 // What a frame costs is its decoding above all, so large ones count as several.
 func TestLargeMessagesCountAsSeveral(t *testing.T) {
 	for _, c := range []struct {

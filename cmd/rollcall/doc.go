@@ -66,8 +66,11 @@
 //
 // A broadcast is sent to everybody in its room, so a client may send no more than
 // 100 of them a second in a room, and 200 at once after a pause (--broadcast-rate):
-// more are refused, and nobody gets them. What members may send adds up: five of a
-// room of 100 who broadcast as much as they may are 50,000 messages a second for it.
+// more are refused, and nobody gets them. To connect or to join is no pause: who
+// has just connected may send 200 messages at once, and who has just joined 20
+// broadcasts, or a client that floods would come back for more. What members may
+// send adds up: five of a room of 100 who broadcast as much as they may are 50,000
+// messages a second for it.
 //
 // # Health and shutdown
 //

@@ -30,8 +30,9 @@ type room struct {
 	broadcastRate int // a second; static
 
 	// static after Join
-	key  string
-	meta json.RawMessage
+	key    string
+	meta   json.RawMessage
+	joined int64 // when, in Unix ns: a time.Time is three times as large
 
 	broadcasts *rate.Limiter // owned by the callbacks; nil before the first one
 }
@@ -62,6 +63,7 @@ func (r *room) Join(s *channel.Socket, params channel.Payload) (any, error) {
 	if r.meta, err = checkMeta(p.Meta); err != nil {
 		return nil, channel.Refuse(err.Error())
 	}
+	r.joined = time.Now().UnixNano()
 	s.Send(track{})
 	return nil, nil
 }
@@ -153,6 +155,9 @@ func (r *room) updateMeta(s *channel.Socket, payload channel.Payload) (any, erro
 }
 
 func (r *room) broadcast(s *channel.Socket, payload channel.Payload) error {
+	if !r.mayBroadcast() { // before anything is done about what it says
+		return fmt.Errorf("too many broadcasts: at most %d a second", r.broadcastRate)
+	}
 	var p struct {
 		Event   string          `json:"event"`
 		Payload json.RawMessage `json:"payload"`
@@ -172,8 +177,6 @@ func (r *room) broadcast(s *channel.Socket, payload channel.Payload) error {
 		return fmt.Errorf(`"event" must not begin with "phx_" or "presence_", which are the protocol's own: %q does`, p.Event)
 	case p.Payload[0] != '{':
 		return errors.New(`"payload" must be an object`)
-	case !r.mayBroadcast():
-		return fmt.Errorf("too many broadcasts: at most %d a second", r.broadcastRate)
 	}
 	switch err := s.Broadcast(p.Event, p.Payload); {
 	case errors.Is(err, channel.ErrTooLarge):
@@ -186,13 +189,21 @@ func (r *room) broadcast(s *channel.Socket, payload channel.Payload) error {
 
 // mayBroadcast takes one of the broadcasts that the client has left. Each goes to
 // everybody in the room, so that what one client may say to the server is more
-// than what it may have the server say to a thousand others.
+// than what it may have the server say to a thousand others. Who joins begins with
+// a fifth of a second's, not with two seconds': to join again is no way to more.
 func (r *room) mayBroadcast() bool {
+	now := time.Now()
 	if r.broadcasts == nil {
-		r.broadcasts = rate.NewLimiter(rate.Limit(r.broadcastRate), 2*r.broadcastRate)
+		most, perSecond := 2*r.broadcastRate, float64(r.broadcastRate)
+		earned := max(1, perSecond*(startSeconds+now.Sub(time.Unix(0, r.joined)).Seconds()))
+		r.broadcasts = rate.NewLimiter(rate.Limit(perSecond), most)
+		r.broadcasts.AllowN(now, most-int(min(earned, float64(most))))
 	}
-	return r.broadcasts.Allow()
+	return r.broadcasts.AllowN(now, 1)
 }
+
+// startSeconds is how many seconds' broadcasts a client begins with.
+const startSeconds = 0.2
 
 // list is everybody in the room, as far as is known in listTimeout.
 func (r *room) list(s *channel.Socket) (any, error) {

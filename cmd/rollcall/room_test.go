@@ -175,8 +175,8 @@ func TestBroadcastsAboveTheRateAreRefusedAndReachNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endpoint := newEndpoint(t, membus.New().Bus(), "a")
 		alice, bob := connect(t, endpoint), connect(t, endpoint)
-		alice.join("room:1", `{"key":"alice"}`)
 		bob.join("room:1", `{"key":"bob"}`)
+		alice.join("room:1", `{"key":"alice"}`)
 		say := func(times int) {
 			for range times {
 				require.Equal(t, "ok", alice.ask("room:1", "broadcast", `{"event":"say"}`).Status)
@@ -186,11 +186,23 @@ func TestBroadcastsAboveTheRateAreRefusedAndReachNobody(t *testing.T) {
 			require.Equal(t, "error", r.Status)
 			require.Equal(t, "too many broadcasts: at most 100 a second", r.reason())
 		}
+		say(defaultBroadcastRate / 5) // who has just joined
+		time.Sleep(50 * time.Millisecond)
+		say(5)
+		time.Sleep(time.Minute)
 		say(2 * defaultBroadcastRate)
 		time.Sleep(50 * time.Millisecond)
 		say(5)
 		require.Equal(t, "ok", bob.ask("room:1", "broadcast", `{"event":"mine"}`).Status, "each has its own")
 		require.Empty(t, bob.messages)
+
+		quiet := connect(t, endpoint)
+		quiet.join("room:1", `{"key":"quiet"}`)
+		time.Sleep(time.Second)
+		for range defaultBroadcastRate * 6 / 5 {
+			require.Equal(t, "ok", quiet.ask("room:1", "broadcast", `{"event":"late"}`).Status, "what it did not say before counts too")
+		}
+		require.Equal(t, "error", quiet.ask("room:1", "broadcast", `{"event":"late"}`).Status)
 	})
 }
 

@@ -41,7 +41,7 @@ func (s *service) app() serve.App {
 		Synopsis: synopsis,
 		Flags: func(fs *flag.FlagSet) {
 			s.flags.register(fs)
-			fs.IntVar(&s.broadcastRate, "broadcast-rate", s.broadcastRate, "`number` of broadcasts a second that one client may send in a room, and twice as many at once; more are refused")
+			fs.IntVar(&s.broadcastRate, "broadcast-rate", s.broadcastRate, "`number` of broadcasts a second that one client may send in a room, and twice as many at once after a pause; more are refused")
 		},
 		Check: s.check,
 		Build: s.build,

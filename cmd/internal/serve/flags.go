@@ -57,7 +57,7 @@ func parse(app App, args []string, stdout io.Writer) (*settings, error) {
 	})
 	fs.IntVar(&s.buckets, "buckets", 0, "`number` of NATS subjects for all topics, the same on all replicas of a cluster; for more than some 10,000 topics; 0 is a subject a topic")
 	fs.Func("allow-origin", "`origin,...` of web pages that may connect: https://example.com, //example.com, //*.example.com, or * for all (default those from the host that is served)", s.setOrigins)
-	fs.IntVar(&s.messageRate, "message-rate", s.messageRate, "`number` of messages a second that one client may send, and twice as many at once; one that sends more is closed")
+	fs.IntVar(&s.messageRate, "message-rate", s.messageRate, "`number` of messages a second that one client may send, and twice as many at once after a pause; one that sends more is closed")
 	fs.Func("log-level", "`level` of the log: debug, info, warn or error (default info)", s.setLogLevel)
 	fs.Func("log-format", "`format` of the log: text or json (default text)", s.setLogFormat)
 	fs.DurationVar(&s.shutdownTimeout, "shutdown-timeout", s.shutdownTimeout, "`time` that a shutdown may take")
@@ -113,6 +113,13 @@ func (s *settings) faults() []error {
 		fault("--shutdown-timeout %v: must be positive", s.shutdownTimeout)
 	}
 	return faults
+}
+
+// messageStart is how many messages a client may send at once that has just
+// connected: the joins of its 100 channels and as many more, where the rate is the
+// default.
+func (s *settings) messageStart() int {
+	return max(2*s.messageRate/5, min(2*s.messageRate, 200))
 }
 
 func checkListen(address string) error {

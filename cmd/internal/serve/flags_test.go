@@ -36,6 +36,12 @@ func TestFlagsDefaultToOneReplicaOnLoopbackForItsOwnPages(t *testing.T) {
 	require.False(t, s.origins.Allows(request(t, "https://elsewhere.example")))
 }
 
+func TestFlagsWhoHasJustConnectedMaySendSoManyMessages(t *testing.T) {
+	for rate, start := range map[int]int{1: 2, 50: 100, 100: 200, defaultMessageRate: 200, 1000: 400, maxMessageRate: 400_000_000} {
+		require.Equal(t, start, (&settings{messageRate: rate}).messageStart(), rate)
+	}
+}
+
 func TestFlagsListsMayBeGivenInPartsAndWithSpaces(t *testing.T) {
 	s, err := parse(App{Name: "test"}, []string{"--cluster-listen=:6222", "--routes", "a:1, b:2,", "--routes=c:3"}, io.Discard)
 	require.NoError(t, err)

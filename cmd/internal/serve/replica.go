@@ -103,7 +103,7 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	figures := channelmetrics.New(channelmetrics.Options{Self: r.name})
 	if r.endpoint, err = channel.New(channel.Config{
 		Bus: bus, Presence: r.tracker, Logger: r.logger, Telemetry: []channel.Telemetry{figures.Telemetry()},
-		MessageRate: float64(s.messageRate), MessageBurst: 2 * s.messageRate,
+		MessageRate: float64(s.messageRate), MessageBurst: 2 * s.messageRate, MessageStart: s.messageStart(),
 	}); err != nil {
 		return err
 	}
