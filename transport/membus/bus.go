@@ -3,6 +3,7 @@ package membus
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/rollcall-go/rollcall/transport/internal/lane"
 )
@@ -69,6 +70,7 @@ func (b *Bus) Listen(name byte, receive func(data []byte), event func(event, des
 		dests: make(map[string]struct{}),
 	}
 	b.lanes[name] = l
+	b.net.lanes[name] = append(b.net.lanes[name], l)
 	return func() {
 		l.close()
 		l.queue.Wait()
@@ -82,9 +84,7 @@ func (l *openLane) close() {
 	defer b.net.mu.Unlock()
 	if b.lanes[l.name] == l {
 		delete(b.lanes, l.name)
-		for dest := range l.dests {
-			b.net.unsubscribe(address{l.name, dest}, l)
-		}
+		b.net.lanes[l.name] = slices.DeleteFunc(b.net.lanes[l.name], func(other *openLane) bool { return other == l })
 	}
 	l.queue.Close()
 }
@@ -106,11 +106,7 @@ func (b *Bus) subscribe(name byte, dest string) error {
 	if l == nil {
 		return fmt.Errorf("%w: subscribe to %q on lane %q", ErrLaneClosed, dest, name)
 	}
-	if _, ok := l.dests[dest]; ok {
-		return nil
-	}
 	l.dests[dest] = struct{}{}
-	b.net.subscribe(address{name, dest}, l)
 	return nil
 }
 
@@ -128,13 +124,8 @@ func (b *Bus) Unsubscribe(name byte, dest string) error {
 func (b *Bus) unsubscribe(name byte, dest string) {
 	b.net.mu.Lock()
 	defer b.net.mu.Unlock()
-	l := b.lanes[name]
-	if l == nil {
-		return
-	}
-	if _, ok := l.dests[dest]; ok {
+	if l := b.lanes[name]; l != nil {
 		delete(l.dests, dest)
-		b.net.unsubscribe(address{name, dest}, l)
 	}
 }
 
@@ -190,7 +181,7 @@ func (b *Bus) publish(name byte, dest string, data []byte, request bool) error {
 	if b.down {
 		return fmt.Errorf("%w: publish to %q", ErrDown, dest)
 	}
-	if !b.net.send(address{name, dest}, data) && request {
+	if !b.net.send(name, dest, data) && request {
 		if l := b.lanes[name]; l != nil {
 			l.queue.Unreachable(dest)
 		}

@@ -128,7 +128,7 @@ func TestAllOfAClassIsReceivedUntilItIsNotWanted(t *testing.T) {
 		require.NoError(t, a.UnsubscribeAll('p', "t"), "a second time")
 		publish(t, b, 'p', "t:x", "late")
 		require.Empty(t, r.told())
-		require.Empty(t, net.subs)
+		require.Empty(t, a.lanes['p'].dests)
 		require.ErrorIs(t, a.SubscribeAll('q', "t"), ErrLaneClosed)
 		require.ErrorIs(t, a.SubscribeAll('p', ""), ErrDest)
 		require.ErrorIs(t, a.UnsubscribeAll('p', ""), ErrDest)
@@ -148,7 +148,7 @@ func TestSubscribeAndUnsubscribeAreIdempotent(t *testing.T) {
 		require.NoError(t, a.Unsubscribe('q', "x"), "a lane that is not open")
 		publish(t, a, 'p', "x", "gone")
 		require.Empty(t, r.told())
-		require.Empty(t, net.subs, "no list is left behind")
+		require.Empty(t, a.lanes['p'].dests)
 	})
 }
 
@@ -311,7 +311,7 @@ func TestStopWaitsForTheRunningCallAndNoneFollows(t *testing.T) {
 		<-stopped
 		stop() // again
 		require.Equal(t, 1, calls)
-		require.Empty(t, net.subs)
+		require.Empty(t, net.lanes['p'])
 		require.ErrorIs(t, a.Subscribe('p', "x"), ErrLaneClosed)
 
 		r := open(t, a, 'p')

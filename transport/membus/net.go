@@ -2,7 +2,6 @@ package membus
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"sync"
 
@@ -32,13 +31,7 @@ type Net struct {
 
 	mu sync.Mutex // held while a message is handed to all queues: one order for all
 	// guarded by mu
-	subs map[address][]*openLane // in the order of subscribing; no empty lists
-}
-
-// An address is what one lane of all buses calls a destination.
-type address struct {
-	lane byte
-	dest string
+	lanes map[byte][]*openLane // those that are open, of all buses, by name
 }
 
 // New returns a network without buses. It needs no shutdown of its own.
@@ -46,7 +39,7 @@ func New(opts ...Option) *Net {
 	n := &Net{
 		maxPayload: defaultMaxPayload,
 		queueBytes: lane.DefaultLimit,
-		subs:       make(map[address][]*openLane),
+		lanes:      make(map[byte][]*openLane),
 	}
 	for _, opt := range opts {
 		opt(n)
@@ -59,37 +52,24 @@ func (n *Net) Bus() *Bus {
 	return &Bus{net: n, lanes: make(map[byte]*openLane)}
 }
 
-// subscribe adds l to those that get what is sent to a. The caller holds mu and
-// has checked that l is not there.
-func (n *Net) subscribe(a address, l *openLane) {
-	n.subs[a] = append(n.subs[a], l)
-}
-
-// unsubscribe takes l from those that get what is sent to a. The caller holds mu.
-func (n *Net) unsubscribe(a address, l *openLane) {
-	rest := slices.DeleteFunc(n.subs[a], func(other *openLane) bool { return other == l })
-	if len(rest) == 0 {
-		delete(n.subs, a)
-		return
+// send copies data to every connected bus whose lane of that name is subscribed to
+// dest, and tells whether there was one. The caller holds mu. It asks each bus:
+// there are few in a process, and of subscriptions there may be a million.
+func (n *Net) send(name byte, dest string, data []byte) (reached bool) {
+	all := ""
+	if class, _, ok := strings.Cut(dest, ":"); ok {
+		all = everything(class)
 	}
-	n.subs[a] = rest
-}
-
-// send copies data to every connected subscriber of a, and tells whether there
-// was one. The caller holds mu.
-func (n *Net) send(a address, data []byte) (reached bool) {
-	give := func(a address) {
-		for _, l := range n.subs[a] {
-			if l.bus.down {
-				continue
-			}
-			reached = true
-			l.queue.Message(bytes.Clone(data))
+	for _, l := range n.lanes[name] {
+		if l.bus.down {
+			continue
 		}
-	}
-	give(a)
-	if class, _, ok := strings.Cut(a.dest, ":"); ok {
-		give(address{a.lane, everything(class)})
+		for _, d := range [...]string{dest, all} {
+			if _, ok := l.dests[d]; ok {
+				reached = true
+				l.queue.Message(bytes.Clone(data))
+			}
+		}
 	}
 	return reached
 }
