@@ -43,8 +43,8 @@ func (r *Replica) Release(now time.Time, name string, watch bool) {
 	}
 	t.users--
 	if watch {
-		if t.watchers--; t.watchers == 0 {
-			t.outlook().told = changed{}
+		if t.watchers--; t.watchers == 0 && t.seen != nil {
+			t.seen.told = changed{}
 		}
 	}
 	if t.users == 0 {

@@ -14,7 +14,7 @@ import (
 type topic struct {
 	name string
 	own  *ownPart // nil when there is none, or it was forgotten
-	seen *outlook // nil until somebody reads or watches
+	seen *outlook // nil until somebody reads, or is to be told of a change
 
 	// interest
 	views      []*view // sorted by the member's name; a member without one is synced and empty
@@ -182,7 +182,7 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 
 // audience is the outlook of a topic that somebody reads or watches, else nil.
 func (r *Replica) audience(t *topic) *outlook {
-	if t.seen == nil && r.watchesAll() {
+	if t.seen == nil && r.tells(t) {
 		return t.outlook()
 	}
 	return t.seen
@@ -197,6 +197,9 @@ func (r *Replica) emit(t *topic) {
 	diff := Diff{}
 	if o := t.seen; o != nil && o.told.len() > 0 {
 		diff = o.told.take()
+		if o.list == nil && o.keys == nil { // most topics are watched, and never read
+			t.seen = nil
+		}
 	}
 	if complete == t.complete && diff.Empty() {
 		return

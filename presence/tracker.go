@@ -239,6 +239,9 @@ func (t *Tracker) refused(op Op, err error) {
 }
 
 func (t *Tracker) receive(data []byte) {
+	if isEcho(data, t.cfg.Name) {
+		return
+	}
 	msg, err := decode(data, byte(t.cfg.WireVersion)) // before mu: it is the larger part of the work
 	t.do(func(r *Replica, now time.Time) {
 		r.step(now)

@@ -295,6 +295,16 @@ func split(d delta, size int) []delta {
 // package sent.
 var errMalformed = errors.New("presence: malformed message")
 
+// isEcho tells of a message whether it says that it is from self, and is not worth
+// decoding for that: all but heartbeats. Large ones are not looked into.
+func isEcho(data []byte, self string) bool {
+	if len(data) < wirePrefix || data[0] != wireMagic || kind(data[3]) == kindHeartbeat || data[wirePrefix-1] != 0 {
+		return false
+	}
+	r := reader{rest: data[wirePrefix:]}
+	return string(r.bytes()) == self && !r.bad
+}
+
 // decode reads a message. It never panics, allocates no more than the input
 // can justify, and keeps no reference to it. newest is the highest version that
 // is read; a message that needs a later one is an *outdatedError.
