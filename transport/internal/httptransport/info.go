@@ -24,9 +24,9 @@ func ConnectInfo(transport string, r *http.Request, token string) channel.Connec
 		Host:       r.Host,
 		URI:        requestURI(r),
 		UserAgent:  r.UserAgent(),
-		XHeaders:   headers(r.Header, func(name string) bool { return strings.HasPrefix(name, "x-") }),
+		XHeaders:   headers(r.Header, func(name string) bool { return hasPrefix(name, "x-") }),
 		TraceContextHeaders: headers(r.Header, func(name string) bool {
-			return name == "traceparent" || name == "tracestate"
+			return strings.EqualFold(name, "traceparent") || strings.EqualFold(name, "tracestate")
 		}),
 		SecWebSocketHeaders: secWebSocketHeaders(r.Header),
 		AuthToken:           token,
@@ -78,15 +78,21 @@ func requestURI(r *http.Request) *url.URL {
 	return &u
 }
 
-// headers are those whose name, in lower case, is wanted; nil without any.
+// hasPrefix tells whether a header's name begins with prefix, in any case.
+func hasPrefix(name, prefix string) bool {
+	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
+
+// headers are those whose name is wanted, with names in lower case; nil without
+// any.
 func headers(h http.Header, wanted func(name string) bool) map[string][]string {
 	var found map[string][]string
 	for name, values := range h {
-		if name = strings.ToLower(name); wanted(name) {
+		if wanted(name) {
 			if found == nil {
 				found = make(map[string][]string)
 			}
-			found[name] = slices.Clone(values)
+			found[strings.ToLower(name)] = slices.Clone(values)
 		}
 	}
 	return found
@@ -114,7 +120,7 @@ const AuthTokenPrefix = "base64url.bearer.phx."
 // of which nobody is to keep a second copy.
 func secWebSocketHeaders(h http.Header) map[string][]string {
 	const protocol = "sec-websocket-protocol"
-	found := headers(h, func(name string) bool { return strings.HasPrefix(name, "sec-websocket-") })
+	found := headers(h, func(name string) bool { return hasPrefix(name, "sec-websocket-") })
 	lines, offered := found[protocol], []string(nil)
 	for item := range Items(lines) {
 		if !strings.HasPrefix(item, AuthTokenPrefix) {
