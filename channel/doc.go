@@ -67,8 +67,9 @@
 // their causes came: what its client sent, broadcasts that it intercepts, what
 // it was sent by Socket.Send, and its end. Channels run side by side, also those
 // of one connection, and a callback that blocks holds up its own channel only:
-// the others, heartbeats and the fastlane go on. A goroutine exists only while
-// there is something to handle; an idle channel has none.
+// the others, heartbeats and the fastlane go on. A channel has a goroutine only
+// while there is something to handle; of those that are done an endpoint keeps a
+// few, four for each processor, for whoever is next.
 //
 // All methods of [Endpoint], [Conn], [Socket] and [Subscription] may be called
 // concurrently, from callbacks too, unless they say otherwise.

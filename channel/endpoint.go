@@ -246,7 +246,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 
 	done := make(chan struct{})
 	go func() {
-		e.running.Wait()
+		e.running.end()
 		close(done)
 	}()
 	select {
@@ -325,7 +325,7 @@ type counters struct {
 
 // Stats returns the counts.
 func (e *Endpoint) Stats() Stats {
-	begun, busy := e.running.work()
+	begun, busy := e.running.jobs()
 	s := Stats{
 		Busy:             busy,
 		Begun:            begun,

@@ -6,7 +6,7 @@ import (
 )
 
 // mailbox hands mail to one handler, one piece at a time and in order, on a
-// goroutine that exists only while there is mail. Its zero value is unusable;
+// goroutine that it has only while there is mail. Its zero value is unusable;
 // see init.
 type mailbox[T any] struct {
 	// static after init

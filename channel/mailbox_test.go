@@ -34,7 +34,7 @@ func TestMailboxHandlesOneAtATimeInOrder(t *testing.T) {
 	}
 	sending.Wait()
 	group.Done()
-	group.Wait()
+	group.end()
 	require.Equal(t, senders*each, total)
 }
 
@@ -42,12 +42,13 @@ func TestMailboxWithoutMailHasNoGoroutine(t *testing.T) {
 	proves(t, "B085")
 	bubble(t, func(t *testing.T) {
 		var group crew
+		defer group.end()
 		boxes := make([]mailbox[int], 100)
 		for i := range boxes {
 			boxes[i].init(&group, 10, 0, false, func(int) {})
 			require.NoError(t, boxes[i].put(1, 0))
 		}
-		group.Wait() // returns only when no goroutine of the mailboxes runs
+		group.Wait() // returns only when nothing of the mailboxes runs
 		for i := range boxes {
 			require.False(t, boxes[i].running)
 			require.Nil(t, boxes[i].queue)
@@ -58,6 +59,7 @@ func TestMailboxWithoutMailHasNoGoroutine(t *testing.T) {
 func TestMailboxBounds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var group crew
+		defer group.end()
 		var got []int
 		var b mailbox[int]
 		b.init(&group, 3, 100, true, func(n int) { got = append(got, n) })
@@ -82,6 +84,7 @@ func TestMailboxBounds(t *testing.T) {
 func TestMailboxReplaceAndClose(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var group crew
+		defer group.end()
 		var got []int
 		var b, c mailbox[int]
 		told := 0

@@ -376,9 +376,12 @@ func (m *member) accept(answer any) (Payload, error) {
 	if err != nil {
 		return Payload{}, err
 	}
-	// Refs that fit into a text frame need not fit into a binary one.
-	if _, err := m.conn.dialect.Encode(reply(m.ask.JoinRef, m.ask.Ref, m.topic, statusOK, response)); err != nil {
-		return Payload{}, err
+	// Refs that fit into a text frame need not fit into a binary one, and what an
+	// application's serializer says is not known.
+	if response.binary || m.conn.dialect.index < 0 {
+		if _, err := m.conn.dialect.Encode(reply(m.ask.JoinRef, m.ask.Ref, m.topic, statusOK, response)); err != nil {
+			return Payload{}, err
+		}
 	}
 	place, err := m.conn.endpoint.pubsub.subscribe(m.topic, m)
 	if err != nil {

@@ -1,0 +1,43 @@
+package channel
+
+import (
+	"runtime"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCrewKeepsAFewGoroutinesForTheNextJobs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var c crew
+		most := 4 * runtime.GOMAXPROCS(0)
+		before := runtime.NumGoroutine()
+		release := make(chan struct{})
+		for range 3 * most {
+			c.Go(func() { <-release })
+		}
+		synctest.Wait()
+		begun, busy := c.jobs()
+		require.Equal(t, uint64(3*most), begun)
+		require.Equal(t, int64(3*most), busy)
+		close(release)
+		synctest.Wait()
+		_, busy = c.jobs()
+		require.Zero(t, busy)
+		require.Equal(t, most, runtime.NumGoroutine()-before)
+
+		ran := 0
+		for range 10 * most { // by those that are there
+			c.Go(func() { ran++ })
+			synctest.Wait()
+			require.Equal(t, most, runtime.NumGoroutine()-before)
+		}
+		require.Equal(t, 10*most, ran)
+		c.Go(runtime.Goexit) // as a failing test does
+		c.Go(func() { ran++ })
+		c.end()
+		require.Equal(t, 10*most+1, ran)
+		require.Equal(t, before, runtime.NumGoroutine())
+	})
+}
