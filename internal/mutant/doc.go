@@ -14,6 +14,7 @@
 //
 // That the lines are there, once, is checked always ([Rule.Apply]), so that the
 // table stays true; [Rule.Kill] builds the mutant through an overlay, runs the
-// killer on it, and requires that it fails. The source itself is not touched, and
+// killer on it, and requires that it fails; [Rule.Build] and [Mutant.Kill] do it
+// for several killers. The source itself is not touched, and
 // several rules may be killed at once.
 package mutant

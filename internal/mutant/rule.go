@@ -101,10 +101,21 @@ func (r Rule) Apply(t testing.TB, root string) map[string]string {
 	return mutated
 }
 
-// Kill builds the tests of a package (a directory below root) with the rule
-// removed, runs those of a pattern, as -test.run takes it, and fails the test if
-// they pass, or if something other than a test fails.
+// A Mutant is a package's tests, built with a rule removed.
+type Mutant struct {
+	dir, binary, overlay string
+}
+
+// Kill builds the mutant of a package (a directory below root), and requires
+// that the tests of a pattern fail on it: see [Mutant.Kill].
 func (r Rule) Kill(t testing.TB, root, pkg, pattern string) {
+	t.Helper()
+	r.Build(t, root, pkg).Kill(t, r.Killer, pattern)
+}
+
+// Build builds the tests of a package (a directory below root) with the rule
+// removed. It fails the test if they do not build.
+func (r Rule) Build(t testing.TB, root, pkg string) *Mutant {
 	t.Helper()
 	dir := t.TempDir()
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
@@ -117,19 +128,28 @@ func (r Rule) Kill(t testing.TB, root, pkg, pattern string) {
 	}
 	encoded, err := json.Marshal(overlay)
 	require.NoError(t, err)
-	table, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutant")
-	require.NoError(t, os.WriteFile(table, encoded, 0o600))
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-o", binary, "-overlay", table, ".")
-	build.Dir = filepath.Join(root, pkg)
+	m := &Mutant{dir: filepath.Join(root, pkg), binary: filepath.Join(dir, "mutant"), overlay: filepath.Join(dir, "overlay.json")}
+	require.NoError(t, os.WriteFile(m.overlay, encoded, 0o600))
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-ldflags=-s -w", "-o", m.binary, "-overlay", m.overlay, ".")
+	build.Dir = m.dir
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "the mutant builds:\n%s", out)
+	return m
+}
 
-	run := exec.CommandContext(t.Context(), binary, "-test.run", pattern, "-test.timeout", "5m")
-	run.Dir = build.Dir
-	out, err = run.CombinedOutput()
+// Kill runs the tests of a pattern, as -test.run takes it, with further arguments
+// if there are any. It fails the test if they pass, or if something other than a
+// test fails, and returns what they said. What they build themselves, with the go
+// command, is built without the rule too.
+func (m *Mutant) Kill(t testing.TB, killer, pattern string, args ...string) string {
+	t.Helper()
+	run := exec.CommandContext(t.Context(), m.binary, append([]string{"-test.run", pattern, "-test.timeout", "5m"}, args...)...)
+	run.Dir = m.dir
+	run.Env = append(os.Environ(), "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+m.overlay))
+	out, err := run.CombinedOutput()
 	var exit *exec.ExitError
 	if err == nil {
-		t.Fatalf("survived: %s passes without this rule", r.Killer)
+		t.Fatalf("survived: %s passes without this rule", killer)
 	}
 	require.True(t, errors.As(err, &exit), "%v", err)
 	require.Contains(t, string(out), "--- FAIL: ", "the test fails, rather than the program:\n%s", out)
@@ -140,6 +160,7 @@ func (r Rule) Kill(t testing.TB, root, pkg, pattern string) {
 		}
 	}
 	t.Log(gist(out))
+	return string(out)
 }
 
 // gist is the first line that says what was wrong.

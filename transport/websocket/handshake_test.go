@@ -325,6 +325,7 @@ func TestConnectInfoHasTheCertificateOfTheClient(t *testing.T) {
 	require.ErrorIs(t, err, gorilla.ErrBadHandshake)
 	info := <-infos
 	require.Equal(t, "https", info.URI.Scheme)
+	require.NotNil(t, info.TLS)
 	require.Len(t, info.TLS.PeerCertificates, 1)
 	require.Equal(t, server.Certificate().Raw, info.TLS.PeerCertificates[0].Raw)
 	require.Empty(t, info.TLS.VerifiedChains, "asked for, not checked")

@@ -46,6 +46,7 @@ func TestZeroOptionsHaveTheDocumentedDefaults(t *testing.T) {
 	require.Positive(t, o.MaxConnections)
 	require.NotNil(t, o.Logger)
 	require.Nil(t, o.Subprotocols)
+	require.False(t, o.Compress)
 }
 
 func TestOptionsAreCopied(t *testing.T) {

@@ -15,6 +15,8 @@
 // clients to another replica when theirs is gone, and a load balancer;
 // client_socket.mjs has the client, with promises for what it calls back.
 //
+// The flag -node runs one of their tests, by its name.
+//
 // client_contract.test.mjs and client_timers.test.mjs show what the official
 // client makes of what the server sends: the rows of the behaviour contract that
 // are about the client.
