@@ -171,13 +171,15 @@
 //	yet to be sent      long polling's BufferBytes                  cut; ended
 //	silence             the transport's IdleTimeout, Window         closed, 1002; ended
 //	connections         the transport's MaxConnections, MaxSessions 503
+//	of one address      the transport's Intake; no bound by default 429
+//	handshakes at once  the same                                    wait, 503
 //	bodies of polling   its MaxBody, and MaxBodies of all clients   400, 503
 //	refs                2 KiB                                       closed, 1011
 //
 // What is before a transport is the http.Server's: its ReadHeaderTimeout and
-// MaxHeaderBytes, and how many connections it takes. Nothing is bounded for each
-// address, since all who come through one proxy have the same: that is the proxy's
-// to do.
+// MaxHeaderBytes, and how many connections it takes; package transport/intake bounds
+// and paces those. Who an address is, is the operator's to say: all who come through
+// one proxy have the same.
 //
 // Below MessageRate a client is paced by how fast its messages are taken: a
 // transport reads no further while one is decoded, and TCP passes that on. A

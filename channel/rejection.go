@@ -36,6 +36,7 @@ const (
 	CauseHandshake   Cause = "handshake"   // no valid handshake
 	CauseSession     Cause = "session"     // the transport's Session option refused the client, or failed
 	CauseConnections Cause = "connections" // there are as many as there may be
+	CauseAddress     Cause = "address"     // its address has as many connections as one may have
 	CauseDraining    Cause = "draining"    // the replica shuts down
 	CauseFault       Cause = "fault"       // of the program: a bad Handler, a panic
 )
@@ -46,7 +47,7 @@ const (
 	CauseTopicLength Cause = "topic_length"    // MaxTopic
 	CauseJoinRate    Cause = "join_rate"       // Config.JoinRate
 	CauseChannels    Cause = "channels"        // Config.MaxChannels
-	CauseOverloaded  Cause = "overloaded"      // Config.MaxJoinsWaiting or JoinWait
+	CauseOverloaded  Cause = "overloaded"      // Config.MaxJoinsWaiting or JoinWait; of a connection: too many connect at once
 )
 
 // What ends a channel.
@@ -69,7 +70,7 @@ const (
 // Causes are all causes that this package and its transports give.
 func Causes() []Cause {
 	return []Cause{
-		CauseVersion, CauseOrigin, CauseSubprotocol, CauseHandshake, CauseSession, CauseConnections, CauseDraining, CauseFault,
+		CauseVersion, CauseOrigin, CauseSubprotocol, CauseHandshake, CauseSession, CauseConnections, CauseAddress, CauseDraining, CauseFault,
 		CauseUnmatched, CauseTopicLength, CauseJoinRate, CauseChannels, CauseOverloaded,
 		CauseMailbox,
 		CauseMalformed, CauseText, CauseFrameSize, CauseFlood, CauseProtocol, CauseIdle, CauseSlow, CauseBinary,

@@ -45,10 +45,11 @@ func answerStatus(w http.ResponseWriter, status int) {
 	}{status})
 }
 
-// answerTryLater is for a proxy in front of us (503), and in the body for
-// clients, which know no such status and treat 500 as a lost connection.
-func answerTryLater(w http.ResponseWriter) {
-	_ = answerJSON(w, http.StatusServiceUnavailable, struct {
+// answerTryLater has the status of HTTP for a proxy in front of us, and in the
+// body another for clients, which know no such status and treat 500 as a lost
+// connection.
+func answerTryLater(w http.ResponseWriter, status int) {
+	_ = answerJSON(w, status, struct {
 		Status int `json:"status"`
 	}{statusTryLater})
 }

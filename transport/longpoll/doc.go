@@ -41,8 +41,10 @@
 // What is refused, and a session that its client is to blame for the end of, is
 // told to the endpoint as a [channel.Rejection], for its log and its metrics.
 //
-// When there is no room or the transport closes, the answer is HTTP 503, for
-// proxies, with {"status":500}, after which clients come back.
+// When there is no room, too many connect at once, or the transport closes, the
+// answer is HTTP 503, for proxies, with {"status":500}, after which clients come
+// back; 429 when too many sessions are of the client's address (Options.Intake, see
+// package transport/intake).
 //
 // # Sessions
 //

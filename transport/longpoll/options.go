@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 	"github.com/rollcall-go/rollcall/transport/origin"
 )
@@ -61,6 +62,11 @@ type Options struct {
 	// BodyTimeout is how long a client may take to send the body of a POST.
 	// Zero: 10 s.
 	BodyTimeout time.Duration
+
+	// Intake bounds how many sessions begin at a time, and how many an address has;
+	// several transports may share one. Nil: one of its own with the defaults, which
+	// are without a bound per address.
+	Intake *intake.Intake
 
 	// MaxSessions is the most sessions at a time; a client over it is told to
 	// try later (503). Zero: 10,000.
@@ -140,6 +146,7 @@ func (o Options) prepare() (Options, error) {
 			o.MaxFrame = min(o.MaxFrame, most-askOverhead)
 		}
 	}
+	httptransport.Intake(&faults, &o.Intake)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

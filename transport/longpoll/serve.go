@@ -31,7 +31,7 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !t.enter() {
 		t.stats.refused.Add(1)
 		t.tell(r, nil, channel.Rejection{Cause: channel.CauseDraining, Code: http.StatusServiceUnavailable})
-		answerTryLater(w)
+		answerTryLater(w, http.StatusServiceUnavailable)
 		return
 	}
 	defer t.leave()
@@ -107,7 +107,7 @@ func (t *Transport) serveGet(w http.ResponseWriter, r *http.Request) {
 	case pollGone:
 		t.serveConnect(w, r, shown)
 	case pollClosing:
-		answerTryLater(w)
+		answerTryLater(w, http.StatusServiceUnavailable)
 	case pollCanceled: // nobody reads an answer
 	}
 }
@@ -124,7 +124,18 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 		}
 	}
 	s, err := t.begin(r, info)
+	refused, byIntake := httptransport.RefusedBy(err)
 	switch {
+	case byIntake:
+		t.stats.refused.Add(1)
+		if refused.Why.Cause == "" {
+			return // and nobody to answer
+		}
+		t.tell(r, nil, refused.Why)
+		if refused.RetryAfter != "" {
+			w.Header().Set("Retry-After", refused.RetryAfter)
+		}
+		answerTryLater(w, refused.Why.Code)
 	case err == nil:
 		_ = answerPoll(w, statusGone, s.token, nil)
 	case errors.Is(err, errFull), errors.Is(err, errClosing), errors.Is(err, channel.ErrClosed):
@@ -135,7 +146,7 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 		case errors.Is(err, errClosing):
 			t.tell(r, nil, channel.Rejection{Cause: channel.CauseDraining, Code: http.StatusServiceUnavailable})
 		}
-		answerTryLater(w)
+		answerTryLater(w, http.StatusServiceUnavailable)
 	default:
 		t.stats.refused.Add(1)
 		answerStatus(w, statusRefused) // whatever the handler chose: B007
@@ -211,7 +222,7 @@ func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		t.tellBody(r, shown, err)
 		if errors.Is(err, errBodies) {
-			answerTryLater(w)
+			answerTryLater(w, http.StatusServiceUnavailable)
 			return
 		}
 		answerEmpty(w, http.StatusBadRequest)

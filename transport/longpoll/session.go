@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
 // A conn is what a session serves: a *channel.Conn.
@@ -25,11 +26,12 @@ type conn interface {
 // session when it has run for one and a half windows.
 type session struct {
 	// Static after creation.
-	host  *Transport
-	id    sessionID
-	token string
-	conn  conn
-	turn  chan struct{} // of capacity 1: in it while conn.Receive is called
+	host    *Transport
+	id      sessionID
+	token   string
+	conn    conn
+	address *intake.Place // counts it; may be nil
+	turn    chan struct{} // of capacity 1: in it while conn.Receive is called
 
 	mu sync.Mutex
 	// Guarded by mu.

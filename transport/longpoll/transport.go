@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
@@ -134,17 +135,35 @@ var (
 	errBinary  = errors.New("longpoll: a binary message, which long polling cannot carry to a client")
 )
 
-// begin makes a session of a client. The error is errFull, errClosing, or why
-// the client is refused.
+// begin makes a session of a client, in its turn. The error is errFull,
+// errClosing, the intake's, or why the client is refused.
 func (t *Transport) begin(r *http.Request, info channel.ConnectInfo) (*session, error) {
 	if err := t.room(); err != nil {
 		return nil, err
 	}
+	address, err := t.options.Intake.Count(r)
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.beginCounted(r, info, address)
+	if err != nil {
+		address.Leave()
+	}
+	return s, err
+}
+
+// beginCounted is begin once the session counts among those of its address.
+func (t *Transport) beginCounted(r *http.Request, info channel.ConnectInfo, address *intake.Place) (*session, error) {
+	turn, err := t.options.Intake.Wait(r, t.done)
+	if err != nil {
+		return nil, err
+	}
+	defer turn.End()
 	c, err := t.door.Ask(r, info)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{host: t, conn: c, turn: make(chan struct{}, 1)}
+	s := &session{host: t, conn: c, address: address, turn: make(chan struct{}, 1)}
 	_, _ = rand.Read(s.id[:]) // never fails
 	s.token = token{issued: time.Now(), replica: t.self, session: s.id}.encode(t.key)
 	if err := t.add(s); err != nil {
@@ -210,6 +229,7 @@ func (t *Transport) bury(s *session, e ending) {
 	case endLost:
 		t.stats.lost.Add(1)
 	}
+	s.address.Leave()
 	s.conn.Closed(e.reason)
 }
 

@@ -13,6 +13,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
 // A conn is one WebSocket connection: the [channel.Link] of its session.
@@ -30,6 +31,7 @@ type conn struct {
 	t       *Transport
 	own     *framer // nil: it takes what it reads with
 	session session
+	address *intake.Place // counts it; may be nil
 
 	// Owned by the reader.
 	place place // for the most part the parking's

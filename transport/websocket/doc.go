@@ -12,8 +12,9 @@
 // # Handshake
 //
 // A refused handshake gets one answer: 400 for what is no WebSocket handshake,
-// with a reason that names the header; 503 when there are too many connections
-// or the server shuts down; and 403, empty, for an origin, a subprotocol, a
+// with a reason that names the header; 503 when there are too many connections,
+// or the server shuts down, or too many connect at once; 429 when too many are of
+// its address; and 403, empty, for an origin, a subprotocol, a
 // protocol version or a client that is not let in. [channel.Handler]'s Connect
 // may choose another answer with a [channel.ConnectError]. Every refusal, and
 // every end below that the client is to blame for, is told to the endpoint as a
@@ -27,6 +28,11 @@
 // show in the logs of proxies. It is taken out and given to Connect as
 // Info.AuthToken. Who is known by a cookie is found by Options.Session, and given
 // as Info.Session.
+//
+// A storm of clients is let in a few at a time, in the order in which they came, so
+// that the clients who are in notice little of it. How many that are, how long the
+// others wait, and how many connections an address may have is said by
+// Options.Intake; see package transport/intake.
 //
 // # Messages in
 //

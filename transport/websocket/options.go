@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
@@ -38,6 +39,11 @@ type Options struct {
 	// under way included; further ones are refused with 503. Zero: nine tenths
 	// of the files the process may have open. Where that is unknown, 10,000.
 	MaxConnections int
+
+	// Intake bounds how many handshakes are worked on at a time, and how many
+	// connections an address has; several transports may share one. Nil: one of its
+	// own with the defaults, which are without a bound per address.
+	Intake *intake.Intake
 
 	// MaxFrame is the most bytes of one message from a client, after
 	// decompression; a larger one closes the connection with 1009. Zero: 1 MiB.
@@ -106,6 +112,7 @@ func (o Options) prepare() (Options, error) {
 	httptransport.Positive(&faults, "OutboxBytes", &o.OutboxBytes, defaultOutboxBytes)
 	httptransport.Positive(&faults, "OutboxAge", &o.OutboxAge, defaultOutboxAge)
 	httptransport.Positive(&faults, "CloseTimeout", &o.CloseTimeout, defaultCloseTimeout)
+	httptransport.Intake(&faults, &o.Intake)
 	if o.MaxConnections == 0 {
 		o.MaxConnections = defaultMaxConnections
 		if files, ok := openFileLimit(); ok {

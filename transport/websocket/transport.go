@@ -15,6 +15,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
@@ -30,6 +31,7 @@ type Transport struct {
 	writers  *writers
 	readers  *readers
 	parking  *parking
+	done     chan struct{} // closed at Close, for handshakes that wait
 
 	stats   counters
 	helpers sync.WaitGroup // goroutines of writers, readers and parking
@@ -38,8 +40,8 @@ type Transport struct {
 	// Guarded by mu.
 	slots   int                // connections and handshakes under way
 	conns   map[*conn]struct{} // those that are served
-	closing bool
-	empty   chan struct{} // closed when closing and slots is 0; nil until Close waits
+	closing bool               // done is closed
+	empty   chan struct{}      // closed when closing and slots is 0; nil until Close waits
 }
 
 // A session is what a connection serves: a *channel.Conn.
@@ -107,6 +109,7 @@ func newTransport(connect httptransport.Connect[session], reject func(channel.Re
 		},
 		upgrader: newUpgrader(options.Compress),
 		conns:    make(map[*conn]struct{}),
+		done:     make(chan struct{}),
 	}
 	t.writers, t.readers = newWriters(&t.helpers), newReaders(&t.helpers)
 	t.parking = newParking(options.IdleTimeout, &t.helpers, t.readers.resume)
@@ -118,7 +121,8 @@ func newTransport(connect httptransport.Connect[session], reject func(channel.Re
 // other goroutines, so that net/http's memory for the request is freed.
 //
 // The checks come in the order of row B012 of the contract: method (400), room
-// for one more (503), origin (403), auth token and subprotocol (403),
+// for one more (503, and for one more of this address 429), the handshake's turn
+// (503 when it does not come), origin (403), auth token and subprotocol (403),
 // Options.Session and the handler's Connect (403, or what its *channel.ConnectError says), and the
 // headers of the upgrade (400). Connect thus runs for a request whose upgrade
 // then fails.
@@ -142,6 +146,11 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			t.leave(c)
 		}
 	}()
+	turn, ok := t.admit(c, w, r)
+	if !ok {
+		return
+	}
+	defer turn.End()
 	if !t.handshake(c, w, r) {
 		return
 	}
@@ -157,6 +166,27 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !t.parking.park(c):
 		t.readers.resume(c)
 	}
+}
+
+// admit waits for the turn of the handshake, or refuses it.
+func (t *Transport) admit(c *conn, w http.ResponseWriter, r *http.Request) (turn *intake.Turn, ok bool) {
+	var err error
+	if c.address, err = t.options.Intake.Count(r); err == nil {
+		turn, err = t.options.Intake.Wait(r, t.done)
+	}
+	if err == nil {
+		return turn, true
+	}
+	refused, _ := httptransport.RefusedBy(err)
+	if refused.Why.Cause == "" {
+		t.stats.refused.Add(1) // and nobody to answer
+		return nil, false
+	}
+	if refused.RetryAfter != "" {
+		w.Header().Set("Retry-After", refused.RetryAfter)
+	}
+	t.refuse(w, r, refused.Why.Code, refused.Reason, refused.Why)
+	return nil, false
 }
 
 // handshake upgrades the request or refuses it.
@@ -281,6 +311,7 @@ func (t *Transport) join(c *conn) (closing bool) {
 
 // leave gives the slot back. It is the last thing that a connection does.
 func (t *Transport) leave(c *conn) {
+	c.address.Leave()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.conns, c)
@@ -341,7 +372,10 @@ func (t *Transport) Close(ctx context.Context) error {
 func (t *Transport) startClose() ([]*conn, <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.closing = true
+	if !t.closing {
+		t.closing = true
+		close(t.done)
+	}
 	if t.slots == 0 {
 		return nil, gone
 	}

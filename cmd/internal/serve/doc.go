@@ -45,6 +45,15 @@
 // transport/natsbus/metrics (not alone), the Go runtime and the process, for Prometheus. They name replicas, and neither users
 // nor topics; a proxy in front should keep the path to itself all the same.
 //
+// # Who comes in
+//
+// All connections come by a listener of package transport/intake: a few at a time
+// are read from and answered for the first time, the others wait in their order,
+// /healthz and /metrics among them. --max-connections-per-address is for WebSockets,
+// for sessions of long polling, and for connections that are neither yet, each by
+// itself. With --address-header the latter are not counted by address, because
+// they are all the proxy's.
+//
 // # Shutdown
 //
 // SIGTERM and SIGINT, or the end of Run's context:

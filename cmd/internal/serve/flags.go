@@ -29,6 +29,9 @@ type settings struct {
 	logLevel        slog.Level
 	logJSON         bool
 	messageRate     int // a second, of one client
+	maxConns        int // WebSockets; 0 is as many as there may be files
+	maxPerAddress   int // 0: no bound
+	addressHeader   string
 	shutdownTimeout time.Duration
 }
 
@@ -58,6 +61,9 @@ func parse(app App, args []string, stdout io.Writer) (*settings, error) {
 	fs.IntVar(&s.buckets, "buckets", 0, "`number` of NATS subjects for all topics, the same on all replicas of a cluster; for more than some 10,000 topics; 0 is a subject a topic")
 	fs.Func("allow-origin", "`origin,...` of web pages that may connect: https://example.com, //example.com, //*.example.com, or * for all (default those from the host that is served)", s.setOrigins)
 	fs.IntVar(&s.messageRate, "message-rate", s.messageRate, "`number` of messages a second that one client may send, and twice as many at once after a pause; one that sends more is closed")
+	fs.IntVar(&s.maxConns, "max-connections", 0, "`number` of WebSocket connections at a time; 0 is nine tenths of the files that the process may have open")
+	fs.IntVar(&s.maxPerAddress, "max-connections-per-address", 0, "`number` of connections at a time from one IP address, or one /64 of IPv6, where many people may sit behind one; 0 is no bound")
+	fs.StringVar(&s.addressHeader, "address-header", "", "`name` of the header in which a proxy in front tells the client's address last, such as X-Forwarded-For; only where clients cannot go around that proxy (default the address of the socket)")
 	fs.Func("log-level", "`level` of the log: debug, info, warn or error (default info)", s.setLogLevel)
 	fs.Func("log-format", "`format` of the log: text or json (default text)", s.setLogFormat)
 	fs.DurationVar(&s.shutdownTimeout, "shutdown-timeout", s.shutdownTimeout, "`time` that a shutdown may take")
@@ -108,6 +114,15 @@ func (s *settings) faults() []error {
 	}
 	if s.messageRate <= 0 || s.messageRate > maxMessageRate {
 		fault("--message-rate %d: must be 1 to %d", s.messageRate, maxMessageRate)
+	}
+	if s.maxConns < 0 {
+		fault("--max-connections %d: must not be negative", s.maxConns)
+	}
+	if s.maxPerAddress < 0 {
+		fault("--max-connections-per-address %d: must not be negative", s.maxPerAddress)
+	}
+	if s.addressHeader != "" && s.maxPerAddress == 0 {
+		fault("--address-header is for --max-connections-per-address, which is not given")
 	}
 	if s.shutdownTimeout <= 0 {
 		fault("--shutdown-timeout %v: must be positive", s.shutdownTimeout)

@@ -25,6 +25,7 @@ import (
 	"github.com/rollcall-go/rollcall/cmd/internal/natsd"
 	"github.com/rollcall-go/rollcall/presence"
 	presencemetrics "github.com/rollcall-go/rollcall/presence/metrics"
+	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
@@ -65,6 +66,7 @@ type replica struct {
 	natsbus  *natsbus.Bus  // the same
 	tracker  *presence.Tracker
 	endpoint *channel.Endpoint
+	intake   *intake.Intake
 	registry *prometheus.Registry
 	closers  []func(context.Context) error
 	server   *http.Server
@@ -108,6 +110,9 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 		return err
 	}
 	figures.Watch(r.endpoint)
+	if r.intake, err = intake.New(r.intakeOptions(s)); err != nil {
+		return err
+	}
 	r.registry = prometheus.NewRegistry()
 	r.registry.MustRegister(figures, presencemetrics.New(r.tracker),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -117,8 +122,8 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 
 	env := &Env{
 		Replica: r.name, Endpoint: r.endpoint, Tracker: r.tracker, Logger: r.logger,
-		Socket:  websocket.Options{CheckOrigin: s.origins, Logger: r.logger},
-		Polling: longpoll.Options{CheckOrigin: s.origins, Logger: r.logger},
+		Socket:  websocket.Options{CheckOrigin: s.origins, Logger: r.logger, MaxConnections: s.maxConns, Intake: r.intake},
+		Polling: longpoll.Options{CheckOrigin: s.origins, Logger: r.logger, Intake: r.intake},
 	}
 	if !s.alone() { // or nobody else has a session
 		env.Polling.Bus = bus
@@ -179,6 +184,22 @@ func (r *replica) startNATS(s *settings) error {
 	return err
 }
 
+// intakeOptions are the bounds of those who connect.
+func (r *replica) intakeOptions(s *settings) intake.Options {
+	options := intake.Options{MaxPerAddress: s.maxPerAddress, MaxHTTP: maxHTTPConns}
+	if s.addressHeader != "" {
+		options.Address = intake.FromHeader(s.addressHeader)
+	}
+	options.Refused = func(c net.Conn, why *intake.Refusal) {
+		cause := channel.CauseConnections
+		if errors.Is(why, intake.ErrAddress) {
+			cause = channel.CauseAddress
+		}
+		r.endpoint.Reject(channel.Rejection{Cause: cause, Transport: "http", Remote: c.RemoteAddr().String(), Limit: why.Limit})
+	}
+	return options
+}
+
 // serve begins to serve HTTP.
 func (r *replica) serve(app http.Handler) {
 	mux := http.NewServeMux()
@@ -193,8 +214,9 @@ func (r *replica) serve(app http.Handler) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(r.logger.Handler(), slog.LevelWarn),
-		ConnState:         new(openConns).limit(maxHTTPConns),
+		ConnState:         r.intake.ConnState,
 	}
+	r.listener = r.intake.Listener(r.listener)
 	r.serving.Go(func() {
 		if err := r.server.Serve(r.listener); !r.draining.Load() {
 			r.failed <- err

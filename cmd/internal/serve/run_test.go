@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,62 @@ func TestReplicaAloneRunsNoNATS(t *testing.T) {
 	require.Contains(t, a.body, "\nrollcall_channel_connections{")
 	require.NotContains(t, a.body, "natsbus")
 	require.Equal(t, 0, c.Stop())
+}
+
+// An address has so many WebSockets, so many sessions besides, and so many
+// connections that are neither yet; and behind a proxy its clients have, each.
+func TestAnAddressHasItsLimit(t *testing.T) {
+	c := servetest.Start(t, hello(nil), "--max-connections-per-address", "2")
+	for range 2 {
+		ws, _, err := gorilla.DefaultDialer.Dial(c.WebSocket(""), nil)
+		require.NoError(t, err)
+		defer ws.Close()
+	}
+	_, res, err := gorilla.DefaultDialer.Dial(c.WebSocket(""), nil)
+	require.Error(t, err)
+	require.Equal(t, http.StatusTooManyRequests, res.StatusCode)
+	require.Contains(t, c.Stderr(), `msg="channel: rejected" cause=address transport=websocket`)
+	require.Equal(t, 0, c.Stop())
+
+	c = servetest.Start(t, hello(nil), "--max-connections-per-address", "2")
+	require.Equal(t, 2, halfRequests(t, c, 4))
+	require.Contains(t, c.Stderr(), `msg="channel: rejected" cause=address transport=http remote=127.0.0.1:`)
+	require.Equal(t, 0, c.Stop())
+
+	c = servetest.Start(t, hello(nil), "--max-connections-per-address", "1", "--address-header", "X-Real-IP")
+	as := func(address string) error {
+		ws, _, err := gorilla.DefaultDialer.Dial(c.WebSocket(""), http.Header{"X-Real-Ip": {address}})
+		if err == nil {
+			t.Cleanup(func() { ws.Close() })
+		}
+		return err
+	}
+	require.NoError(t, as("192.0.2.1"))
+	require.NoError(t, as("192.0.2.2"))
+	require.Error(t, as("192.0.2.1"))
+	require.Equal(t, 4, halfRequests(t, c, 4), "those are the proxy's")
+	require.Equal(t, 0, c.Stop())
+}
+
+// halfRequests begins n requests at a time, and tells how many of them were not
+// closed before they could be ended.
+func halfRequests(t *testing.T, c *servetest.Command, n int) (open int) {
+	var all []net.Conn
+	for range n {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\n")
+		all = append(all, conn)
+	}
+	for _, conn := range slices.Backward(all) { // those that are over the limit first
+		_, _ = io.WriteString(conn, "Host: x\r\n\r\n")
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			open++
+		}
+	}
+	return open
 }
 
 func TestAppThatAuthenticatesIsNotWarnedAbout(t *testing.T) {
