@@ -35,7 +35,7 @@ type asked struct {
 func (r *Replica) receiveSync(m message) {
 	asker := r.address(m.name, m.epoch)
 	known := r.members[m.name]
-	crowd := known != nil && known.epoch == m.epoch
+	crowd := known != nil && known.epoch == m.epoch // then we know what it can read
 	for _, p := range m.parts {
 		if len(r.questions) == maxQuestions {
 			r.stats.Unheard++
@@ -58,7 +58,7 @@ func (r *Replica) receiveSyncAll(m message) {
 
 // answerSoon answers as soon as the pace allows.
 func (r *Replica) answerSoon() {
-	if r.answerAt == 0 && len(r.questions) > 0 {
+	if r.answerAt == 0 && len(r.questions) > 0 { // one timer is enough
 		r.answerAt = max(r.now, r.nextAnswer)
 		r.timers.push(timer{at: r.answerAt, kind: timerAnswer})
 	}
@@ -69,7 +69,7 @@ func (r *Replica) answerSoon() {
 // count only together.
 func (r *Replica) answer() {
 	r.answerAt = 0
-	budget := max(r.cfg.RepairRate/int(time.Second/answerPause), 1)
+	budget := r.cfg.RepairRate / int(time.Second/answerPause)
 	crowds := r.crowds()
 	out := replies{r: r, byDest: map[string]*reply{}}
 	rest := r.questions

@@ -39,7 +39,7 @@ func hashChanges(ch changes) uint64 {
 }
 
 // audit compares a view with the hash that its owner has at every number from
-// seq to at. On a difference the view starts anew; what it held stays visible
+// seq to at; one that is not synced stands at none. On a difference the view starts anew; what it held stays visible
 // until the owner's answer replaces it.
 func (r *Replica) audit(v *view, seq, at, hash uint64) {
 	if now := v.state.Seq(); !v.synced || now < seq || now > at || v.hash == hash {

@@ -43,9 +43,7 @@ func (r *Replica) Release(now time.Time, name string, watch bool) {
 	}
 	t.users--
 	if watch {
-		if t.watchers--; t.watchers == 0 && t.seen != nil {
-			t.seen.told = changed{}
-		}
+		t.watchers--
 	}
 	if t.users == 0 {
 		t.lingerAt = r.after(r.cfg.Linger)
@@ -67,9 +65,7 @@ func (r *Replica) startInterest(t *topic) {
 	for _, m := range r.byName {
 		v := r.newView(t, m, false)
 		v.nonce = nonce
-		if m.up {
-			r.setAsk(v, askMax) // should the common question get no answer
-		}
+		r.setAsk(v, askMax) // should the common question get no answer
 	}
 	if len(r.byName) > 0 {
 		r.queueSyncAll(syncItem{topic: t.name, nonce: nonce})
@@ -104,7 +100,7 @@ func (r *Replica) dropViews(t *topic) {
 // isComplete tells whether every replica that is up has told us what it had in
 // the topic when we became interested, or when it came up.
 func (r *Replica) isComplete(t *topic) bool {
-	if !r.settled || !r.covers(t) || !t.direct && !r.mirrorComplete() {
+	if !r.settled || !t.direct && !r.mirrorComplete() {
 		return false
 	}
 	for _, v := range t.views {
@@ -141,7 +137,7 @@ type syncItem struct {
 
 func (r *Replica) queueSyncAll(item syncItem) {
 	r.syncAll = append(r.syncAll, item)
-	if r.syncAllAt == 0 {
+	if r.syncAllAt == 0 { // one timer is enough
 		r.syncAllAt = max(r.now, r.lastAll+instant(syncBatch))
 		r.timers.push(timer{at: r.syncAllAt, kind: timerSyncAll})
 	}
@@ -155,7 +151,7 @@ func (r *Replica) sendSyncAll() {
 
 func (r *Replica) queueSync(m *member, item syncItem) {
 	m.syncs = append(m.syncs, item)
-	if m.syncAt == 0 {
+	if m.syncAt == 0 { // one timer is enough
 		m.syncAt = max(r.now, m.lastSync+instant(syncBatch))
 		r.timers.push(timer{at: m.syncAt, kind: timerSync, of: m})
 	}

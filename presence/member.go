@@ -36,7 +36,7 @@ type member struct {
 
 	// suspicion
 	checkAt     instant
-	probed      instant // the last probe that nothing answered yet; 0 without
+	probed      instant // the last probe that nothing answered yet; 0 without, and while it is down
 	unreachable instant // since when every probe was answered "nobody there"
 }
 
@@ -62,9 +62,6 @@ func (r *Replica) grave(name string) *grave {
 
 // heartbeat tells everybody that we live.
 func (r *Replica) heartbeat() {
-	if r.leaving {
-		return
-	}
 	if r.fenced && !r.cutOff() && r.now-r.rival.heard >= instant(r.cfg.DownPeriod) {
 		// The rival is gone, and maybe everybody with it who could tell us so in a
 		// nack.
@@ -195,7 +192,7 @@ func (r *Replica) admit(msg message) {
 			if r.mirror == nil {
 				r.ask(v)
 			} else {
-				v.again = false
+				v.again = false // the question about everything is about this, too
 			}
 		}
 	}
@@ -229,7 +226,7 @@ func (r *Replica) drop(m *member, why string) {
 
 // show makes all that we know of m visible, or hides it.
 func (r *Replica) show(m *member, up bool, why string) {
-	m.up = up
+	m.up, m.probed = up, 0
 	r.notice(m.name, m.epoch, why)
 	for _, t := range m.sortedTopics() {
 		v := m.views[t]
@@ -291,23 +288,19 @@ func (r *Replica) probe(m *member) {
 // being reset. It counts when no answer differed for long enough.
 func (r *Replica) Unreachable(now time.Time, dest string) {
 	r.step(now)
-	rest, ok := strings.CutPrefix(dest, destReplica)
-	if !ok {
+	i := slices.IndexFunc(r.byName, func(m *member) bool { return m.address == dest })
+	if i < 0 {
 		return
 	}
-	slash := strings.LastIndexByte(rest, '/')
-	if slash < 0 {
-		return
-	}
-	m := r.members[rest[:slash]]
-	if m == nil || r.address(m.name, m.epoch) != dest || m.probed == 0 {
-		return
+	m := r.byName[i]
+	if m.probed == 0 {
+		return // it is down, or was heard meanwhile
 	}
 	m.probed = 0
 	if m.unreachable == 0 {
 		m.unreachable = r.now
 	}
-	if m.up && time.Duration(r.now-m.unreachable) >= unreachableIn && !r.cutOff() {
+	if time.Duration(r.now-m.unreachable) >= unreachableIn && !r.cutOff() {
 		r.show(m, false, "down: gone from the network")
 	}
 }
@@ -340,7 +333,7 @@ func (r *Replica) watchOurselves() {
 
 // heardOurselves takes our own heartbeat, come back from the network.
 func (r *Replica) heardOurselves() {
-	if r.discoverAt == 0 && !r.settled {
+	if r.discoverAt == 0 && !r.settled { // once: it touches every topic
 		r.discoverAt = r.after(settlePeriod)
 		r.timers.push(timer{at: r.discoverAt, kind: timerSettle})
 	}
@@ -387,7 +380,7 @@ func (r *Replica) BusUp(now time.Time) {
 func (r *Replica) Lost(now time.Time) {
 	r.step(now)
 	r.stats.Lost++
-	if r.lostAt == 0 {
+	if r.lostAt == 0 { // one timer is enough
 		r.lostAt = max(r.now, r.nextLost)
 		r.timers.push(timer{at: r.lostAt, kind: timerLost})
 	}
@@ -410,7 +403,6 @@ func (r *Replica) Leave(now time.Time) {
 	for _, t := range r.sortedTopics() {
 		r.flush(t)
 	}
-	r.leaving = true
 	r.op(OpPublish, DestAll, r.header(kindLeave))
 }
 
@@ -475,7 +467,7 @@ func (r *Replica) heardRival(msg message) {
 
 // forgetGraves drops what is so old that none of its messages can still come.
 func (r *Replica) forgetGraves() {
-	if r.beat%sliceCount != 0 {
+	if r.beat%sliceCount != 0 { // it looks at all of them
 		return
 	}
 	for name, g := range r.graves {

@@ -51,7 +51,7 @@ func (r *Replica) ReleaseAll(now time.Time) {
 func (r *Replica) endMirror() {
 	all := r.sortedTopics()
 	for _, t := range all {
-		if t.interested && !t.direct {
+		if t.interested {
 			r.op(OpSubscribe, TopicDest(t.name), nil)
 		}
 	}
@@ -59,7 +59,7 @@ func (r *Replica) endMirror() {
 	for _, m := range r.byName {
 		for _, t := range all {
 			// What the member has here was still to be told.
-			if t.interested && !m.knows(t) && m.views[t] == nil {
+			if !m.knows(t) && m.views[t] == nil {
 				r.newView(t, m, false)
 			}
 		}

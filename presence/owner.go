@@ -158,13 +158,13 @@ func (r *Replica) tip(t *topic) {
 	}
 }
 
-// renew goes on under a fresh epoch above floor. That is a new name, and not a new
+// renew goes on under a fresh epoch above floor, which is above ours. That is a new name, and not a new
 // history: our entries, their refs, and what we have at each number stay as they
 // are, so that nothing has to begin anew here. Whoever admits the new epoch asks
 // for all of it.
 func (r *Replica) renew(floor uint64) {
 	r.op(OpUnsubscribe, r.address(r.cfg.Name, r.epoch), nil)
-	r.epoch = newEpoch(r.wall(), r.random(), max(floor, r.epoch))
+	r.epoch = newEpoch(r.wall(), r.random(), floor)
 	r.rival, r.fenced = rival{}, false
 	r.op(OpSubscribe, r.address(r.cfg.Name, r.epoch), nil)
 	r.notice(r.cfg.Name, r.epoch, "fresh epoch")

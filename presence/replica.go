@@ -15,6 +15,7 @@ const (
 	askMin        = 50 * time.Millisecond  // jitter of a question
 	askMax        = 250 * time.Millisecond // jitter of a question, and the first retry
 	askRetryMax   = 5 * time.Second        // retries back off to this
+	maxBackoff    = 5                      // doublings of askMax that are above askRetryMax
 	askAgain      = 500 * time.Millisecond // after the first answer of a new interest
 	probePeriod   = 250 * time.Millisecond // between two probes, and the patience with one
 	unreachableIn = 1250 * time.Millisecond
@@ -105,7 +106,6 @@ type Replica struct {
 	isolated instant // since when we are cut off; 0 if not
 	gaveUp   bool    // everybody is down, because we were cut off for too long
 	busDown  bool
-	leaving  bool
 
 	// topics
 	topics     map[string]*topic
@@ -191,7 +191,7 @@ func (r *Replica) step(now time.Time) {
 	r.now = max(r.now, instant(now.Sub(r.start))+1)
 	// We tick at least once a beat: if nothing at all ran for much longer, the
 	// process was stopped, and silence proves nothing about the others.
-	if was != 0 && r.now-was > instant(2*r.cfg.BeatPeriod) {
+	if r.now-was > instant(2*r.cfg.BeatPeriod) {
 		r.stalled()
 	}
 }

@@ -116,7 +116,7 @@ func cutOf(p topicPart) cut {
 // answer is put together at a time: a chunk of another one begins that one.
 func (v *view) assemble(p topicPart) (delta, bool) {
 	if p.chunks == 1 {
-		return p.delta, true
+		return p.delta, true // there is nothing to put together
 	}
 	x := v.unsettle()
 	if !x.parts.takes(p) {
@@ -173,7 +173,8 @@ func (r *Replica) setAsk(v *view, in time.Duration) {
 	r.timers.push(timer{at: v.askAt, kind: timerAsk, of: v})
 }
 
-// askSoon asks after a short random time, unless a question is on its way.
+// askSoon asks after a short random time, unless a question is on its way, or
+// there is nothing to ask.
 func (r *Replica) askSoon(v *view) {
 	if v.askAt == 0 && v.wants() {
 		r.setAsk(v, r.jitter(askMin, askMax))
@@ -191,8 +192,8 @@ func (r *Replica) ask(v *view) {
 		item.seq, item.nonce = v.state.Seq(), v.recon
 	}
 	r.queueSync(v.m, item)
-	backoff := min(askMax<<min(v.asked, 8), askRetryMax)
-	v.asked = min(v.asked+1, 100)
+	backoff := min(askMax<<v.asked, askRetryMax)
+	v.asked = min(v.asked+1, maxBackoff)
 	r.setAsk(v, r.jitter(backoff, backoff+backoff/2))
 }
 
@@ -200,9 +201,7 @@ func (r *Replica) ask(v *view) {
 // across gateways a question can overtake the subscription that it relies on.
 func (r *Replica) again(v *view) {
 	v.againAt = 0
-	if v.recon == 0 {
-		v.recon = r.freshNonce()
-	}
+	v.recon = r.freshNonce()
 	r.ask(v)
 }
 
@@ -211,15 +210,12 @@ func (r *Replica) again(v *view) {
 func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce uint64) {
 	v := m.views[t]
 	if v == nil && !m.knows(t) {
-		if !live {
-			return // nobody asked
-		}
 		v = r.lateView(t, m)
 	}
 	switch {
 	case v == nil:
 		switch {
-		case d.From == 0 && len(d.Keep) == 0 && d.To > m.water:
+		case d.From == 0 && d.To > m.water: // what begins at 0 has no Keep
 			v = r.newView(t, m, true)
 			v.synced = true
 			r.apply(v, d)
@@ -227,9 +223,7 @@ func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce ui
 			return
 		default:
 			v = r.newView(t, m, true)
-			if live {
-				v.hold(d)
-			}
+			v.hold(d)
 			r.ask(v)
 			return
 		}
@@ -257,18 +251,16 @@ func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce ui
 		r.touch(t)
 		r.drain(v)
 	default:
-		if !live && v.recon != 0 && nonce == v.recon {
+		if v.recon != 0 && nonce == v.recon {
 			v.recon, v.asked = 0, 0
 		}
-		if d.To > v.state.Seq() {
-			if d.From > v.state.Seq() {
-				r.stats.Gaps++
-				v.hold(d)
-				break
-			}
-			r.apply(v, d)
-			r.drain(v)
+		if d.From > v.state.Seq() {
+			r.stats.Gaps++
+			v.hold(d)
+			break
 		}
+		r.apply(v, d)
+		r.drain(v)
 	}
 	r.rest(v)
 }
@@ -276,12 +268,10 @@ func (r *Replica) receiveDelta(t *topic, m *member, d delta, live bool, nonce ui
 // rest decides what happens to a view next: it asks for what it lacks, or, when
 // it has been empty for long, it goes.
 func (r *Replica) rest(v *view) {
-	if v.wants() {
-		r.askSoon(v)
-	}
+	r.askSoon(v)
 	if v.state.Len() > 0 {
 		v.pruneAt = 0
-	} else if v.synced && v.pruneAt == 0 {
+	} else if v.synced && v.pruneAt == 0 { // since then it is empty
 		v.pruneAt = r.after(pruneAfter)
 		r.timers.push(timer{at: v.pruneAt, kind: timerPrune, of: v})
 	}
@@ -305,22 +295,17 @@ func (r *Replica) drain(v *view) {
 		progress = false
 		kept := x.held[:0]
 		for _, d := range x.held {
-			switch {
-			case d.To <= v.state.Seq():
-			case d.From <= v.state.Seq():
-				r.apply(v, d)
-				progress = true
-			default:
+			if d.From > v.state.Seq() {
 				kept = append(kept, d)
+				continue
 			}
+			r.apply(v, d)
+			progress = true
 		}
 		clear(x.held[len(kept):])
 		x.held = kept
 	}
-	for _, d := range x.held {
-		v.need = max(v.need, d.To)
-	}
-	if len(x.held) == 0 && x.parts == nil && len(x.shown) == 0 {
+	if len(x.held) == 0 && x.parts == nil {
 		v.extra = nil
 	}
 }
@@ -341,7 +326,7 @@ func (r *Replica) apply(v *view, d delta) {
 // receiveReply takes the answer to a sync, or a chunk of one.
 func (r *Replica) receiveReply(t *topic, m *member, p topicPart) {
 	v := m.views[t]
-	if v == nil && p.chunks > 1 && m.knows(t) {
+	if v == nil && p.chunks > 1 {
 		// There is nothing to put it together in; that there is so much is enough
 		// to ask again.
 		r.ask(r.newView(t, m, true))
@@ -350,7 +335,7 @@ func (r *Replica) receiveReply(t *topic, m *member, p topicPart) {
 	d := p.delta
 	if v != nil {
 		if !v.synced && !p.answers(v.nonce) {
-			return // to an earlier question
+			return // to an earlier question: it must not disturb the answer's chunks
 		}
 		var whole bool
 		if d, whole = v.assemble(p); !whole {
@@ -378,7 +363,7 @@ func (p topicPart) questionOf(v *view) uint64 {
 	if v.synced {
 		own = v.recon
 	}
-	if own != 0 && p.answers(own) {
+	if p.answers(own) {
 		return own
 	}
 	return p.nonce
@@ -391,8 +376,8 @@ func (r *Replica) receiveTip(t *topic, m *member, p topicPart) {
 	if v == nil {
 		switch {
 		case !m.knows(t):
-			r.lateView(t, m).need = p.seq
-		case p.count > 0:
+			r.lateView(t, m).need = p.seq // the answer that is due may tell
+		case p.count > 0: // else there is as much as we know of
 			v = r.newView(t, m, true)
 			v.need = p.seq
 			r.ask(v)
@@ -430,13 +415,11 @@ func (r *Replica) reconcile(m *member) {
 }
 
 // prune drops a view that has been empty for so long that its owner has sent
-// its last tip.
+// its last tip. While a view is not empty there is no timer (see rest); while it
+// holds something back, it wants something.
 func (r *Replica) prune(v *view) {
 	v.pruneAt = 0
-	if !v.synced || v.state.Len() > 0 {
-		return
-	}
-	if v.wants() || len(v.rarely().held) > 0 || v.againAt != 0 {
+	if v.wants() {
 		r.rest(v)
 		return
 	}
@@ -445,7 +428,7 @@ func (r *Replica) prune(v *view) {
 	v.t.views = slices.Delete(v.t.views, i, i+1)
 	delete(v.m.views, v.t)
 	v.void()
-	if !v.t.interested {
+	if !v.t.interested { // a mirror has it no more
 		r.touch(v.t)
 		r.release(v.t)
 	}

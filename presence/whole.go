@@ -3,7 +3,6 @@ package presence
 import (
 	"encoding/binary"
 	"hash/fnv"
-	"math/bits"
 )
 
 // sliceCount is how many slices the topics are divided into: by their names, so
@@ -73,7 +72,7 @@ func (m *member) knows(t *topic) bool {
 // that view v waits for, so that v needs to ask nothing itself.
 func (m *member) answersAll(v *view) bool {
 	w := m.whole
-	return w != nil && w.nonce != 0 && !v.synced && notBefore(w.nonce, v.nonce) && w.answered&(1<<v.t.slice) == 0
+	return w != nil && !v.synced && notBefore(w.nonce, v.nonce) && w.answered&(1<<v.t.slice) == 0
 }
 
 // notBefore tells whether the nonce a was drawn after b, or is b.
@@ -96,20 +95,21 @@ func (r *Replica) askWhole(m *member, first, end uint8) {
 func (r *Replica) sendWhole(m *member) {
 	w := m.whole
 	w.askAt = 0
-	if w.nonce == 0 || !m.up {
+	if !m.up {
 		return // who comes back is asked anew
 	}
 	last, since := w.alike()
 	r.op(OpPublish, r.address(m.name, m.epoch), appendWholeQuestion(r.header(kindSyncAll), page{nonce: w.nonce, since: since, first: w.next, end: last}))
 	r.stats.Asked++
-	backoff := min(askMax<<min(w.asked, 8), askRetryMax)
-	w.asked = min(w.asked+1, 100)
+	backoff := min(askMax<<w.asked, askRetryMax)
+	w.asked = min(w.asked+1, maxBackoff)
 	w.askAt = r.after(r.jitter(backoff, backoff+backoff/2))
 	r.timers.push(timer{at: w.askAt, kind: timerWhole, of: m})
 }
 
 // alike returns the end of the slices from next on that can be asked for
-// together, and up to which number all of them are known.
+// together, and up to which number all of them are known: one that is not known
+// would have all be sent again.
 func (w *whole) alike() (last uint8, since uint64) {
 	known := func(k uint8) bool { return w.answered&(1<<k) != 0 }
 	last, since = w.next+1, w.at[w.next]
@@ -132,11 +132,11 @@ func (r *Replica) lateView(t *topic, m *member) *view {
 func (r *Replica) receivePage(m *member, msg message) {
 	w := m.whole
 	p := msg.page
-	if w == nil || w.nonce == 0 || p.nonce != w.nonce || p.first != w.next || p.end > w.end {
-		return // to an earlier question
+	if w == nil || p.nonce != w.nonce || p.first != w.next {
+		return // to an earlier question, or a page that we have
 	}
 	a := w.page
-	if a == nil || a.first != p.first || a.end != p.end || a.at != p.at || a.of != p.of {
+	if a == nil || a.at != p.at || a.of != p.of {
 		a = &assembledPage{page: p, parts: make([][]topicPart, p.of), missing: int(p.of)}
 		w.page = a
 	}
@@ -149,13 +149,14 @@ func (r *Replica) receivePage(m *member, msg message) {
 	}
 	w.page = nil
 	r.applyPage(m, a)
-	if w.next = p.end; w.next < w.end {
+	if w.next = a.end; w.next < w.end {
 		w.asked = 0
 		r.sendWhole(m)
 		return
 	}
-	w.nonce, w.askAt = 0, 0
-	if w.synced = bits.OnesCount64(w.answered) == sliceCount; w.synced && w.again {
+	// The first question is about all slices, and so is each until it is answered.
+	w.nonce, w.askAt, w.synced = 0, 0, true
+	if w.again {
 		w.again = false
 		w.againAt = r.after(askAgain)
 		r.timers.push(timer{at: w.againAt, kind: timerWholeAgain, of: m})
@@ -170,9 +171,6 @@ func (r *Replica) applyPage(m *member, a *assembledPage) {
 	pieces := map[string]*assembly{}
 	for _, parts := range a.parts {
 		for _, p := range parts {
-			if k := sliceOf(p.topic); k < a.first || k >= a.end {
-				continue
-			}
 			d := p.delta
 			if p.chunks > 1 {
 				x := pieces[p.topic]
@@ -211,28 +209,13 @@ func (r *Replica) applyPage(m *member, a *assembledPage) {
 
 // told takes what a page says about t.
 func (r *Replica) told(t *topic, m *member, d delta) {
-	w := m.whole
-	v := m.views[t]
-	switch {
-	case v == nil && !m.knows(t):
-		v = r.lateView(t, m)
-	case v == nil && d.From > 0:
-		// The member has something there since long, and we have nothing.
-		r.ask(r.newView(t, m, true))
-		return
-	}
-	nonce := w.nonce
-	switch {
-	case v == nil:
-	case !v.synced && notBefore(w.nonce, v.nonce):
-		nonce = v.nonce
-	case v.recon != 0 && notBefore(w.nonce, v.recon):
-		nonce = v.recon
+	nonce := m.whole.nonce
+	if v := m.views[t]; v != nil && notBefore(nonce, v.nonce) {
+		nonce = v.nonce // the later question has an answer to the view's, too
 	}
 	r.receiveDelta(t, m, d, false, nonce)
-	if v = m.views[t]; v != nil && !v.synced {
-		v.need = max(v.need, d.To)
-		r.rest(v)
+	if v := m.views[t]; v != nil {
+		r.rest(v) // what this was no answer to is asked for
 	}
 }
 
@@ -263,7 +246,7 @@ func (r *Replica) answerAll(asker string, p page) (bytes int) {
 			for i, piece := range pieces {
 				part.chunk, part.delta = uint64(i), piece
 				cost := len(t.name) + besidePart + deltaSize(piece)
-				if len(bodies) == 0 || room < cost {
+				if room < cost {
 					bodies, counts, room = append(bodies, nil), append(counts, 0), limit
 				}
 				last := len(bodies) - 1

@@ -38,3 +38,37 @@ func TestAuditFindsAndRepairsADifference(t *testing.T) {
 	require.NoError(t, c.host("us").watches["room"].check(&dump, c.List("us", "room"), 0))
 	require.Equal(t, uint64(1), c.Replica("us").Status().Stats.AuditMismatches)
 }
+
+// The owner falls silent for good while what differs is fetched anew: what was shown
+// has left with it, and does not leave once more with a late answer.
+func TestAuditOfAMemberThatGoesDown(t *testing.T) {
+	c := New(1, "eu", "us")
+	c.Advance(2 * time.Second)
+	c.Watch("us", "room")
+	c.Advance(time.Second)
+	c.alter(t, "delta", `{"v":1}`, `{"v":7}`, func() { c.Track("eu", "room", "alice") })
+	c.Hold("eu", "us", "reply")
+	c.Advance(2 * time.Second)
+	require.Equal(t, uint64(1), c.Replica("us").Status().Stats.AuditMismatches)
+	c.Kill("eu")
+	c.Advance(5 * time.Second)
+	require.Equal(t, "us: room nobody", c.Describe("us", "room"))
+	require.NotZero(t, c.Release("eu", "us"))
+	c.Advance(time.Second)
+	require.Equal(t, "us: room nobody", c.Describe("us", "room"))
+	require.NoError(t, c.host("us").watches["room"].fault)
+}
+
+// Only what differs leaves and joins again.
+func TestAuditLeavesTheRestAsItIs(t *testing.T) {
+	c := New(1, "eu", "us")
+	c.Advance(2 * time.Second)
+	c.Watch("us", "room")
+	c.Track("eu", "room", "bob")
+	c.Advance(8 * time.Second)
+	var told []string
+	c.OnEvent("us", func(e presence.Event) { told = append(told, describe(e)) })
+	c.alter(t, "delta", `{"v":2}`, `{"v":7}`, func() { c.Track("eu", "room", "alice") })
+	c.Advance(2 * time.Second)
+	require.Equal(t, []string{`+alice{"v":7}`, `(incomplete)`, `-alice{"v":7} (incomplete)`, `+alice{"v":2}`}, told)
+}

@@ -30,8 +30,8 @@
 //   - S7 a topic that is complete holds what every other replica that is up had
 //     when interest in it began;
 //   - S9 equal numbers have equal content (no audit ever fails);
-//   - S10 what is held back is bounded, and every message is as small as the bus
-//     wants it;
+//   - S10 what is held back is bounded, every message is as small as the bus wants
+//     it, and nothing is heard or held of topics that are not followed;
 //   - S8 a replica's own entries change by its own calls alone.
 //
 // [Cluster.Heal] ends all faults. [Cluster.CheckGone] then verifies that nobody

@@ -57,6 +57,12 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 	if want := h.process.at(topic, math.MaxUint64); !slices.EqualFunc(dump.Own.Entries, want, sameEntry) {
 		return fmt.Errorf("S8: it holds %v of its own, and was made to hold %v", dots(dump.Own.Entries), dots(want))
 	}
+	if c.listens(h, presence.TopicDest(topic)) && !dump.Interested {
+		return fmt.Errorf("S10: it is subscribed, and does not follow it")
+	}
+	if len(dump.Views) > 0 && !dump.Interested {
+		return fmt.Errorf("S10: it has views, and does not follow it")
+	}
 	for _, v := range dump.Views {
 		if err := c.checkView(h, topic, v, dump.Complete); err != nil {
 			return err
@@ -125,13 +131,11 @@ func (c *Cluster) checkView(h *host, topic string, v presence.Part, complete boo
 	if want := issuer.at(topic, v.Seq); !slices.EqualFunc(v.Entries, want, sameEntry) {
 		return fmt.Errorf("S1: the view of %s at %d is %v, the owner had %v", v.Replica, v.Seq, dots(v.Entries), dots(want))
 	}
-	if len(v.Entries) > 0 {
-		key := reachedKey{owner, topic}
-		if v.Seq < h.reached[key] {
-			return fmt.Errorf("S3: the view of %s went back from %d to %d", v.Replica, h.reached[key], v.Seq)
-		}
-		h.reached[key] = v.Seq
+	key := reachedKey{owner, topic}
+	if v.Seq < h.reached[key] && len(v.Entries) > 0 { // nothing is no news
+		return fmt.Errorf("S3: the view of %s went back from %d to %d", v.Replica, h.reached[key], v.Seq)
 	}
+	h.reached[key] = max(h.reached[key], v.Seq)
 	return nil
 }
 

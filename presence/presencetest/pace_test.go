@@ -2,6 +2,7 @@ package presencetest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,4 +92,77 @@ func TestALeaveJustWhenTheSecondTipIsDueIsTold(t *testing.T) {
 		sent = append(sent, presence.DescribeMessage(op.Data))
 	}
 	require.Contains(t, sent, "delta")
+}
+
+// Those who become interested in the same at one time are answered together, too.
+func TestManyNewcomersAreAnsweredTogether(t *testing.T) {
+	names := []string{"eu"}
+	for i := range 40 {
+		names = append(names, fmt.Sprintf("r%02d", i))
+	}
+	c := New(1, names...)
+	c.Hold("r07", "eu", "heartbeat") // it is not known there, and is answered alone
+	c.Advance(2 * time.Second)
+	c.Track("eu", "room", "alice")
+	c.Advance(10 * time.Second)
+	before := c.Replica("eu").Status().Stats
+	for _, name := range names[1:] {
+		c.Watch(name, "room")
+	}
+	c.Advance(300 * time.Millisecond) // before anybody asks for the second time
+	for _, name := range names[1:] {
+		require.Equal(t, name+`: room alice{"v":1}`, c.Describe(name, "room"))
+	}
+	after := c.Replica("eu").Status().Stats
+	require.Greater(t, after.Joint, before.Joint)
+	require.LessOrEqual(t, after.Snapshots-before.Snapshots, uint64(5), "40 asked")
+	require.NoError(t, c.Check())
+}
+
+// A large answer about everything comes in pages, and each is asked for when the one
+// before has come.
+func TestAMirrorAsksForTheNextPage(t *testing.T) {
+	c := New(1, "eu", "us")
+	c.Advance(2 * time.Second)
+	big := []byte(`{"big":"` + strings.Repeat("x", 64<<10) + `"}`)
+	for i := range 40 {
+		c.TrackMeta("eu", fmt.Sprint("room", i), "alice", big)
+	}
+	c.Advance(10 * time.Second)
+	c.kinds = map[string]int{}
+	c.Mirror("us")
+	c.Advance(400 * time.Millisecond)
+	topics, complete := c.Replica("us").Topics()
+	require.True(t, complete)
+	require.Len(t, topics, 40)
+	require.GreaterOrEqual(t, c.kinds["syncall"], 3, "2.5 MiB, a MiB at a time")
+	require.NoError(t, c.Check())
+}
+
+// Word of the network that nobody is there comes late, after the member was heard:
+// it does not begin the time after which such words count.
+func TestLateWordThatNobodyIsThereIsNone(t *testing.T) {
+	c := New(1, "eu", "us")
+	c.Advance(2 * time.Second)
+	c.Watch("us", "room")
+	c.Track("eu", "room", "alice")
+	c.Advance(3 * time.Second)
+	var address string
+	for dest, hosts := range c.subs {
+		if strings.HasPrefix(dest, "r:") && hosts[0].name == "eu" {
+			address = dest
+		}
+	}
+	require.NotEmpty(t, address)
+	for c.Replica("us").Status().Replicas[0].Silent > time.Millisecond {
+		c.Advance(time.Millisecond)
+	}
+	c.Replica("us").Unreachable(c.now(), address)
+	c.collect(c.host("us"))
+	c.Hide("eu", true)
+	c.Advance(2 * time.Second)
+	require.Equal(t, `us: room alice{"v":1}`, c.Describe("us", "room"), "probed from 1.2 s on")
+	c.Hide("eu", false)
+	c.Advance(2 * time.Second)
+	require.Equal(t, `us: room alice{"v":1}`, c.Describe("us", "room"))
 }

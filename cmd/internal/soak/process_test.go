@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,7 +98,8 @@ func (p part) runServer() error {
 type told struct {
 	Event   *event          `json:",omitempty"`
 	Members map[string]bool `json:",omitempty"` // the others that may come back: whether they are up
-	Lost    uint64          `json:",omitempty"` // times that the bus said it may have lost messages
+	Dropped uint64          `json:",omitempty"` // messages that the bus dropped, for want of room
+	Lost    uint64          `json:",omitempty"` // times that the replica was told so
 }
 
 // event is a presence.Event: keys by ref.
@@ -129,6 +131,7 @@ func (p part) runReplica() error {
 	var opts []natsbus.Option
 	if p.Queue > 0 {
 		opts = append(opts, natsbus.QueueBytes(p.Queue))
+		runtime.GOMAXPROCS(1) // who empties the queue waits for who fills it
 	}
 	bus, err := natsbus.New(nc, opts...)
 	if err != nil {
@@ -181,7 +184,7 @@ func (p part) runReplica() error {
 			}
 			lines <- told{Members: up}
 		case "lost":
-			lines <- told{Lost: bus.Stats().Lost}
+			lines <- told{Dropped: bus.Stats().Dropped, Lost: tracker.Status().Stats.Lost}
 		case "close":
 			err = tracker.Close(context.Background())
 			_ = bus.Close()
@@ -203,9 +206,9 @@ type process struct {
 	lines *bufio.Reader
 }
 
-// spawn starts a part and waits until it is ready. It is killed when the test
-// ends, at the latest.
-func spawn(t *testing.T, p part) *process {
+// spawn starts a part and waits until it is ready. It is killed when life, which is
+// t or the test that t is part of, ends, at the latest.
+func spawn(t, life *testing.T, p part) *process {
 	t.Helper()
 	text, err := json.Marshal(p)
 	require.NoError(t, err)
@@ -219,7 +222,7 @@ func spawn(t *testing.T, p part) *process {
 	require.NoError(t, err)
 	x.lines = bufio.NewReader(stdout)
 	require.NoError(t, cmd.Start())
-	t.Cleanup(x.kill)
+	life.Cleanup(x.kill)
 	line, err := x.lines.ReadString('\n')
 	require.NoError(t, err, "%s starts", x.name)
 	require.Equal(t, "ready\n", line)

@@ -4,6 +4,7 @@ package soak
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -16,8 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long anything may take that is not measured.
-const patience = 30 * time.Second
+var patience = flag.Duration("patience", 30*time.Second, "how long anything may take that is not measured")
 
 // replica is a process that runs a tracker, and what its watchers were told.
 type replica struct {
@@ -39,11 +39,11 @@ type folded struct {
 	complete bool
 }
 
-func startReplica(t *testing.T, p part) *replica {
+func startReplica(t, life *testing.T, p part) *replica {
 	t.Helper()
-	r := &replica{process: spawn(t, p), news: make(chan struct{}), topics: map[string]*folded{}}
+	r := &replica{process: spawn(t, life, p), news: make(chan struct{}), topics: map[string]*folded{}}
 	r.reading.Go(r.read)
-	t.Cleanup(func() {
+	life.Cleanup(func() {
 		r.kill()
 		r.reading.Wait()
 	})
@@ -113,9 +113,9 @@ func (r *replica) fold(e *event) {
 }
 
 // await waits until holds, which is called under mu, says so.
-func (r *replica) await(t *testing.T, limit time.Duration, holds func() bool, what func() string) {
+func (r *replica) await(t *testing.T, holds func() bool, what func() string) {
 	t.Helper()
-	deadline := time.After(limit)
+	deadline := time.After(*patience)
 	for {
 		r.mu.Lock()
 		ok, news := holds(), r.news
@@ -148,9 +148,9 @@ func (r *replica) keys(topic string) string {
 
 // awaitKeys waits until the watcher of topic knows just these keys, separated by
 // spaces, and that this is complete.
-func (r *replica) awaitKeys(t *testing.T, limit time.Duration, topic, keys string) {
+func (r *replica) awaitKeys(t *testing.T, topic, keys string) {
 	t.Helper()
-	r.await(t, limit,
+	r.await(t,
 		func() bool { return r.keys(topic) == keys },
 		func() string { return fmt.Sprintf("%s has %q, not %q", topic, r.keys(topic), keys) })
 }
@@ -165,7 +165,7 @@ func (r *replica) ask(t *testing.T, question string) told {
 	}
 	r.mu.Unlock()
 	r.do(t, "%s", question)
-	r.await(t, patience, func() bool { return r.asked == 0 }, func() string { return "no answer to " + question })
+	r.await(t, func() bool { return r.asked == 0 }, func() string { return "no answer to " + question })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.answer
