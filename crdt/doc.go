@@ -50,18 +50,17 @@
 //
 // # Figures
 //
-// The best of some runs of "make bench" before the first release, on two cores of a
-// virtual x86-64 machine (Xeon, 2.5 GHz) that were busy with other work (load average
-// 2 to 8): times are upper bounds, bytes and allocations are exact. The name of the
-// benchmark comes first.
+// The medians of "make bench" as saved in testdata/bench/bench.txt, on a virtual x86-64
+// machine of two cores (Xeon, 2.5 GHz) that did nothing else. The name of the benchmark
+// comes first.
 //
-//	Apply        20 changes into 1e4 / 1e5 / 5e5 rows: 3.6 / 5.0 / 6.9 us, 2
-//	             allocations; 100 changes into 2e4 / 5e4 / 2e5 rows: 24 / 34 / 33 us, 4
+//	Apply        20 changes into 1e4 / 1e5 / 5e5 rows: 4.2 / 7.2 / 11 us, 2
+//	             allocations; 100 changes into 2e4 / 5e4 / 2e5 rows: 21 / 21 / 38 us, 4
 //	             allocations: the same work, and more misses of the cache
-//	Snapshot     1e5 rows into an empty view: 2.6 ms, 43 bytes a row
+//	Snapshot     1e5 rows into an empty view: 3.2 ms, 43 bytes a row
 //	MergeMaps    1e5 rows of another replica into a Map of 1e5: 89 ms, 155 bytes a
 //	             row, with the index by key
-//	Drop         a replica with 1e4 / 1e5 rows from a Map: 3.9 / 72 ms, likewise
+//	Drop         a replica with 1e4 / 1e5 rows from a Map: 5.1 / 72 ms, likewise
 //
 // # Promises
 //

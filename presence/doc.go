@@ -132,29 +132,26 @@
 //
 // # Figures
 //
-// Measured with "make bench" before the first release, on two cores of a virtual
-// x86-64 machine (Xeon, 2.5 GHz) that others shared (load average 2 to 10): times are
-// the best of some runs and upper bounds; compare ratios rather than single figures.
-// Bytes and allocations are exact. The name of the benchmark comes first.
+// The medians of "make bench" as saved in testdata/bench/bench.txt, on a virtual x86-64
+// machine of two cores (Xeon, 2.5 GHz) that did nothing else; one run of the two tables.
+// The name of the benchmark comes first. Those of package crdt are in its documentation.
 //
-//	Track                track and untrack, one caller: 3.2 us, 6 allocations; ever
-//	                     more, in topics of 100: 3.3 us, 6 allocations
-//	JoinSeenElsewhere    on another replica over NATS, in a quiet topic: 77 us
-//	Peek                 a list of 1,000: 32 ns; after an update, with that: 25 us, 50 KB
-//	                     in 19 allocations; encoded as well: 1.9 times the CPU time,
-//	                     115 KB in 22 allocations
-//	ReadWhileWriting     with a writer at full speed: Peek 0.13 us, Count 1.1 us
+//	Track                track and untrack, one caller: 3.3 us, 6 allocations; ever
+//	                     more, in topics of 100: 7.3 us, 6 allocations
+//	JoinSeenElsewhere    on another replica over NATS, in a quiet topic: 126 us
+//	Peek                 a list of 1,000: 40 ns; after an update, with that: 33 us, 50 KB
+//	                     in 19 allocations; encoded as well: 75 us, 115 KB in 22
+//	                     allocations
+//	ReadWhileWriting     with a writer at full speed, in a room of 10 / 1,000 / 10,000:
+//	                     Peek 0.06 / 0.08 / 0.16 us, Count 2.2 / 2.7 / 1.5 us
 //	FirstAnswer          another replica's answer about 100,000 presences, decoded and
-//	                     merged beside 100,000 of our own: 62 ms
-//	Down                 a replica with 1e4 / 1e5 presences down: 0.6 / 7.4 ms where
-//	                     nobody watches, 6.4 / 68 ms with the watchers' diffs
-//	Apply (crdt)         20 changes into 1e4 / 1e5 / 5e5 rows: 3.6 / 5.0 / 6.9 us; 100
-//	                     changes into 2e4 / 5e4 / 2e5 rows: 24 / 34 / 33 us: the same
-//	                     work, and more misses of the cache
+//	                     merged beside 100,000 of our own: 58 ms
+//	Down                 a replica with 1e4 / 1e5 presences down: 2.2 / 11 ms where
+//	                     nobody watches, 8.9 / 81 ms with the watchers' diffs
 //
 // The writer beside the reader: with no reader it makes 0.4 to 0.5 million updates a
-// second, with a reader of another topic, who takes only CPU from it, half of that;
-// with one of the same topic the same half up to 1,000 presences, and a fifth at
+// second, with a reader of another topic, who takes a core, nearly as many; with one
+// who reads the same topic as fast as he can, 0.09 million, and 4,000 in a room of
 // 10,000, since a list is made anew for each change that is read.
 //
 // Memory, in bytes a presence of 12 bytes of key and 65 of meta, NATS subjects apart:
@@ -174,7 +171,7 @@
 //	joins a second                     p50       p99    until both others show it
 //	1,000                              0.85 ms   2.6 ms
 //	3,000                              0.9 ms    5.6 ms
-//	3,450, one outstanding             0.2 ms    0.8 ms
+//	3,500, one outstanding             0.2 ms    0.8 ms
 //	10,600, 64 outstanding             3.6 ms    31 ms
 //
 // Beyond what the cores can do, messages are lost, and everything is compared again:
