@@ -49,6 +49,10 @@ func (o *Owner[K, V]) Get(dot uint64) (Entry[K, V], bool) { return o.live.get(do
 // All yields the live entries, ascending by dot.
 func (o *Owner[K, V]) All() iter.Seq[Entry[K, V]] { return o.live.ascend(0) }
 
+// Runs yields the live entries as All does, many at a time: in slices of the owner's
+// own, which must not be changed and are valid until the owner changes.
+func (o *Owner[K, V]) Runs() iter.Seq[[]Entry[K, V]] { return o.live.runs() }
+
 func (o *Owner[K, V]) advance(n uint64) {
 	if n <= o.seq {
 		panic(fmt.Sprintf("crdt: change %d after change %d: numbers must ascend", n, o.seq))

@@ -24,12 +24,13 @@ func aTracker(b *testing.B) *presence.Tracker {
 	return tracker
 }
 
-// BenchmarkTrack is one caller: who tracks ever more presences, in topics of 100,
-// or tracks and untracks one.
+// BenchmarkTrack is one caller: who tracks ever more presences, in topics of 100
+// with a session each, or tracks and untracks one.
 func BenchmarkTrack(b *testing.B) {
 	meta := map[string]string{"color": "red"}
 	b.Run("more", func(b *testing.B) {
-		session := aTracker(b).NewSession()
+		tracker := aTracker(b)
+		session := tracker.NewSession()
 		keys, topic := make([]string, 100), ""
 		for i := range keys {
 			keys[i] = fmt.Sprint("user ", i)
@@ -37,7 +38,7 @@ func BenchmarkTrack(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			if i%len(keys) == 0 {
-				topic = fmt.Sprint("room ", i)
+				topic, session = fmt.Sprint("room ", i), tracker.NewSession()
 			}
 			if _, err := session.Track(topic, keys[i%len(keys)], meta); err != nil {
 				b.Fatal(err)

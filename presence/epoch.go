@@ -58,7 +58,7 @@ type refWriter struct {
 }
 
 // grow makes room for the refs of entries.
-func (w *refWriter) grow(entries []*visible) {
+func (w *refWriter) grow(entries []shown) {
 	size := 0
 	for _, v := range entries {
 		size += birthLen + (bytesOf(v.Dot)*8+5)/6

@@ -229,22 +229,7 @@ func (r *Replica) show(m *member, up bool, why string) {
 	m.up, m.probed = up, 0
 	r.notice(m.name, m.epoch, why)
 	for _, t := range m.sortedTopics() {
-		v := m.views[t]
-		r.touch(t) // completeness
-		o := r.audience(t)
-		if o == nil {
-			continue
-		}
-		if r.tells(t) {
-			o.told.grow(v.size(), up)
-		}
-		for run := range v.visible() {
-			if up {
-				r.change(t, m.birth, changes{Added: run})
-			} else {
-				r.change(t, m.birth, changes{Removed: run})
-			}
-		}
+		r.turn(m.views[t], up)
 	}
 }
 

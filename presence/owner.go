@@ -74,7 +74,7 @@ func (r *Replica) Entry(topic string, dot uint64) (Meta, bool) {
 		return Meta{}, false
 	}
 	e, ok := t.own.Get(dot)
-	return visible{r.birth, e}.meta(), ok
+	return shown{r.birth, &e}.meta(), ok
 }
 
 // Ref is the ref of our own entry named by dot.

@@ -164,3 +164,51 @@ func TestRestartsLeaveNothingBehind(t *testing.T) {
 	require.Len(t, r.topics["room"].views, 1)
 	require.Less(t, len(r.timers.heap), 1000)
 }
+
+// What leaves or joins with a member is told as it was then, whatever its view does
+// before watchers are told.
+func TestAMembersTurnIsToldAsItWasThen(t *testing.T) {
+	for _, down := range []bool{true, false} {
+		r, now := newTestReplica("us")
+		require.NoError(t, r.Acquire(now, "room", true))
+		r.receive(beatOf("eu", 5, 1))
+		var adds []entry
+		for n := uint64(1); n <= 100; n++ {
+			adds = append(adds, entry{Dot: n, Origin: n, Key: "user", Value: value{meta: []byte(`{}`)}})
+		}
+		room, eu := r.topics["room"], r.members["eu"]
+		r.receiveDelta(room, eu, delta{To: 100, Adds: adds}, false, room.views[0].nonce)
+		r.Ready()
+		if !down {
+			r.show(eu, false, "")
+			r.Ready()
+		}
+		require.Equal(t, Count{Keys: map[bool]int{true: 1}[down], Sessions: map[bool]int{true: 100}[down]}, without(r.Count("room")))
+
+		r.show(eu, !down, "")
+		r.receiveDelta(room, eu, delta{From: 100, Base: 100, To: 103, Rems: []uint64{1, 2, 64}}, true, 0)
+		events := r.Ready().Events
+		require.Len(t, events, 1)
+		diff, left := events[0].Diff, 100
+		told := diff.Leaves
+		if !down {
+			told, left = diff.Joins, 97
+		}
+		require.Len(t, told, 1)
+		require.Len(t, told[0].Metas, left)
+		refs := map[string]bool{}
+		for _, m := range told[0].Metas {
+			refs[m.Ref] = true
+		}
+		require.Len(t, refs, left)
+		for _, dot := range []uint64{1, 2, 64} {
+			require.Equal(t, down, refs[makeRef(eu.birth, dot)])
+		}
+		require.Len(t, r.List("room").Presences, map[bool]int{false: 1}[down])
+	}
+}
+
+func without(c Count) Count {
+	c.Complete = false
+	return c
+}

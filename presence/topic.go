@@ -49,8 +49,19 @@ type outlook struct {
 	told  changed        // what changed since the last event
 }
 
-// changed is what joined and left, in the order in which it did so.
-type changed struct{ joined, left []visible }
+// changed is what joined and left, in no particular order.
+type changed struct {
+	joined, left []visible
+	lent         []run
+}
+
+// run is entries of a view that joined (up), or left, all at once. They are the
+// view's own: before that changes they must be taken, or kept.
+type run struct {
+	birth   uint64
+	up      bool
+	entries []entry
+}
 
 func (c *changed) add(birth uint64, ch changes) {
 	for _, e := range ch.Removed {
@@ -61,22 +72,46 @@ func (c *changed) add(birth uint64, ch changes) {
 	}
 }
 
-// grow makes room for n that join (up), or leave.
-func (c *changed) grow(n int, up bool) {
-	if up {
-		c.joined = slices.Grow(c.joined, n)
-	} else {
-		c.left = slices.Grow(c.left, n)
+// keep copies what is lent.
+func (c *changed) keep() {
+	for _, run := range c.lent {
+		if run.up {
+			c.add(run.birth, changes{Added: run.entries})
+		} else {
+			c.add(run.birth, changes{Removed: run.entries})
+		}
 	}
+	c.lent = nil
 }
 
-func (c *changed) len() int { return len(c.joined) + len(c.left) }
+func (c *changed) len() int { return len(c.joined) + len(c.left) + len(c.lent) }
 
 // take returns the net difference and forgets it.
 func (c *changed) take() Diff {
-	d := makeDiff(c.joined, c.left)
+	d := makeDiff(c.all(c.joined, true), c.all(c.left, false))
 	*c = changed{}
 	return d
+}
+
+// all returns the entries of list, which is one of c's, and those lent ones that
+// belong to it.
+func (c *changed) all(list []visible, up bool) []shown {
+	n := len(list)
+	for _, run := range c.lent {
+		if run.up == up {
+			n += len(run.entries)
+		}
+	}
+	all := make([]shown, 0, n)
+	for i := range list {
+		all = append(all, shown{list[i].birth, &list[i].entry})
+	}
+	for _, run := range c.lent {
+		if run.up == up {
+			all = appendShown(all, run.birth, run.entries)
+		}
+	}
+	return all
 }
 
 // A list is made from the one before while few entries changed: at most
@@ -101,14 +136,27 @@ type visible struct {
 	entry
 }
 
-func (v visible) meta() Meta {
+// shown is a visible entry that is somewhere else: small, for sorting.
+type shown struct {
+	birth uint64
+	*entry
+}
+
+func appendShown(list []shown, birth uint64, entries []entry) []shown {
+	for i := range entries {
+		list = append(list, shown{birth, &entries[i]})
+	}
+	return list
+}
+
+func (v shown) meta() Meta {
 	var refs refWriter
-	refs.grow([]*visible{&v})
-	return refs.meta(&v)
+	refs.grow([]shown{v})
+	return refs.meta(v)
 }
 
 // meta is the meta of v, with refs in w's memory.
-func (w *refWriter) meta(v *visible) Meta {
+func (w *refWriter) meta(v shown) Meta {
 	m := Meta{Ref: w.ref(v.birth, v.Dot), Data: v.Value.meta}
 	if v.Value.prev != 0 {
 		m.PrevRef = w.ref(v.birth, v.Value.prev)
@@ -116,8 +164,8 @@ func (w *refWriter) meta(v *visible) Meta {
 	return m
 }
 
-// before orders entries by key, and under a key by process and age.
-func (v *visible) before(w *visible) int {
+// compare orders entries by key, and under a key by process and age.
+func (v shown) compare(w shown) int {
 	if c := strings.Compare(v.Key, w.Key); c != 0 {
 		return c
 	}
@@ -165,18 +213,45 @@ func (r *Replica) change(t *topic, birth uint64, ch changes) {
 			o.since.add(birth, ch)
 		}
 	}
-	if o.keys != nil {
-		for _, e := range ch.Removed {
-			if o.keys[e.Key]--; o.keys[e.Key] <= 0 {
-				delete(o.keys, e.Key)
-			}
-		}
-		for _, e := range ch.Added {
-			o.keys[e.Key]++
-		}
-	}
+	o.count(ch)
 	if r.tells(t) {
 		o.told.add(birth, ch)
+	}
+}
+
+// turn records that all of v became visible (up), or no longer is. Nothing is copied:
+// see changed.keep.
+func (r *Replica) turn(v *view, up bool) {
+	r.touch(v.t) // completeness
+	o := r.audience(v.t)
+	if o == nil || v.size() == 0 {
+		return
+	}
+	o.forget()
+	for entries := range v.visible() {
+		ch := changes{Removed: entries}
+		if up {
+			ch = changes{Added: entries}
+		}
+		o.count(ch)
+		if r.tells(v.t) {
+			o.told.lent = append(o.told.lent, run{v.m.birth, up, entries})
+		}
+	}
+}
+
+// count keeps the number of keys, if somebody wants it.
+func (o *outlook) count(ch changes) {
+	if o.keys == nil {
+		return
+	}
+	for _, e := range ch.Removed {
+		if o.keys[e.Key]--; o.keys[e.Key] <= 0 {
+			delete(o.keys, e.Key)
+		}
+	}
+	for _, e := range ch.Added {
+		o.keys[e.Key]++
 	}
 }
 
@@ -210,7 +285,7 @@ func (r *Replica) emit(t *topic) {
 
 // makeDiff is the net difference of a step: what joined and left in it, in
 // either order, is no change.
-func makeDiff(joined, left []visible) Diff {
+func makeDiff(joined, left []shown) Diff {
 	if len(joined) == 0 || len(left) == 0 {
 		return Diff{Joins: group(joined), Leaves: group(left)}
 	}
@@ -222,7 +297,7 @@ func makeDiff(joined, left []visible) Diff {
 	for _, v := range left {
 		count[id{v.birth, v.Dot}]--
 	}
-	net := func(list []visible, sign int) []Presence {
+	net := func(list []shown, sign int) []Presence {
 		kept := list[:0]
 		for _, v := range list {
 			k := id{v.birth, v.Dot}
@@ -237,15 +312,11 @@ func makeDiff(joined, left []visible) Diff {
 }
 
 // group sorts entries by key, and under a key by process and age.
-func group(entries []visible) []Presence {
-	if len(entries) == 0 {
+func group(list []shown) []Presence {
+	if len(list) == 0 {
 		return nil
 	}
-	list := make([]*visible, len(entries)) // they are large to move
-	for i := range entries {
-		list[i] = &entries[i]
-	}
-	slices.SortFunc(list, (*visible).before)
+	slices.SortFunc(list, shown.compare)
 	metas := make([]Meta, len(list))
 	presences := make([]Presence, 0, len(list))
 	var refs refWriter
@@ -301,24 +372,23 @@ func (r *Replica) metas(t *topic, key string, had, left, joined []Meta) []Meta {
 	case len(joined) == 0:
 		return stay
 	}
-	all := slices.DeleteFunc(r.entries(t), func(v visible) bool { return v.Key != key })
+	all := slices.DeleteFunc(r.entries(t), func(v shown) bool { return v.Key != key })
 	return group(all)[0].Metas
 }
 
-// entries returns all that is visible in t, in no particular order.
-func (r *Replica) entries(t *topic) []visible {
-	all := make([]visible, 0, r.sessions(t))
+// entries returns all that is visible in t, in no particular order; it is valid until
+// something changes there.
+func (r *Replica) entries(t *topic) []shown {
+	all := make([]shown, 0, r.sessions(t))
 	if t.own != nil {
-		for e := range t.own.All() {
-			all = append(all, visible{r.birth, e})
+		for run := range t.own.Runs() {
+			all = appendShown(all, r.birth, run)
 		}
 	}
 	for _, v := range t.views {
 		if v.m.up {
 			for run := range v.visible() {
-				for _, e := range run {
-					all = append(all, visible{v.m.birth, e})
-				}
+				all = appendShown(all, v.m.birth, run)
 			}
 		}
 	}

@@ -311,6 +311,9 @@ func (r *Replica) drain(v *view) {
 }
 
 func (r *Replica) apply(v *view, d delta) {
+	if o := v.t.seen; o != nil {
+		o.told.keep()
+	}
 	ch, outcome := v.state.Apply(d)
 	if outcome != crdt.Applied {
 		return
