@@ -12,13 +12,10 @@ const (
 	smallRoom = 8
 	// windowBase is how long the first of the joins waits at most: a tenth of
 	// a second is what people begin to notice, and there is the way to them.
-	windowBase = 42 * time.Millisecond
+	windowBase = 38 * time.Millisecond
 	// leaveWindows is how many windows the first of the leaves waits at most: that
 	// somebody has gone is less urgent, and the next join takes it along.
 	leaveWindows = 2
-	// youngest: what goes out with a join has waited such a part of a window, or the
-	// join that comes right behind a leave would take nothing else along.
-	youngest = 4
 	// windowEach, for each who is in the room, is how long it may wait in a large
 	// one: what a round of frames to all costs, some 9 us of CPU each, is then at
 	// most a quarter of one core's time.
@@ -27,7 +24,7 @@ const (
 	// rate, to stormMost times as much: where so many come or go, the frames are
 	// to become fewer, for what is in them is enough. See stretch.
 	stormRate = 60
-	stormMost = 2.5
+	stormMost = 2.75
 	// windowCost: a round of frames that was measured to take long, because the
 	// replica is busy, makes the window so many times that time.
 	windowCost = 4
@@ -114,24 +111,13 @@ func (p *pace) due(now time.Time, size int) time.Time {
 	p.window = mergeWindow(size, rate, p.cost)
 	last := p.last()
 	enough := 1 + int(rate*p.window.Seconds())
-	switch {
-	case p.joins.n+p.leaves.n < enough:
-		return last
-	case enough > 1 && (!p.joined || now.Sub(p.since()) < p.window/youngest):
+	if p.joins.n+p.leaves.n < enough || enough > 1 && !p.joined {
 		return last
 	}
 	if early := p.earned.Add(-roundBurst * p.window); early.Before(last) {
 		return early
 	}
 	return last
-}
-
-// since is when the first of what waits came.
-func (p *pace) since() time.Time {
-	if p.leaves.n == 0 || p.joins.n > 0 && p.joins.since.Before(p.leaves.since) {
-		return p.joins.since
-	}
-	return p.leaves.since
 }
 
 // last is until when what waits may wait.
