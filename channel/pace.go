@@ -12,7 +12,7 @@ const (
 	smallRoom = 8
 	// windowBase is how long the first of the joins waits at most: a tenth of
 	// a second is what people begin to notice, and there is the way to them.
-	windowBase = 38 * time.Millisecond
+	windowBase = 40 * time.Millisecond
 	// leaveWindows is how many windows the first of the leaves waits at most: that
 	// somebody has gone is less urgent, and the next join takes it along.
 	leaveWindows = 2
@@ -24,7 +24,7 @@ const (
 	// rate, to stormMost times as much: where so many come or go, the frames are
 	// to become fewer, for what is in them is enough. See stretch.
 	stormRate = 60
-	stormMost = 2.75
+	stormMost = 2.6
 	// windowCost: a round of frames that was measured to take long, because the
 	// replica is busy, makes the window so many times that time.
 	windowCost = 4

@@ -44,7 +44,7 @@ type client struct {
 	present  bool    // conns: has seen itself
 	seen     *seen   // presence, kill, fresh: who is there
 	again    *seen   // kill: who is there again
-	last     []int64 // fanout: the last publish of each publisher
+	last     []int64 // of fanout and quiet rooms: the last publish of each publisher
 }
 
 // dial connects client id of a fleet from the source address that it has.
@@ -147,6 +147,27 @@ func (c *client) readOne() error {
 		return fmt.Errorf("%w: %.80q", err, *buffer)
 	}
 	return c.fleet.receive(c, f)
+}
+
+// delivered reads a delivery: the number of the publish, 0 of anything else, and the
+// one before it of the same of so many publishers. What one publisher sends has to
+// stay in order.
+func (c *client) delivered(m frame, publishers int) (seq, before int64, err error) {
+	if string(m.event) != publishEvent {
+		return 0, 0, nil
+	}
+	if seq, err = publishSeq(m.payload); err != nil {
+		return 0, 0, err
+	}
+	if c.last == nil {
+		c.last = make([]int64, publishers)
+	}
+	last := &c.last[seq%int64(publishers)] // numbers begin at 1
+	if before = *last; seq <= before {
+		return 0, 0, fmt.Errorf("delivery %d came after %d", seq, before)
+	}
+	*last = seq
+	return seq, before, nil
 }
 
 // readAll appends what r has to b.

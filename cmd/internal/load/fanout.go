@@ -87,21 +87,9 @@ func (r *run) fanout(ctx context.Context) (rows []Row, err error) {
 
 // handle counts a delivery.
 func (o *fanout) handle(c *client, m frame) error {
-	if string(m.event) != publishEvent {
-		return nil
-	}
-	seq, err := publishSeq(m.payload)
-	if err != nil {
+	seq, _, err := c.delivered(m, o.Publishers)
+	if seq == 0 || err != nil {
 		return err
-	}
-	if c.last == nil {
-		c.last = make([]int64, o.Publishers)
-	}
-	// Numbers begin at 1. What one publisher sends stays in order.
-	if last := &c.last[seq%int64(o.Publishers)]; seq <= *last {
-		return fmt.Errorf("delivery %d came after %d", seq, *last)
-	} else {
-		*last = seq
 	}
 	p := &o.ring[seq%ringSize]
 	if h := o.latency.Load(); h != nil {

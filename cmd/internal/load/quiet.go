@@ -92,20 +92,13 @@ func (q *quietRoom) publish(ctx context.Context, c *client, topic string) {
 
 // handle records a delivery.
 func (q *quietRoom) handle(c *client, m frame) error {
-	if string(m.event) != publishEvent {
-		return nil
-	}
-	seq, err := publishSeq(m.payload)
-	if err != nil {
+	seq, before, err := c.delivered(m, 1)
+	if seq == 0 || err != nil {
 		return err
 	}
-	if c.last == nil {
-		c.last = make([]int64, 1)
+	if seq != before+1 {
+		return fmt.Errorf("quiet room: delivery %d came after %d", seq, before)
 	}
-	if seq != c.last[0]+1 {
-		return fmt.Errorf("quiet room: delivery %d came after %d", seq, c.last[0])
-	}
-	c.last[0] = seq
 	due := q.due(seq)
 	latency := time.Since(due)
 	q.mu.Lock()
