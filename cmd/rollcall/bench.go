@@ -39,6 +39,9 @@ Flags:
 // floorCommand, in the place of a mode, is what --floor starts of this program.
 const floorCommand = "floor-server"
 
+// quietCommand likewise, what measures a quiet room, with a URL and a topic.
+const quietCommand = "quiet-room"
+
 // bench runs "rollcall bench" and returns the exit code: 2 for flags that cannot
 // be, 1 for what went wrong. SIGINT and SIGTERM end it, and what it started.
 func bench(args []string, stdout, stderr io.Writer) int {
@@ -46,6 +49,13 @@ func bench(args []string, stdout, stderr io.Writer) int {
 	defer cancel()
 	if len(args) == 2 && args[0] == floorCommand {
 		if err := load.ServeFloor(ctx, stdout, args[1]); err != nil {
+			printFaults(stderr, err)
+			return 1
+		}
+		return 0
+	}
+	if len(args) == 3 && args[0] == quietCommand {
+		if err := load.ServeQuietRoom(ctx, os.Stdin, stdout, args[1], args[2]); err != nil {
 			printFaults(stderr, err)
 			return 1
 		}
@@ -111,11 +121,12 @@ func parseBench(args []string) (c *load.Config, out output, err error) {
 	case fs.NArg() > 0:
 		return nil, out, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, out, err
+	}
+	c.QuietCommand = []string{self, "bench", quietCommand}
 	if c.Self {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, out, fmt.Errorf("--self: %w", err)
-		}
 		c.Command = []string{self, "serve"}
 		c.FloorCommand = []string{self, "bench", floorCommand}
 	}

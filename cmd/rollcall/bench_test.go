@@ -44,7 +44,7 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 		{"remote --clients 3 --duration 500ms --rate 10", "join; leave (lost connection)", "seen_p50_ms seen_p99_ms", map[string]string{"join samples": "15", "leave (lost connection) samples": "15"}},
 		{"kill --clients 5 --per-topic 2", "kill; quiet room, before; quiet room, connect; quiet room, kill", "", map[string]string{"kill presences": "5"}},
 		{"kill --clients 5 --reconnect", "kill; quiet room, before; quiet room, connect; quiet room, kill", "", map[string]string{"kill redials": "0", "kill refused": "0"}},
-		{"hostile --clients 5 --hostile 1 --duration 200ms --rate 50", "stops reading, same topic; stops reading, other topic; reads 1 B/s, same topic; reads 1 B/s, other topic; floods broadcasts, same topic; floods broadcasts, other topic; floods heartbeats; floods pings; joins and leaves, same topic; joins and leaves, other topic; half a handshake", "attempts without_latency_p99_ms with_latency_p99_ms", map[string]string{"floods heartbeats refused": "0", "half a handshake attempts": "10", "half a handshake rejected": "0"}},
+		{"hostile --clients 5 --hostile 1 --duration 200ms --rate 50", "stops reading, same topic; stops reading, other topic; reads 1 B/s, same topic; reads 1 B/s, other topic; floods broadcasts, same topic; floods broadcasts, other topic; floods heartbeats; floods pings; joins and leaves, same topic; joins and leaves, other topic; half a handshake; crowds in", "attempts without_latency_p99_ms with_latency_p99_ms", map[string]string{"floods heartbeats refused": "0"}},
 		{"fresh --clients 5 --hold 100ms", "fresh", "all_seen_s all_seen_since_start_s", map[string]string{"fresh presences": "5"}},
 	}
 	for _, test := range tests {
@@ -60,6 +60,8 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 				switch {
 				case strings.HasPrefix(step, "quiet room"):
 					keys = "deliveries latency_p50_ms latency_p99_ms latency_max_ms"
+				case step == "half a handshake", step == "crowds in":
+					keys += " rejected_address"
 				case step == "kill":
 					keys = "all_gone_s"
 					if strings.Contains(test.args, "--reconnect") {

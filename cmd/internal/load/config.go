@@ -32,6 +32,10 @@ type Config struct {
 	Floor        bool
 	FloorCommand []string
 
+	// QuietCommand followed by a URL and a topic has to run [ServeQuietRoom], for
+	// presence and kill.
+	QuietCommand []string
+
 	// Clients (--clients) is how many connect, 1 to 50,000. Default 5,000 for
 	// conns, 1,000 for fanout and presence, 200 for kill and fresh, 100 for hostile,
 	// beside those that are. For remote it is those

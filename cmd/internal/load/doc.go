@@ -23,7 +23,9 @@
 //	          kind by kind, in the topic and in another: the others' latency, how
 //	          the hostile ones end, the server's counts, CPU and memory. A client
 //	          that does not read learns of its end 5 s late, and one with half a
-//	          handshake has 10 s: that needs longer steps (--duration)
+//	          handshake has 10 s: that needs longer steps (--duration). Those that
+//	          begin handshakes, and those that crowd in, have 60 connections each,
+//	          of one address, of which servers that are started here allow 50
 //
 // # Terms
 //
@@ -50,8 +52,10 @@
 // Of presence and kill is told, too, what nobody but a room of its own suffers: a
 // quiet room of 4 clients, on the server that is measured, in which one publishes
 // 50 times a second. Its latencies are those of any room, before (for 2 s), while
-// the others connect, and in each step. The generator shares the machine: where it
-// is busy, as with thousands that connect, a good part of them is its own.
+// the others connect, and in each step. It is in a process of its own
+// ([ServeQuietRoom]): in the generator a good part of them would be what the
+// generator's thousands of clients make each other wait. It shares the machine with
+// them all the same.
 //
 // Clients of a killed server come back as phoenix.js does, each for itself: after
 // 10 ms, and after failures 50, 100, 150, 200, 250, 500 ms, 1, 2 and then each 5 s.

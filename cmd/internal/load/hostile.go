@@ -73,7 +73,7 @@ func (o *fanout) against(ctx context.Context, step string, kind mischief, topic 
 		cell("closed_1013", "with 1013", 0, m.closedWith(websocketTryLater)),
 		cell("refused", "refused", 0, float64(m.refused.Load())),
 	)
-	for _, cause := range []string{"slow", "flood", "mailbox", "join_rate"} {
+	for _, cause := range []string{"slow", "flood", "mailbox", "join_rate", "address"} {
 		row.Cells = append(row.Cells, cell("rejected_"+cause, "told "+cause, 0, refused[cause]-refusedBefore[cause]))
 	}
 	row.Cells = append(row.Cells,
@@ -100,7 +100,7 @@ func (r Row) cell(key string) Cell {
 // rejections are the server's counts by cause, from its metrics; "" is their
 // sum. They are NaN where it shows none.
 func rejections(ctx context.Context, target *url.URL) map[string]float64 {
-	unknown := map[string]float64{"": math.NaN(), "slow": math.NaN(), "flood": math.NaN(), "mailbox": math.NaN(), "join_rate": math.NaN()}
+	unknown := map[string]float64{"": math.NaN(), "slow": math.NaN(), "flood": math.NaN(), "mailbox": math.NaN(), "join_rate": math.NaN(), "address": math.NaN()}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target.Host+"/metrics", nil)

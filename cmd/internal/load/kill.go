@@ -101,7 +101,7 @@ func (r *run) kill(ctx context.Context) ([]Row, error) {
 		return nil, err
 	}
 	after := usageOf(survivor)
-	rows, err := quiet.rows(ctx)
+	rows, err := quiet.rows()
 	return append([]Row{{Step: "kill", Cells: append(cells,
 		cell("all_gone_s", "all gone s", 2, (time.Duration(k.allGone.Load())-began).Seconds()),
 		cell("first_gone_s", "first gone s", 2, (time.Duration(k.firstGone.Load())-began).Seconds()),

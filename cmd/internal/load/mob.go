@@ -21,6 +21,8 @@ type mischief struct {
 	name string
 	// anywhere: it joins no topic, so that it has no place.
 	anywhere bool
+	// crowd: each has many connections at a time, all of one address.
+	crowd bool
 	// do makes mischief until the connection ends, or the mob is stopped.
 	do func(m *mob, c *rogue) error
 }
@@ -32,7 +34,8 @@ var mischiefs = []mischief{
 	{name: "floods heartbeats", anywhere: true, do: (*mob).floodHeartbeats},
 	{name: "floods pings", anywhere: true, do: (*mob).floodPings},
 	{name: "joins and leaves", do: (*mob).joinAndLeave},
-	{name: "half a handshake", anywhere: true},
+	{name: "half a handshake", anywhere: true, crowd: true},
+	{name: "crowds in", do: (*mob).crowdIn, anywhere: true, crowd: true},
 }
 
 const (
@@ -46,8 +49,10 @@ const (
 	// of which has the metas of all the mob.
 	greedRate = 200
 	greedMeta = 4 << 10 // bytes
-	// handshakes are begun by each hostile client at a time.
-	handshakes = 10
+	// crowded is how many connections of each address in a crowd there are at a
+	// time: more than perAddress, which servers that are started here allow.
+	crowded    = 60
+	perAddress = 50
 )
 
 // A mob is some hostile clients of one kind at work.
@@ -90,20 +95,17 @@ func (m *mob) stop() {
 	m.all.Wait()
 }
 
-// run is one client, which comes back whenever it is closed.
+// run is one client, which comes back whenever it is closed; of a crowd, all of an
+// address.
 func (m *mob) run(id int) {
-	for m.ctx.Err() == nil {
-		var err error
-		if m.kind.do == nil {
-			err = m.halfHandshakes(id)
-		} else {
-			err = m.connect(id)
-		}
-		if m.ctx.Err() == nil && err != nil {
-			m.count(err)
-		}
-		m.pause(backoff)
+	n, do := 1, m.connect
+	if m.kind.crowd {
+		n = crowded
 	}
+	if m.kind.do == nil {
+		do = m.halfHandshake
+	}
+	m.times(n, func() error { return do(id) })
 }
 
 // count counts an end that was not ours.
@@ -287,27 +289,37 @@ func (m *mob) joinAndLeave(c *rogue) error {
 	return nil
 }
 
-// halfHandshakes begins some requests, and goes on with them byte by byte.
-func (m *mob) halfHandshakes(id int) error {
+// times does something some times at once, each of them for itself, again after a
+// pause, until the mob is stopped.
+func (m *mob) times(n int, do func() error) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	for range handshakes {
+	for range n {
 		all.Go(func() {
-			m.attempts.Add(1)
-			raw, err := (&net.Dialer{LocalAddr: sourceOf(id)}).DialContext(m.ctx, "tcp", m.target.Host)
-			if err != nil {
-				return
-			}
-			defer raw.Close()
-			_, _ = fmt.Fprintf(raw, "GET %s HTTP/1.1\r\nHost: %s\r\nX-Header: ", m.target.RequestURI(), m.target.Host)
-			err = m.every(time.Second/4, func() error {
-				_, err := raw.Write([]byte("x"))
-				return err
-			})
-			if err != nil && m.ctx.Err() == nil {
-				m.closed.Add(1)
+			for m.ctx.Err() == nil {
+				if err := do(); err != nil && m.ctx.Err() == nil {
+					m.count(err)
+				}
+				m.pause(backoff)
 			}
 		})
 	}
-	return nil
+}
+
+// crowdIn only stays.
+func (m *mob) crowdIn(c *rogue) error { return c.readAll() }
+
+// halfHandshake begins a request, and goes on with it byte by byte.
+func (m *mob) halfHandshake(id int) error {
+	m.attempts.Add(1)
+	raw, err := (&net.Dialer{LocalAddr: sourceOf(id)}).DialContext(m.ctx, "tcp", m.target.Host)
+	if err != nil {
+		return nil // it shows in the attempts
+	}
+	defer raw.Close()
+	_, _ = fmt.Fprintf(raw, "GET %s HTTP/1.1\r\nHost: %s\r\nX-Header: ", m.target.RequestURI(), m.target.Host)
+	return m.every(time.Second/4, func() error {
+		_, err := raw.Write([]byte("x"))
+		return err
+	})
 }

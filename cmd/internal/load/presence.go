@@ -59,7 +59,7 @@ func (r *run) presence(ctx context.Context) (rows []Row, err error) {
 		}
 		rows = append(rows, row)
 	}
-	room, err := quiet.rows(ctx)
+	room, err := quiet.rows()
 	return append(rows, room...), err
 }
 

@@ -23,7 +23,6 @@ const (
 // publish was due, and belong to the step in which it was.
 type quietRoom struct {
 	// Static.
-	*run
 	fleet  *fleet
 	origin time.Time // when publish 1 was due
 	stop   context.CancelFunc
@@ -42,13 +41,10 @@ type quietStep struct {
 	latency Histogram
 }
 
-// newQuietRoom has clients join a room, and measures it for a while before it
-// returns. close ends it.
-func (r *run) newQuietRoom(ctx context.Context, target *url.URL) (*quietRoom, error) {
-	q := &quietRoom{run: r}
+// openQuietRoom has clients join a topic. close ends it.
+func openQuietRoom(ctx context.Context, target *url.URL, topic string) (*quietRoom, error) {
+	q := &quietRoom{}
 	q.fleet = newFleet(q.handle)
-	topic := r.prefix + "-quiet"
-	r.show.set("a quiet room", nil)
 	clients, err := q.fleet.connect(ctx, 0, quietClients, target, func(c *client) error {
 		return c.join(joinFrame(topic, c.id, 1))
 	})
@@ -61,12 +57,7 @@ func (r *run) newQuietRoom(ctx context.Context, target *url.URL) (*quietRoom, er
 	}
 	publishing, stop := context.WithCancel(ctx)
 	q.stop, q.origin = stop, time.Now()
-	q.during("before")
 	q.ended.Go(func() { q.publish(publishing, clients[0], topic) })
-	if err := q.fleet.sleepUntil(ctx, q.origin.Add(quietBefore)); err != nil {
-		q.close()
-		return nil, err
-	}
 	return q, nil
 }
 
@@ -113,16 +104,15 @@ func (q *quietRoom) handle(c *client, m frame) error {
 	return nil
 }
 
-// during begins a step.
-func (q *quietRoom) during(name string) {
+// during begins a step, at a time.
+func (q *quietRoom) during(name string, from time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.steps = append(q.steps, &quietStep{name: name, from: time.Now()})
+	q.steps = append(q.steps, &quietStep{name: name, from: from})
 }
 
-// rows ends the publishing, waits until all has come, and has a row for each
-// step.
-func (q *quietRoom) rows(ctx context.Context) ([]Row, error) {
+// figures ends the publishing, waits until all has come, and tells of each step.
+func (q *quietRoom) figures(ctx context.Context) ([]quietFigures, error) {
 	q.stop()
 	q.ended.Wait()
 	all := q.published.Load() * quietClients
@@ -132,19 +122,14 @@ func (q *quietRoom) rows(ctx context.Context) ([]Row, error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var rows []Row
+	var told []quietFigures
 	for _, s := range q.steps {
-		rows = append(rows, Row{Step: "quiet room, " + s.name, Cells: []Cell{
-			cell("latency_p50_ms", "p50 ms", 2, millis(s.latency.Percentile(50))),
-			cell("latency_p99_ms", "p99 ms", 2, millis(s.latency.Percentile(99))),
-			cell("latency_max_ms", "max ms", 2, millis(s.latency.Percentile(100))),
-			cell("deliveries", "deliveries", 0, float64(s.latency.Count())),
-		}})
+		told = append(told, quietFigures{s.name, s.latency.Percentile(50), s.latency.Percentile(99), s.latency.Percentile(100), s.latency.Count()})
 	}
-	return rows, nil
+	return told, nil
 }
 
-// close ends the room; it may be called after rows.
+// close ends the room; it may be called after figures.
 func (q *quietRoom) close() {
 	q.stop()
 	q.ended.Wait()

@@ -1,7 +1,11 @@
 package load
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +21,11 @@ func TestALatencyOfTheQuietRoomBelongsToTheStepInWhichItWasDue(t *testing.T) {
 		come := func(seq int64) error {
 			return q.handle(c, frame{event: []byte(publishEvent), payload: fmt.Appendf(nil, `{"s":%d,"p":"x"}`, seq)})
 		}
-		q.during("before")
+		q.during("before", time.Now())
 		time.Sleep(5 * time.Millisecond)
 		require.NoError(t, come(1)) // due at 0
 		time.Sleep(25 * time.Millisecond)
-		q.during("storm")
+		q.during("storm", time.Unix(0, time.Now().UnixNano()))
 		time.Sleep(20 * time.Millisecond)
 		require.NoError(t, come(2)) // due at 20 ms, before the storm
 		require.NoError(t, come(3)) // due at 40 ms
@@ -34,4 +38,24 @@ func TestALatencyOfTheQuietRoomBelongsToTheStepInWhichItWasDue(t *testing.T) {
 		require.EqualValues(t, 3, q.delivered.Load())
 		require.ErrorContains(t, come(5), "delivery 5 came after 3")
 	})
+}
+
+// What keeps the process of a quiet room from measuring is in the error.
+func TestAQuietRoomThatCannotBeIsAnError(t *testing.T) {
+	target := &url.URL{Scheme: "ws", Host: "127.0.0.1:1", Path: "/socket/websocket"}
+	for what, command := range map[string][]string{
+		"no command":            nil,
+		"no such file":          {"/nonexistent"},
+		"its log: not here":     {"sh", "-c", "echo not here >&2; exit 1"},
+		`it said "something\n"`: {"sh", "-c", "echo something"},
+		"context deadline":      {"sh", "-c", "echo 'quiet room: ready'; cat >/dev/null"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		r := &run{Config: &Config{QuietCommand: command}, show: &progress{}}
+		_, err := r.newQuietRoom(ctx, target)
+		require.ErrorContains(t, err, what)
+		cancel()
+	}
+	require.ErrorContains(t, ServeQuietRoom(t.Context(), strings.NewReader(""), io.Discard, "http://example.com", "room:q"), "load is for this machine only")
+	require.ErrorContains(t, ServeQuietRoom(t.Context(), strings.NewReader(""), io.Discard, "http://127.0.0.1:1", "room:q"), "quiet room: connect to")
 }

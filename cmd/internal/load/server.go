@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -76,6 +77,9 @@ func (s *servers) startReplica(ctx context.Context, c *Config, clustered bool) e
 	args := []string{"--listen", "127.0.0.1:0", "--name", fmt.Sprintf("bench-%d", len(s.children)+1), "--log-level", "error"}
 	if c.Mode == "fanout" { // whose clients do what they are there to be kept from
 		args = append(args, "--message-rate", "1000000", "--broadcast-rate", "1000000")
+	}
+	if c.Mode == "hostile" {
+		args = append(args, "--max-connections-per-address", strconv.Itoa(perAddress))
 	}
 	if clustered {
 		args = append(args, "--cluster-listen", "127.0.0.1:0")
