@@ -29,18 +29,27 @@ func newReaders(group *sync.WaitGroup) *readers {
 
 // resume has one of them run c's resume. It does not block.
 func (p *readers) resume(c *conn) {
+	r := p.take()
+	if r == nil {
+		r = &reader{work: make(chan *conn, 1)}
+		p.group.Go(func() { p.run(r) }) // c holds its slot, or Close would not wait for it
+	}
+	r.work <- c
+}
+
+// take is one that waits, or nil. Nothing is allocated while the lock is held,
+// because all connections with input would wait for it, too.
+func (p *readers) take() *reader {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = false
-	var r *reader
-	if last := len(p.idle) - 1; last >= 0 {
-		r = p.idle[last]
-		p.idle = p.idle[:last]
-	} else {
-		r = &reader{work: make(chan *conn, 1)}
-		p.group.Go(func() { p.run(r) })
+	last := len(p.idle) - 1
+	if last < 0 {
+		return nil
 	}
-	r.work <- c
+	r := p.idle[last]
+	p.idle = p.idle[:last]
+	return r
 }
 
 func (p *readers) run(r *reader) {
