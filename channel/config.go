@@ -33,8 +33,8 @@ type Config struct {
 	// Telemetry are told what happens, in their order.
 	Telemetry []Telemetry
 
-	// MaxChannels is how many channels one connection may have joined. Default
-	// 100; a client over it is answered "too many channels joined".
+	// MaxChannels is how many channels one connection may have joined, unless its
+	// handler says otherwise; see [Handler]. Default 100.
 	MaxChannels int
 	// JoinRate and JoinBurst bound the joins of one connection: so many a
 	// second, and so many at once after a pause. Default 50 and 100, which lets

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,7 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 		vsn:       info.Vsn,
 		remote:    info.RemoteAddr,
 	}
-	c.session = *newSession(&e.limits, h.route)
+	c.session = *newSession(&e.limits, cmp.Or(h.MaxChannels, e.config.MaxChannels), h.route)
 	c.messages.take(time.Since(e.limits.origin), e.messages, e.config.MessageBurst-e.config.MessageStart)
 	if c.dialect, err = negotiate(own, c.vsn); err != nil {
 		return nil, false, err

@@ -320,6 +320,32 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
+func TestASocketMayHaveALimitOfChannelsOfItsOwn(t *testing.T) {
+	proves(t, "B049")
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{JoinBurst: 200})
+		for _, limit := range []int{0, 2, 150} {
+			routes := []Route{{Pattern: "*", New: func() Channel { return script{} }}}
+			h, err := NewHandler(Handler{Routes: routes, MaxChannels: limit})
+			require.NoError(t, err)
+			c := connect(t, e, h, "")
+			joins := limit
+			if limit == 0 {
+				joins = 100
+			}
+			for i := range joins {
+				require.Contains(t, c.get(fmt.Sprintf(`["1","1","t%d","phx_join",{}]`, i))[0], `"ok"`)
+			}
+			require.Equal(t, []string{`["2","2","more","phx_reply",{"status":"error","response":{"reason":"too many channels joined"}}]`},
+				c.get(`["2","2","more","phx_join",{}]`))
+			require.Len(t, c.get(`["1","3","t0","phx_leave",{}]`), 2)
+			require.Contains(t, c.get(`["4","4","more","phx_join",{}]`)[0], `"ok"`, "a place is free again")
+		}
+		_, err := NewHandler(Handler{MaxChannels: -1})
+		require.ErrorContains(t, err, "channel: Handler.MaxChannels is -1, must not be negative")
+	})
+}
+
 const frameSeparator = "\n--\n"
 
 // requireBinaryFrame asserts that a client could read a binary frame of the

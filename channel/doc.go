@@ -164,7 +164,7 @@
 //	                    MessageStart; large ones count more
 //	bytes a second      the same: 40 MiB                            closed, 1013
 //	joins a second      Config.JoinRate                             refused
-//	channels            Config.MaxChannels                          refused
+//	channels            Handler.MaxChannels, Config.MaxChannels     refused
 //	what a channel has  Config.MailboxSize, Config.MailboxBytes     phx_error
 //	yet to handle
 //	what a client has   the transport's OutboxBytes, OutboxAge;     closed, 1013;
@@ -294,7 +294,6 @@
 //	B047, B050  Terminate runs exactly once after every accepted join, and only then:
 //	B082        also on a duplicate join, never after a refused one. Cleaning up must
 //	            not depend on how a channel ends.
-//	B049        The limit is the endpoint's ([Config.MaxChannels]), not a socket's.
 //	B050        A phx_leave is always answered, also when a phx_join of its topic
 //	            comes right behind it. The reference kills the channel, and which of
 //	            the two wins is a matter of luck.

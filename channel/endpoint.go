@@ -48,7 +48,6 @@ func New(cfg Config) (*Endpoint, error) {
 	}
 	e := &Endpoint{
 		limits: sessionLimits{
-			channels: cfg.MaxChannels,
 			topic:    MaxTopic,
 			joins:    newRate(cfg.JoinRate, cfg.JoinBurst),
 			joinRate: cfg.JoinRate,

@@ -30,6 +30,10 @@ type Handler struct {
 	// [V1]), which serve the versions that none of them does. Transports that are
 	// to serve different versions are given handlers of their own.
 	Serializers []ServedVersion
+	// MaxChannels is how many channels one connection may have joined; a client
+	// over it is answered "too many channels joined". Default
+	// Config.MaxChannels.
+	MaxChannels int
 
 	// Of NewHandler.
 	checked  bool
@@ -104,6 +108,9 @@ func (h *Handler) check() ([]*dialect, error) {
 	}
 	var own []*dialect
 	errs := []error{h.checkRoutes()}
+	if h.MaxChannels < 0 {
+		errs = append(errs, fmt.Errorf("channel: Handler.MaxChannels is %d, must not be negative", h.MaxChannels))
+	}
 	for i, s := range h.Serializers {
 		d, err := newDialect(s)
 		if err != nil {

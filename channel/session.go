@@ -29,6 +29,8 @@ type session struct {
 	// open counts the entries that the limit of channels counts: the latest of
 	// their topic, and not over.
 	open int
+	// channels is how many may be open.
+	channels int
 	// closed: the connection is ending, nothing is sent any more.
 	closed bool
 
@@ -36,7 +38,6 @@ type session struct {
 }
 
 type sessionLimits struct {
-	channels int       // joined at once
 	topic    int       // bytes
 	joins    rate      // of one connection
 	joinRate float64   // of joins, a second, as it is told
@@ -95,8 +96,8 @@ type action struct {
 	reject  *Rejection
 }
 
-func newSession(limits *sessionLimits, route func(topic string) *Route) *session {
-	return &session{limits: limits, route: route}
+func newSession(limits *sessionLimits, channels int, route func(topic string) *Route) *session {
+	return &session{limits: limits, channels: channels, route: route}
 }
 
 // latest is the latest entry of a topic, nil if there is none or it is gone.
@@ -177,8 +178,8 @@ func (s *session) join(now time.Time, m Message) []action {
 	// A duplicate join at the limit is fine (B049), but channels that take long
 	// to end count too, or joining one topic again and again would have no
 	// bound.
-	if !replacing && s.open >= s.limits.channels || len(s.entries) >= 2*s.limits.channels {
-		return refuse(reasonTooMany, CauseChannels, s.limits.channels)
+	if !replacing && s.open >= s.channels || len(s.entries) >= 2*s.channels {
+		return refuse(reasonTooMany, CauseChannels, s.channels)
 	}
 
 	s.lastID++

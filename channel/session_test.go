@@ -50,9 +50,9 @@ func TestSession(t *testing.T) {
 			switch d.Cmd {
 			case "new":
 				s = newSession(&sessionLimits{
-					channels: arg("channels", 100), joins: newRate(float64(arg("rate", 50)), arg("burst", 100)), joinRate: float64(arg("rate", 50)),
+					joins: newRate(float64(arg("rate", 50)), arg("burst", 100)), joinRate: float64(arg("rate", 50)),
 					topic: MaxTopic, origin: began,
-				}, handler.route)
+				}, arg("channels", 100), handler.route)
 				return ""
 			case "recv":
 				if d.HasArg("at") {
