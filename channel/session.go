@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -28,9 +29,9 @@ type session struct {
 	lastID  uint64
 	// open counts the entries that the limit of channels counts: the latest of
 	// their topic, and not over.
-	open int
+	open int32
 	// channels is how many may be open.
-	channels int
+	channels int32
 	// closed: the connection is ending, nothing is sent any more.
 	closed bool
 
@@ -97,7 +98,7 @@ type action struct {
 }
 
 func newSession(limits *sessionLimits, channels int, route func(topic string) *Route) *session {
-	return &session{limits: limits, channels: channels, route: route}
+	return &session{limits: limits, channels: int32(min(channels, math.MaxInt32)), route: route}
 }
 
 // latest is the latest entry of a topic, nil if there is none or it is gone.
@@ -178,8 +179,8 @@ func (s *session) join(now time.Time, m Message) []action {
 	// A duplicate join at the limit is fine (B049), but channels that take long
 	// to end count too, or joining one topic again and again would have no
 	// bound.
-	if !replacing && s.open >= s.channels || len(s.entries) >= 2*s.channels {
-		return refuse(reasonTooMany, CauseChannels, s.channels)
+	if !replacing && s.open >= s.channels || len(s.entries) >= 2*int(s.channels) {
+		return refuse(reasonTooMany, CauseChannels, int(s.channels))
 	}
 
 	s.lastID++
