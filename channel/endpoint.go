@@ -191,7 +191,7 @@ func (e *Endpoint) Drain(ctx context.Context) error {
 	e.mu.Unlock()
 	e.graces.close()
 
-	rounds := (len(conns) + e.config.DrainBatch - 1) / e.config.DrainBatch
+	rounds, began := (len(conns)+e.config.DrainBatch-1)/e.config.DrainBatch, time.Now()
 	for i, c := range conns {
 		if i%e.config.DrainBatch == 0 {
 			if i > 0 && ctx.Err() == nil {
@@ -205,6 +205,7 @@ func (e *Endpoint) Drain(ctx context.Context) error {
 			e.telemetry.drain(DrainEvent{
 				Endpoint: e, Count: min(e.config.DrainBatch, len(conns)-i), Total: len(conns),
 				Index: i/e.config.DrainBatch + 1, Rounds: rounds, Interval: e.config.DrainInterval,
+				Elapsed: time.Since(began),
 			})
 		}
 		c.shutdown(CloseRestart, "restart", ReasonDraining)

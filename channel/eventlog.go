@@ -147,7 +147,7 @@ func (l *eventLog) drain(e DrainEvent) {
 	if l.wants(slog.LevelInfo, true) {
 		l.write(slog.LevelInfo, "channel: draining", []slog.Attr{
 			slog.Int("count", e.Count), slog.Int("total", e.Total), slog.Duration("interval", e.Interval),
-			slog.Int("round", e.Index), slog.Int("rounds", e.Rounds),
+			slog.Int("round", e.Index), slog.Int("rounds", e.Rounds), slog.Duration("elapsed", e.Elapsed),
 		})
 	}
 }

@@ -74,6 +74,8 @@ type DrainEvent struct {
 	Rounds   int // batches
 	// Interval is about how long the next batch waits.
 	Interval time.Duration
+	// Elapsed is the time since the first batch.
+	Elapsed time.Duration
 }
 
 // telemetry is what an endpoint tells, to its log and to its hooks. It is static

@@ -151,6 +151,38 @@ func TestMessagesAreToldWhenHandleInHasReturned(t *testing.T) {
 	})
 }
 
+// Clients of several replicas that drain at once do not come back in step.
+func TestTheBatchesOfADrainComeWithJitter(t *testing.T) {
+	proves(t, "B114", "B128")
+	cfg, err := Config{}.withDefaults()
+	require.NoError(t, err)
+	require.Equal(t, 1000, cfg.DrainBatch)
+	require.Equal(t, 500*time.Millisecond, cfg.DrainInterval)
+	bubble(t, func(t *testing.T) {
+		var at []time.Duration
+		e := startOne(t, Config{DrainBatch: 1, DrainInterval: time.Second, Telemetry: []Telemetry{{
+			Drain: func(e DrainEvent) { at = append(at, e.Elapsed) },
+		}}})
+		h := handlerOf(script{})
+		for range 20 {
+			connect(t, e, h, "")
+		}
+		began := time.Now()
+		require.NoError(t, e.Drain(t.Context()))
+		require.Len(t, at, 20)
+		require.Zero(t, at[0])
+		require.Equal(t, time.Since(began), at[19])
+		waits := map[time.Duration]bool{}
+		for i := range 19 {
+			wait := at[i+1] - at[i]
+			require.GreaterOrEqual(t, wait, 500*time.Millisecond)
+			require.Less(t, wait, 1500*time.Millisecond)
+			waits[wait] = true
+		}
+		require.Greater(t, len(waits), 15)
+	})
+}
+
 func TestEveryBatchOfADrainIsTold(t *testing.T) {
 	proves(t, "B128")
 	bubble(t, func(t *testing.T) {
@@ -168,7 +200,7 @@ func TestEveryBatchOfADrainIsTold(t *testing.T) {
 			"drain 10 of 25, round 2 of 3, every 1s",
 			"drain 5 of 25, round 3 of 3, every 1s",
 		}, tr.take())
-		require.Contains(t, text.String(), `msg="channel: draining" count=10 total=25 interval=1s round=2 rounds=3`)
+		require.Contains(t, text.String(), `msg="channel: draining" count=10 total=25 interval=1s round=2 rounds=3 elapsed=`)
 		require.NoError(t, e.Drain(t.Context()))
 		require.Empty(t, tr.take(), "nobody is left")
 	})
