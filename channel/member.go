@@ -58,10 +58,10 @@ type member struct {
 	mu       sync.Mutex
 	left     bool // leaveTopic ran
 	detached bool // detach ran
+	lost     bool // the connection was, and nobody meant it
 	place    *subscription
 	external map[string][]*subscription
 	lease    *presence.Session
-	lost     bool // the connection was, and nobody meant it
 }
 
 // ask is what of a phx_join is needed to the end.

@@ -80,7 +80,7 @@ type arrival struct {
 }
 
 // published is the state that clients hold after the last diff. It is put
-// together when somebody wants it.
+// together when somebody wants it. See room.publishes.
 type published struct {
 	list  *presence.List // nil: not known
 	since diffs          // sent after it
@@ -450,7 +450,7 @@ func (r *room) serve(state *presence.List, complete, lasts, fetched bool) (again
 	if !fetched { // nobody waited; who has come meanwhile asks anew
 		return len(r.waiting) > 0
 	}
-	if lasts {
+	if lasts && r.publishes() {
 		r.published = published{list: state}
 	}
 	r.waiting = slices.DeleteFunc(r.waiting, func(m *member) bool {
@@ -464,6 +464,12 @@ func (r *room) serve(state *presence.List, complete, lasts, fetched bool) (again
 	r.stopStateTimer()
 	return false
 }
+
+// publishes tells whether the state is worth keeping: not for one client, which
+// has it. Most rooms stay such, and it would be 270 bytes for each; who comes
+// second has the tracker asked. Of counts it is kept, since they are what is
+// pushed. r.mu is held.
+func (r *room) publishes() bool { return len(r.members) > 1 || r.tally != nil }
 
 // sendState pushes presence_state to one client. Its bytes are spliced into a
 // frame with the client's join_ref. r.mu is held.
@@ -485,7 +491,7 @@ func (r *room) sendDiff(d *roomDiff) {
 	switch {
 	case r.tally != nil: // counts stay published: the newest ones
 		r.counted = d.out.Payload.Bytes()
-	case r.fetcher.route.Fetch == nil && r.published.list != nil:
+	case r.publishes() && r.fetcher.route.Fetch == nil && r.published.list != nil:
 		r.published.since.add(d.shown)
 	default:
 		r.published = published{}
