@@ -14,8 +14,8 @@
 //
 // A replica without --nats and --cluster-listen is alone for good: it runs no
 // NATS, whose server nobody else could reach, and its bus is that of one process
-// (membus). That saves 1 KB for each topic, a server's 9 MiB, and a fifth of what
-// connecting and joining costs (see package websocket).
+// (membus). That saves 1 KB for each topic, and 4 MiB at the start (see package
+// websocket).
 //
 // # Output
 //
