@@ -54,7 +54,7 @@ func bytesOf(n uint64) int { return (bits.Len64(n|1) + 7) / 8 }
 type refWriter struct {
 	text  strings.Builder
 	begin [birthLen]byte // birth's text
-	birth uint64         // of the last ref, 0 before the first
+	birth uint64         // of the last ref
 }
 
 // grow makes room for the refs of entries.
@@ -71,7 +71,7 @@ func (w *refWriter) grow(entries []shown) {
 
 // ref is makeRef.
 func (w *refWriter) ref(birth, n uint64) string {
-	if birth != w.birth {
+	if birth != w.birth || w.text.Len() == 0 {
 		w.birth = birth
 		appendBirth(w.begin[:0], birth)
 	}

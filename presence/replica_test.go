@@ -45,7 +45,7 @@ func TestEpochsRiseWithTheClockAndAboveTheFloor(t *testing.T) {
 func TestRefsAreShortAndTellEntriesApart(t *testing.T) {
 	var refs refWriter
 	seen := map[string]bool{}
-	for _, birth := range []uint64{1, 1 << 40, 1<<64 - 1} {
+	for _, birth := range []uint64{0, 1, 1 << 40, 1<<64 - 1} {
 		for _, n := range []uint64{1, 63, 64, 255, 256, 1 << 20, 1 << 40} {
 			ref := makeRef(birth, n)
 			require.Equal(t, ref, refs.ref(birth, n))
