@@ -264,6 +264,13 @@
 // The state that each who joins is given, 100 KB, is 1% of that time: it is encoded
 // once for all, from what the last one was encoded to.
 //
+// What floods cost others is what floods are let have, above all as often as they
+// come back (rollcall bench hostile: five clients broadcast 30,000 times a second
+// each into a room of 100). Closed after 1,000 messages and 200 broadcasts, and back
+// a quarter of a second later with as many, they moved the others' 99th percentile
+// from 2.0 to 32 ms, and in another room to 7.4 ms. With 200 messages and 20
+// broadcasts for who has just come, that is 2.1 and 2.7 ms.
+//
 // # Shutdown
 //
 // [Endpoint.Drain] closes all connections with 1012, in batches, and waits for
