@@ -412,7 +412,7 @@ func (r *Replica) receiveNack(msg message) {
 	silent := time.Duration(min(msg.silent, 1<<40)) * time.Millisecond
 	if silent < r.cfg.DownPeriod {
 		if r.rival.epoch < msg.max {
-			r.rival = rival{epoch: msg.max, rises: r.rival.rises}
+			r.rival = rival{epoch: msg.max}
 			r.notice(r.cfg.Name, r.epoch, "waits: "+msg.name+" knows a later process of this name")
 		}
 		if r.rival.epoch == msg.max {
@@ -440,7 +440,7 @@ func (r *Replica) heardRival(msg message) {
 	case msg.epoch < r.rival.epoch && lives:
 		return
 	case msg.epoch != r.rival.epoch || r.rival.beat == 0:
-		r.rival = rival{epoch: msg.epoch, beat: msg.beat, rises: r.rival.rises, heard: r.now}
+		r.rival = rival{epoch: msg.epoch, beat: msg.beat, heard: r.now}
 	case msg.beat > r.rival.beat:
 		r.rival.beat, r.rival.heard = msg.beat, r.now
 		if r.rival.rises++; r.rival.rises >= 2 && !r.fenced {

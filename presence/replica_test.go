@@ -71,6 +71,60 @@ func TestANackOfASilentSuccessorLeadsToAFreshEpoch(t *testing.T) {
 	meta, held := r.Entry("room", dot)
 	require.True(t, held)
 	require.Equal(t, makeRef(before, dot), meta.Ref)
+
+	after := r.Epoch()
+	r.receive(message{kind: kindNack, name: "eu-1", epoch: 1, max: after + 1<<30, silent: 1 << 63})
+	require.Greater(t, r.Epoch(), after+1<<30, "as long as can be")
+}
+
+func TestAReplicaOfOtherVersionsIsAdmittedAndReported(t *testing.T) {
+	for what, reads := range map[string][2]uint64{"too new": {wireVersion + 1, wireVersion + 2}, "too old": {0, wireOldest - 1}, "": {1, wireVersion + 1}} {
+		r, _ := newTestReplica("us-1")
+		r.receive(message{kind: kindHeartbeat, name: "eu-1", epoch: 5, birth: 5, beat: 1, fingerprint: 1, oldest: reads[0], newest: reads[1]})
+		reported := ""
+		for _, n := range r.Ready().Notices {
+			if strings.HasPrefix(n.What, "too ") {
+				reported, _, _ = strings.Cut(n.What, ":")
+			}
+		}
+		require.Equal(t, what, reported)
+		require.True(t, r.Members()[0].Up)
+	}
+}
+
+// Our own heartbeat was on its way when the connection broke: it does not mean that
+// we are connected.
+func TestALateEchoIsNoConnection(t *testing.T) {
+	r, now := newTestReplica("us-1")
+	r.BusDown(now)
+	require.True(t, r.Status().Isolated)
+	r.receive(message{kind: kindHeartbeat, name: "us-1", epoch: r.Epoch(), beat: 1})
+	require.True(t, r.Status().Isolated)
+	r.BusUp(now)
+	r.receive(message{kind: kindHeartbeat, name: "us-1", epoch: r.Epoch(), beat: 2})
+	require.False(t, r.Status().Isolated)
+}
+
+// A mirror is one as long as somebody holds it, and a release too many is none.
+func TestAMirrorEndsWithItsLastUser(t *testing.T) {
+	r, now := newTestReplica("us-1")
+	r.AcquireAll(now)
+	r.AcquireAll(now)
+	r.ReleaseAll(now)
+	now = now.Add(time.Hour)
+	r.Tick(now)
+	require.True(t, r.Status().Mirror)
+	r.ReleaseAll(now)
+	r.ReleaseAll(now)
+	r.AcquireAll(now)
+	now = now.Add(time.Hour)
+	r.Tick(now)
+	require.True(t, r.Status().Mirror)
+	r.ReleaseAll(now)
+	r.ReleaseAll(now.Add(time.Second))
+	now = now.Add(time.Hour)
+	r.Tick(now)
+	require.False(t, r.Status().Mirror)
 }
 
 func TestAReplicaThatIsConfiguredDifferentlyIsAdmittedAndReported(t *testing.T) {
