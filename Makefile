@@ -48,7 +48,7 @@ lint: setup ## gofmt, vet, staticcheck
 sim: ## random schedules of a faulty cluster; SIM=n says how many, SEED=n (or random) which
 	$(GO) test ./presence/presencetest -run TestSim -count=1 -v -timeout 60m -schedules $(SIM) -seed $(SEED:random=$(shell date +%s)000000)
 
-mutants: ## remove one rule after the other, of replication and of the contract: the tests must notice
+mutants: setup ## remove one rule after the other, of replication and of the contract: the tests must notice
 	$(GO) test ./presence/presencetest -run TestMutants -count=1 -v -timeout 30m -mutants
 	$(GO) test ./channel -run TestMutants -count=1 -v -timeout 60m -parallel 2 -mutants
 
