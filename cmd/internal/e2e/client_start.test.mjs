@@ -41,7 +41,7 @@ for (const [command, before] of Object.entries(serve)) {
 
   test(`${command} warns when nobody has to prove anything`, async (t) => {
     const server = await startServer(t, command);
-    assert.match(server.log, /level=WARN msg="no authentication is configured/);
+    await server.logged(/level=WARN msg="no authentication is configured/);
   });
 
   test(`${command} lists its flags when asked`, async () => {
