@@ -12,8 +12,8 @@ import (
 // connections at a time whose first request it has not answered yet,
 // Options.MaxHandshakes; the others wait here, where one costs some hundred bytes
 // and no goroutine. A client that lets the server wait for its request costs the
-// others 10 ms at most. The server's ConnState has to be, or to call, that of the
-// Intake.
+// others 10 ms of one turn. The server's ConnState has to be, or to call, that of
+// the Intake.
 //
 // Closing it closes l, and the connections that wait, and returns when no goroutine
 // of it runs.

@@ -56,13 +56,11 @@ func requireAnswer(t *testing.T, c net.Conn) {
 	require.NoError(t, err)
 }
 
-// Connections come in the order in which they were made, one at a time but for
-// those that have had their 10 ms; and those that keep the server waiting do not
-// hold up the others for longer.
-func TestAListenerPacesConnectionsInTheirOrder(t *testing.T) {
+// All get in, and those that keep the server waiting hold up nobody.
+func TestAListenerServesAll(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
-	in, server := serveWith(t, Options{MaxHandshakes: 1}, func(_ http.ResponseWriter, r *http.Request) {
+	_, server := serveWith(t, Options{MaxHandshakes: 1}, func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		order = append(order, r.RemoteAddr)
@@ -82,7 +80,6 @@ func TestAListenerPacesConnectionsInTheirOrder(t *testing.T) {
 	got := slices.Clone(order)
 	mu.Unlock()
 	require.ElementsMatch(t, want, got)
-	require.Positive(t, in.accepts.stats().Waited)
 	// A second request on a connection waits for nothing.
 	_, err := io.WriteString(all[0], whole)
 	require.NoError(t, err)
@@ -108,10 +105,56 @@ func TestATurnOfAConnectionEndsWithItsFirstAnswer(t *testing.T) {
 	running(0)
 	requireAnswer(t, dial(t, server, "GET /up HTTP/1.1\r\nHost: x\r\n\r\n"))
 	running(0)
-	c := dial(t, server, half)
-	running(1)
-	c.Close()
+	dial(t, server, whole).Close()
 	running(0)
+}
+
+// listen has a listener of an intake with one turn, and so many connections to it
+// that have sent something.
+func listen(t *testing.T, sent ...string) (*Intake, net.Listener, []net.Conn) {
+	t.Helper()
+	in, err := New(Options{MaxHandshakes: 1})
+	require.NoError(t, err)
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var clients []net.Conn
+	for _, text := range sent {
+		c, err := net.Dial("tcp", inner.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		_, err = io.WriteString(c, text)
+		require.NoError(t, err)
+		clients = append(clients, c)
+	}
+	return in, in.Listener(inner), clients
+}
+
+// Connections come in the order in which they were made, one at a time; one that
+// keeps the server waiting holds up the others for 10 ms.
+func TestAListenerPacesConnectionsInTheirOrder(t *testing.T) {
+	in, l, clients := listen(t, whole, half, "", whole)
+	defer l.Close()
+	accept := func() net.Conn {
+		t.Helper()
+		c, err := l.Accept()
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		require.Equal(t, clients[0].LocalAddr().String(), c.RemoteAddr().String())
+		clients = clients[1:]
+		return c
+	}
+	turns := func() [2]int { return [2]int{in.accepts.stats().Running, int(in.accepts.stats().Waited)} }
+	first := accept()
+	require.Equal(t, [2]int{1, 0}, turns())
+	in.ConnState(first, http.StateHijacked)
+	require.Equal(t, [2]int{0, 0}, turns())
+	accept()
+	require.Equal(t, [2]int{1, 0}, turns())
+	began := time.Now()
+	accept() // after the 10 ms of that
+	accept() // and of that
+	require.Equal(t, [2]int{1, 2}, turns())
+	require.GreaterOrEqual(t, time.Since(began), patience)
 }
 
 func TestALimitOfHalfRequestsOfAnAddress(t *testing.T) {
@@ -148,18 +191,7 @@ func TestALimitOfHalfRequestsOfAnAddress(t *testing.T) {
 
 // Closing closes those that wait, too, and may be done twice.
 func TestAClosedListenerClosesWhoWaits(t *testing.T) {
-	in, err := New(Options{MaxHandshakes: 1})
-	require.NoError(t, err)
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	l := in.Listener(inner)
-	var clients []net.Conn
-	for range 3 {
-		c, err := net.Dial("tcp", inner.Addr().String())
-		require.NoError(t, err)
-		defer c.Close()
-		clients = append(clients, c)
-	}
+	in, l, clients := listen(t, whole, whole, whole)
 	first, err := l.Accept()
 	require.NoError(t, err)
 	waits := make(chan error, 1)

@@ -56,6 +56,7 @@ func TestSessionsWaitForTheirTurn(t *testing.T) {
 		require.Equal(t, 1, in.Stats().Waiting)
 		blocker.End()
 		require.Equal(t, 410, (<-waits).Status)
+		require.Zero(t, in.Stats().Running, "a turn ends when the session has begun")
 
 		blocker, err = in.Wait(httptest.NewRequest(http.MethodGet, "/", nil), nil)
 		require.NoError(t, err)

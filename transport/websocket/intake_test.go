@@ -58,6 +58,7 @@ func TestHandshakesWaitForTheirTurn(t *testing.T) {
 		blocker.End() // and the turn comes: this version is not served
 		<-isClosed
 		require.Equal(t, 403, closed.Code)
+		require.Zero(t, in.Stats().Running, "a turn ends with its handshake")
 
 		blocker, err = in.Wait(httptest.NewRequest(http.MethodGet, "/", nil), nil)
 		require.NoError(t, err)
