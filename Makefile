@@ -50,6 +50,7 @@ sim: ## random schedules of a faulty cluster; SIM=n says how many, SEED=n (or ra
 
 mutants: setup ## remove one rule after the other, of replication and of the contract: the tests must notice
 	$(GO) test ./presence/presencetest -run TestMutants -count=1 -v -timeout 30m -mutants
+	$(GO) test ./cmd/internal/soak -run TestMutants -count=1 -v -timeout 30m -mutants
 	$(GO) test ./channel -run TestMutants -count=1 -v -timeout 60m -parallel 2 -mutants
 
 fuzz: ## every fuzz target for FUZZTIME
