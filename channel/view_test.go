@@ -49,14 +49,19 @@ func TestARouteShowsEverybodyOrCountsOrNothing(t *testing.T) {
 		counts := connect(t, cl.endpoints[0], h["counts"], "user=c")
 		counts.send(`["1","1","t","phx_join",{}]`)
 		time.Sleep(time.Second)
-		require.Equal(t, []string{reply, `["1",null,"t","presence_count",{"keys":1,"sessions":1}]`}, counts.take(), "when the topic is complete")
+		frames := counts.take()
+		if len(frames) == 3 { // the topic was complete before the client was tracked
+			require.Equal(t, []string{reply, `["1",null,"t","presence_count",{"keys":0,"sessions":0}]`, countFrame(1, 1)}, frames)
+		} else {
+			require.Equal(t, []string{reply, `["1",null,"t","presence_count",{"keys":1,"sessions":1}]`}, frames)
+		}
 		none := connect(t, cl.endpoints[0], h["none"], "user=n")
 		require.Equal(t, []string{reply}, none.get(`["1","1","t","phx_join",{}]`))
 		require.Equal(t, []string{countFrame(2, 2)}, counts.take())
 		full := connect(t, cl.endpoints[1], h["full"], "user=c")
 		full.send(`["1","1","t","phx_join",{}]`)
 		time.Sleep(time.Second)
-		frames := full.take()
+		frames = full.take()
 		require.Contains(t, frames[1], `"presence_state",{"c":`)
 		require.Contains(t, frames[1], `"n":{`)
 		require.Equal(t, []string{countFrame(2, 3)}, counts.take(), "a second session of one key, on another replica")
