@@ -44,7 +44,7 @@ func BenchmarkBroadcast(b *testing.B) {
 
 // BenchmarkReceive is one message with its reply.
 func BenchmarkReceive(b *testing.B) {
-	e, err := New(Config{})
+	e, err := New(Config{MessageRate: 1e9, MessageBurst: 1e9})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func BenchmarkReceive(b *testing.B) {
 
 // BenchmarkJoin is a join and a leave where nothing else happens.
 func BenchmarkJoin(b *testing.B) {
-	e, err := New(Config{JoinRate: 1e9, JoinBurst: 1e9})
+	e, err := New(Config{MessageRate: 1e9, MessageBurst: 1e9, JoinRate: 1e9, JoinBurst: 1e9})
 	if err != nil {
 		b.Fatal(err)
 	}
