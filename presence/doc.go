@@ -136,18 +136,19 @@
 // machine of two cores (Xeon, 2.5 GHz) that did nothing else; one run of the two tables.
 // The name of the benchmark comes first. Those of package crdt are in its documentation.
 //
-//	Track                track and untrack, one caller: 3.3 us, 6 allocations; ever
-//	                     more, in topics of 100: 7.3 us, 6 allocations
-//	JoinSeenElsewhere    on another replica over NATS, in a quiet topic: 126 us
-//	Peek                 a list of 1,000: 40 ns; after an update, with that: 33 us, 50 KB
-//	                     in 19 allocations; encoded as well: 75 us, 115 KB in 22
+//	Track                track and untrack, one caller: 3.5 us, 6 allocations; ever
+//	                     more, in topics of 100: 3.4 us, 6 allocations
+//	JoinSeenElsewhere    on another replica over NATS, in a quiet topic: 124 us
+//	Peek                 a list of 1,000: 40 ns; after an update, with that: 41 us, 50 KB
+//	                     in 18 allocations; encoded as well: 98 us, 115 KB in 21
 //	                     allocations
 //	ReadWhileWriting     with a writer at full speed, in a room of 10 / 1,000 / 10,000:
-//	                     Peek 0.06 / 0.08 / 0.16 us, Count 2.2 / 2.7 / 1.5 us
+//	                     Peek 0.06 / 0.09 / 0.16 us, Count 2.6 / 2.1 / 1.9 us
 //	FirstAnswer          another replica's answer about 100,000 presences, decoded and
-//	                     merged beside 100,000 of our own: 58 ms
-//	Down                 a replica with 1e4 / 1e5 presences down: 2.2 / 11 ms where
-//	                     nobody watches, 8.9 / 81 ms with the watchers' diffs
+//	                     merged beside 100,000 of our own: 42 ms
+//	Down                 a replica with 1e4 / 1e5 presences down: 0.005 / 0.04 ms where
+//	                     nobody watches; where somebody does, 0.04 / 0.3 ms until they
+//	                     are hidden, and 2.1 / 18 ms with the diffs that tell so
 //
 // The writer beside the reader: with no reader it makes 0.4 to 0.5 million updates a
 // second, with a reader of another topic, who takes a core, nearly as many; with one
@@ -165,14 +166,14 @@
 //
 // Churn: 1,000,000 presences on three replicas, a NATS server each, in 10,000 topics
 // of 100 that all replicas watch, everything in one process on the two cores. A join
-// comes with a leave. 160 to 210 bytes are sent and 490 to 640 received by all three
+// comes with a leave. 160 to 220 bytes are sent and 490 to 660 received by all three
 // for a change, with NATS's protocol and all else that replicas say.
 //
 //	joins a second                     p50       p99    until both others show it
-//	1,000                              0.85 ms   2.6 ms
-//	3,000                              0.9 ms    5.6 ms
-//	3,500, one outstanding             0.2 ms    0.8 ms
-//	10,600, 64 outstanding             3.6 ms    31 ms
+//	1,000                              0.8 ms    2.1 ms
+//	3,000                              0.8 ms    3.9 ms
+//	3,600, one outstanding             0.2 ms    0.8 ms
+//	11,200, 64 outstanding             3.6 ms    28 ms
 //
 // Beyond what the cores can do, messages are lost, and everything is compared again:
 // where other work took most of them, at 3,000 joins a second p99 was 10 s.
