@@ -112,6 +112,7 @@
 //
 // # Concurrency and shutdown
 //
-// All methods may be called concurrently. An Intake has no goroutine, and nothing
-// to shut down: who waits is told by the transport that closes.
+// All methods may be called concurrently. An Intake has no goroutine but that of
+// each listener, which ends when that is closed, and nothing to shut down: who waits
+// is told by the transport that closes.
 package intake

@@ -43,8 +43,7 @@ type listener struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	waiting []accepted // from next on
-	next    int
+	waiting []accepted
 }
 
 // accepted is what l's Accept returned.
@@ -101,7 +100,7 @@ func (p *listener) put(a accepted) bool {
 func (p *listener) add(a accepted) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting)-p.next >= p.in.options.MaxWaiting {
+	if len(p.waiting) >= p.in.options.MaxWaiting {
 		return false
 	}
 	p.waiting = append(p.waiting, a)
@@ -112,12 +111,12 @@ func (p *listener) add(a accepted) bool {
 func (p *listener) take() (a accepted, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.next == len(p.waiting) {
+	if len(p.waiting) == 0 {
 		return accepted{}, false
 	}
-	a, p.waiting[p.next] = p.waiting[p.next], accepted{}
-	if p.next++; p.next == len(p.waiting) {
-		p.waiting, p.next = nil, 0
+	a, p.waiting[0] = p.waiting[0], accepted{}
+	if p.waiting = p.waiting[1:]; len(p.waiting) == 0 {
+		p.waiting = nil
 	}
 	signal(p.taken)
 	return a, true

@@ -247,3 +247,25 @@ func TestErrorsOfAcceptReachTheServerWhichTriesAgain(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 	require.NoError(t, l.Close())
 }
+
+// A storm may last: where somebody always waits, what those took who are in is
+// given back all the same.
+func TestALineThatIsNeverEmptyDoesNotGrow(t *testing.T) {
+	in, err := New(Options{MaxWaiting: 3})
+	require.NoError(t, err)
+	p := &listener{in: in, taken: make(chan struct{}, 1)}
+	last := errors.New("the last one")
+	require.True(t, p.add(accepted{}))
+	for range 10_000 {
+		require.True(t, p.add(accepted{}))
+		_, ok := p.take()
+		require.True(t, ok)
+	}
+	require.LessOrEqual(t, cap(p.waiting), 16)
+	require.True(t, p.add(accepted{err: last}))
+	require.True(t, p.add(accepted{}))
+	require.False(t, p.add(accepted{}), "MaxWaiting wait")
+	p.take()
+	a, _ := p.take()
+	require.ErrorIs(t, a.err, last)
+}
