@@ -42,7 +42,8 @@ type stream struct {
 	wake    chan struct{}       // of capacity 1: there is something to write
 }
 
-// Send neither blocks nor calls into conn: the goroutine of the stream writes.
+// Send neither blocks nor calls into conn: the goroutine of the stream writes. One
+// for each stream, so Frame.Patient can be ignored.
 func (s *stream) Send(f *channel.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

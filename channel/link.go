@@ -44,6 +44,12 @@ type Frame struct {
 	// Shared is set in the frame of a broadcast: every connection is sent this
 	// same *Frame, so what Prepared caches in it pays off.
 	Shared bool
+	// Patient is set in what a room tells all its clients of who is present, diffs
+	// and counts: it has waited for others already, to be merged with them. A
+	// transport may send it after frames of other connections that are not patient
+	// and came later, but within a connection in the order of Send, as all frames,
+	// and in bounded time. One that sends all as they come may ignore it.
+	Patient bool
 
 	prepare  sync.Once
 	prepared any

@@ -86,7 +86,12 @@ type roomDiff struct {
 }
 
 func (r *room) diffOf(diff presence.Diff) *roomDiff {
-	return &roomDiff{diff, &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceDiff, Payload: rawPayload(diff.JSON())}}}
+	return &roomDiff{diff, r.dispatch(eventPresenceDiff, diff.JSON())}
+}
+
+// dispatch is news of who is present, which others need not wait for.
+func (r *room) dispatch(event string, payload []byte) *dispatch {
+	return &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: event, Payload: rawPayload(payload)}, patient: true}
 }
 
 // fetchDiff makes what clients are told of a diff.

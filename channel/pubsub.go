@@ -37,6 +37,8 @@ type dispatch struct {
 	Broadcast
 	// from is the subscriber that does not get it, nil for none.
 	from subscriber
+	// patient says that its frames are.
+	patient bool
 	// frames has the frame of each dialect of ours, own those of the
 	// application's serializers.
 	frames [numDialects]dispatchFrame
@@ -77,7 +79,9 @@ func (d *dispatch) frame(dialect *dialect, logger *slog.Logger) *Frame {
 		if slot.frame, err = dialect.Encode(Message{Kind: KindBroadcast, Topic: d.Topic, Event: d.Event, Payload: d.Payload}); err != nil {
 			logger.Warn("channel: broadcast not sent to clients of one version of the protocol",
 				"version", dialect.String(), "topic", d.Topic, "event", d.Event, "error", err)
+			return
 		}
+		slot.frame.Patient = d.patient
 	})
 	return slot.frame
 }

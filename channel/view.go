@@ -64,5 +64,5 @@ func (r *room) count(diff presence.Diff) *roomDiff {
 	if keys == len(r.tally.keys) && sessions == r.tally.sessions {
 		return nil
 	}
-	return &roomDiff{out: &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: eventPresenceCount, Payload: rawPayload(r.tally.json())}}}
+	return &roomDiff{out: r.dispatch(eventPresenceCount, r.tally.json())}
 }
