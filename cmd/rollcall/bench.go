@@ -24,11 +24,16 @@ process. Modes:
 
   conns     idle connections, each joined: memory each, CPU a join
   fanout    one topic, many subscribers: CPU and latency of a delivery
-  presence  many join one topic, then some leave and join again
+  presence  many join one topic, then some leave and join again; what a quiet
+            room beside them notices
   remote    joins and leaves on one replica, seen on another
-  kill      a replica is killed; how long another shows its presences
+  kill      a replica is killed; how long another shows its presences; what a
+            quiet room beside them notices
   fresh     a replica starts in an idle cluster; how long until it shows all
   hostile   hostile clients, kind by kind: what the others notice, how they end
+
+With --self a quiet room has a control beside it: the same room of a server that
+has nothing else to do. What both wait is the machine's, the rest the server's.
 
   rollcall bench fanout --self                       of a server started for it
   rollcall bench conns --url http://127.0.0.1:4000 --pid 4711    of one that runs

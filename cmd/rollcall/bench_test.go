@@ -59,7 +59,7 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 				keys := test.keys
 				switch {
 				case strings.HasPrefix(step, "quiet room"):
-					keys = "deliveries latency_p50_ms latency_p99_ms latency_max_ms"
+					keys = "deliveries latency_p50_ms latency_p99_ms latency_max_ms control_p50_ms control_p99_ms control_max_ms"
 				case step == "half a handshake", step == "crowds in":
 					keys += " rejected_address"
 				case step == "kill":
@@ -117,6 +117,19 @@ func TestBenchMeasuresAServerThatRuns(t *testing.T) {
 	require.Equal(t, 1, command([]string{"bench", "conns", "--clients", "3", "--url", c.URL}, &stdout, &stderr, nil))
 	require.Contains(t, stderr.String(), "the server answered 403")
 	require.Empty(t, stdout.String())
+}
+
+// Of a server that was not started for it nobody knows what else it has to do.
+func TestBenchHasNoControlBesideAServerThatRuns(t *testing.T) {
+	t.Setenv(commandVariable, "1")
+	c := start(t)
+	out := runBench(t, "presence --clients 3 --churn -1s --json --url "+c.URL)
+	require.Len(t, out.Rows, 4)
+	require.Equal(t, "quiet room, before", out.Rows[1]["step"])
+	require.Greater(t, out.Rows[1]["latency_p50_ms"], 0.0)
+	for _, row := range out.Rows {
+		require.NotContains(t, row, "control_p50_ms")
+	}
 }
 
 func TestBenchSaysThatNoServerIsThere(t *testing.T) {

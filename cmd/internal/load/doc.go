@@ -12,11 +12,11 @@
 //	          a delivery
 //	presence  many clients join one topic, until each has seen all; then some
 //	          leave and join again, steadily: time, bytes, CPU a notice; and the
-//	          latency of another room meanwhile
+//	          latency of another room meanwhile, beside a control
 //	remote    clients join and leave on one replica, and are seen on another
 //	kill      one of two replicas is killed with its clients, who stay away or come
 //	          back; how long the other shows them, until all are back, and the
-//	          latency of another room meanwhile
+//	          latency of another room meanwhile, beside a control
 //	fresh     a replica joins an idle cluster; how long until a client of it sees
 //	          everybody
 //	hostile   one topic with a steady publisher, without and with hostile clients,
@@ -54,8 +54,16 @@
 // 50 times a second. Its latencies are those of any room, before (for 2 s), while
 // the others connect, and in each step. It is in a process of its own
 // ([ServeQuietRoom]): in the generator a good part of them would be what the
-// generator's thousands of clients make each other wait. It shares the machine with
-// them all the same.
+// generator's thousands of clients make each other wait.
+//
+// It shares the machine's processors with them all the same. So there is a control
+// room beside it, with servers that are started here: a room of the same kind, in one
+// more process, of one more replica, which is alone and has nothing else to do. It is
+// measured at the same time in the same steps, and its figures stand in the same rows.
+// A latency that both rooms have is the machine's; by how much the quiet room is above
+// the control is what the server let it suffer. Where both are high nothing can be
+// told of the server: fewer clients, or more processors, and again. The control takes
+// some 3% of one processor, and is in no other figure.
 //
 // Clients of a killed server come back as phoenix.js does, each for itself: after
 // 10 ms, and after failures 50, 100, 150, 200, 250, 500 ms, 1, 2 and then each 5 s.

@@ -30,7 +30,7 @@ type killing struct {
 // of them again, who connect to the second server with the pauses of phoenix.js.
 func (r *run) kill(ctx context.Context) ([]Row, error) {
 	k := &killing{run: r, parser: newSharedParser(), origin: time.Now()}
-	quiet, err := r.newQuietRoom(ctx, r.servers.targets[1])
+	quiet, err := r.openQuietRooms(ctx, r.servers.targets[1])
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (r *run) presence(ctx context.Context) (rows []Row, err error) {
 	if r.Churn > 0 {
 		churns = int(r.ChurnRate * r.Churn.Seconds())
 	}
-	quiet, err := r.newQuietRoom(ctx, r.servers.targets[0])
+	quiet, err := r.openQuietRooms(ctx, r.servers.targets[0])
 	if err != nil {
 		return nil, err
 	}

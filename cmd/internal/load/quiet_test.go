@@ -52,7 +52,7 @@ func TestAQuietRoomThatCannotBeIsAnError(t *testing.T) {
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		r := &run{Config: &Config{QuietCommand: command}, show: &progress{}}
-		_, err := r.newQuietRoom(ctx, target)
+		_, err := r.openQuietRooms(ctx, target)
 		require.ErrorContains(t, err, what)
 		cancel()
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"os/exec"
 	"strconv"
@@ -22,6 +23,22 @@ type quietFigures struct {
 	Step          string
 	P50, P99, Max time.Duration
 	Deliveries    uint64
+}
+
+// latencies are its cells, with what their keys and titles begin with. In a step
+// that was too short for a delivery they are not known.
+func (f quietFigures) latencies(key, title string) []Cell {
+	ms := func(d time.Duration) float64 {
+		if f.Deliveries == 0 {
+			return math.NaN()
+		}
+		return millis(d)
+	}
+	return []Cell{
+		cell(key+"_p50_ms", title+"p50 ms", 2, ms(f.P50)),
+		cell(key+"_p99_ms", title+"p99 ms", 2, ms(f.P99)),
+		cell(key+"_max_ms", title+"max ms", 2, ms(f.Max)),
+	}
 }
 
 // ServeQuietRoom has a few clients of the server at target in a topic, prints that
@@ -59,6 +76,7 @@ func ServeQuietRoom(ctx context.Context, stdin io.Reader, stdout io.Writer, targ
 // the server's, and not those of a generator that has thousands of clients to look
 // after.
 type quietProcess struct {
+	name   string // of the room, for errors
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
@@ -66,24 +84,23 @@ type quietProcess struct {
 	waited bool
 }
 
-// newQuietRoom starts one, and has it measure for a while before it returns. close
-// ends it.
-func (r *run) newQuietRoom(ctx context.Context, target *url.URL) (*quietProcess, error) {
-	if len(r.QuietCommand) == 0 {
-		return nil, errors.New("quiet room: no command to start it with")
+// startQuietProcess starts command, followed by target and topic, and waits until
+// the room is there. close ends it, and so does the end of ctx.
+func startQuietProcess(ctx context.Context, command []string, name string, target *url.URL, topic string) (*quietProcess, error) {
+	if len(command) == 0 {
+		return nil, fmt.Errorf("%s: no command to start it with", name)
 	}
-	r.show.set("a quiet room", nil)
-	args := append(append([]string{}, r.QuietCommand[1:]...), target.String(), r.prefix+"-quiet")
-	q := &quietProcess{cmd: exec.CommandContext(ctx, r.QuietCommand[0], args...), log: &tail{}}
+	args := append(append([]string{}, command[1:]...), target.String(), topic)
+	q := &quietProcess{name: name, cmd: exec.CommandContext(ctx, command[0], args...), log: &tail{}}
 	q.cmd.Stderr = q.log
 	stdin, err1 := q.cmd.StdinPipe()
 	stdout, err2 := q.cmd.StdoutPipe()
 	if err := errors.Join(err1, err2); err != nil {
-		return nil, fmt.Errorf("quiet room: %w", err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	q.stdin, q.stdout = stdin, bufio.NewReader(stdout)
 	if err := q.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("quiet room: %w", err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	line, err := q.stdout.ReadString('\n')
 	if err == nil && strings.TrimSpace(line) != quietReady {
@@ -92,55 +109,39 @@ func (r *run) newQuietRoom(ctx context.Context, target *url.URL) (*quietProcess,
 	if err != nil {
 		return nil, q.fault(err)
 	}
-	q.during("before")
-	timer := time.NewTimer(quietBefore)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return q, nil
-	case <-ctx.Done():
-		q.close()
-		return nil, context.Cause(ctx)
-	}
+	return q, nil
 }
 
 func (q *quietProcess) fault(err error) error {
 	q.close() // or its log may not be whole
-	return fmt.Errorf("quiet room: %w; its log: %s", err, q.log)
+	return fmt.Errorf("%s: %w; its log: %s", q.name, err, q.log)
 }
 
-// during begins a step. What the process has against it, rows tells.
-func (q *quietProcess) during(name string) {
-	fmt.Fprintf(q.stdin, "%d %s\n", time.Now().UnixNano(), name)
+// during begins a step. What the process has against it, figures tells.
+func (q *quietProcess) during(name string, from time.Time) {
+	fmt.Fprintf(q.stdin, "%d %s\n", from.UnixNano(), name)
 }
 
-// rows ends the measuring, and has a row for each step.
-func (q *quietProcess) rows() ([]Row, error) {
-	q.stdin.Close()
+// finish ends the measuring. It may be called more than once.
+func (q *quietProcess) finish() { q.stdin.Close() }
+
+// figures are what was measured, a step each, when finish was called.
+func (q *quietProcess) figures() ([]quietFigures, error) {
 	var told []quietFigures
 	if err := json.NewDecoder(q.stdout).Decode(&told); err != nil {
 		return nil, q.fault(err)
 	}
-	var rows []Row
-	for _, s := range told {
-		rows = append(rows, Row{Step: "quiet room, " + s.Step, Cells: []Cell{
-			cell("latency_p50_ms", "p50 ms", 2, millis(s.P50)),
-			cell("latency_p99_ms", "p99 ms", 2, millis(s.P99)),
-			cell("latency_max_ms", "max ms", 2, millis(s.Max)),
-			cell("deliveries", "deliveries", 0, float64(s.Deliveries)),
-		}})
-	}
-	return rows, nil
+	return told, nil
 }
 
-// close ends the process, which has nothing to do any more; it may be called after
-// rows.
+// close ends the process, which has nothing to do any more; it may be called at any
+// time, and again.
 func (q *quietProcess) close() {
 	if q.waited {
 		return
 	}
 	q.waited = true
-	q.stdin.Close()
+	q.finish()
 	_ = q.cmd.Process.Kill() // it may have ended
 	_ = q.cmd.Wait()
 }

@@ -99,13 +99,7 @@ func measure(ctx context.Context, c *Config, p *progress, s *servers, do func(*r
 	defer s.close()
 	rows, err := do(&run{Config: c, servers: s, show: p, prefix: "room:load-" + rand.Text()[:10]}, ctx)
 	if err != nil {
-		for i, child := range s.children {
-			select {
-			case <-child.finished:
-				err = fmt.Errorf("%w (server %d has ended; its log: %s)", err, i+1, child.log)
-			default:
-			}
-		}
+		err = s.withEnded(err)
 	}
 	return rows, err
 }

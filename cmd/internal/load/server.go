@@ -24,8 +24,9 @@ const (
 	logTail      = 4 << 10 // bytes of a child's log that an error shows
 )
 
-// servers is what is measured: replicas of one cluster.
+// servers is what is measured, replicas of one cluster; or the one of a control.
 type servers struct {
+	name     string     // their names are this and a number
 	targets  []*url.URL // their sockets
 	pids     []int      // none: what they use is unknown
 	children []*child   // none with Config.URLs
@@ -35,7 +36,7 @@ func (s *servers) usage() usage { return usageOf(s.pids) }
 
 // startServers starts n replicas, or takes those of the config.
 func startServers(ctx context.Context, c *Config, n int) (*servers, error) {
-	s := &servers{pids: c.PIDs}
+	s := &servers{name: "bench", pids: c.PIDs}
 	if !c.Self {
 		for _, text := range c.URLs {
 			target, err := socketURL(text)
@@ -74,7 +75,7 @@ func startingUp(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // startReplica starts one more, of a cluster with the first if it is clustered.
 func (s *servers) startReplica(ctx context.Context, c *Config, clustered bool) error {
-	args := []string{"--listen", "127.0.0.1:0", "--name", fmt.Sprintf("bench-%d", len(s.children)+1), "--log-level", "error"}
+	args := []string{"--listen", "127.0.0.1:0", "--name", fmt.Sprintf("%s-%d", s.name, len(s.children)+1), "--log-level", "error"}
 	if c.Mode == "fanout" { // whose clients do what they are there to be kept from
 		args = append(args, "--message-rate", "1000000", "--broadcast-rate", "1000000")
 	}
@@ -116,6 +117,18 @@ func (s *servers) start(ctx context.Context, command, args []string) error {
 	}
 	s.targets = append(s.targets, target)
 	return nil
+}
+
+// withEnded adds to err which of the servers have ended.
+func (s *servers) withEnded(err error) error {
+	for i, child := range s.children {
+		select {
+		case <-child.finished:
+			err = fmt.Errorf("%w (server %d has ended; its log: %s)", err, i+1, child.log)
+		default:
+		}
+	}
+	return err
 }
 
 // close ends the children, all at a time.
