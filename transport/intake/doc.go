@@ -27,7 +27,13 @@
 // for, again and again on its way; and where one of them is interrupted with a
 // lock, all others come to wait for that. So only a few handshakes have their
 // turn, Options.MaxHandshakes, and the others wait in the order in which they
-// came. Nobody is let in later for it, for all of them share the same processors.
+// came.
+//
+// Who had to wait begins its turn by giving way (package internal/yield): to what can
+// run at that moment, which is there for those who are in, and then for as long again,
+// 20 ms at most. A storm thus takes the time that is left, and leaves pauses in which
+// the network is looked at. Its clients are in somewhat later for it (see What was
+// tried).
 //
 // A turn ends after 10 ms at the latest, though the handshake goes on: it is
 // waiting then for something else, a database perhaps, and costs the processor
@@ -84,9 +90,26 @@
 //	1, 2 or 8 turns at a time instead of 4      40 to 70, 260 to 930
 //	the room on another server, beside this    3.4   105
 //
-// With nothing else on the machine, and 10,000 who come back: 19 and 377 ms, and all
-// are in after 2.0 s ("rollcall bench kill --reconnect --clients 10000", the median of
-// three); without any bounds it was 342 and 910 ms, and 2.9 s.
+// With nothing else on the machine, and 10,000 who come back ("rollcall bench kill
+// --reconnect --clients 10000"; medians of three; beside it the same kind of room on an
+// idle server of its own, which tells what is the machine's):
+//
+//	                                        p50   p99   max   all back
+//	no bounds                               342   910             2.9 s
+//	these turns, and as many joins at once
+//	as come                                  12   291   310       2.7 s
+//	the same, and each gives way            2.0    30    48       3.3 s
+//	a few newcomers read and joined at a
+//	time, too, which give way               1.2    14    15       3.9 s
+//	the room on a server of its own         1.0     5     8
+//
+// Traces of the execution showed why. Go's scheduler knows no priorities, and a message
+// has to be run four times on its way: the poll, the reader, the channel, the writer.
+// Up to 3,800 goroutines could run before it; and when they were few, a processor still
+// went from one to the next that it woke, for 10 ms at a time, and as it never ran out
+// of work the network was looked at every 10 ms only. Yielding alone puts newcomers
+// behind the others; it is the pause after it that lets the processors run dry. Where
+// the generator had the lowest priority of the system, the figures were the same.
 //
 // The clients of a killed replica, 10,000, who come back to the other, again with
 // and without all of this, by turns, three times (load 16, rollcall bench kill

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // patience is how long a handshake counts at most as one that is worked on.
@@ -63,6 +65,7 @@ func (g *gate) wait(ctx context.Context, closing <-chan struct{}) (*Turn, error)
 	for {
 		select {
 		case <-t.came:
+			yield.ToOthers() // there is a line: newcomers are many
 			return t, nil
 		case <-alarm:
 			g.relieve()

@@ -251,3 +251,36 @@ func TestOptionsAreCheckedAllAtOnce(t *testing.T) {
 	require.Equal(t, []any{20_000, 10 * time.Second, 0, 0}, []any{in.options.MaxWaiting, in.options.Wait, in.options.MaxPerAddress, in.options.MaxHTTP})
 	require.Positive(t, in.options.MaxHandshakes)
 }
+
+// Whoever had to wait lets those go first who can run: they are not newcomers.
+func TestWhoWaitedGivesWay(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const rounds, each = 50, 10
+	in, err := New(Options{MaxHandshakes: 1})
+	require.NoError(t, err)
+	first := 0
+	for range rounds {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		blocker, err := in.Wait(r, nil)
+		require.NoError(t, err)
+		var others atomic.Int64
+		seen := make(chan int64)
+		go func() {
+			turn, err := in.Wait(r, nil)
+			if err != nil {
+				panic(err)
+			}
+			seen <- others.Load()
+			turn.End()
+		}()
+		for in.Stats().Waiting == 0 {
+			runtime.Gosched()
+		}
+		blocker.End()
+		for range each {
+			go others.Add(1)
+		}
+		first += int(<-seen)
+	}
+	require.Greater(t, first, rounds*each/2)
+}

@@ -13,6 +13,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/internal/yield"
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
@@ -34,8 +35,11 @@ type conn struct {
 	address *intake.Place // counts it; may be nil
 
 	// Owned by the reader.
-	place place // for the most part the parking's
-	ended bool  // the session was told
+	place    place // for the most part the parking's
+	ended    bool  // the session was told
+	standing standing
+
+	behind *conn // in the newcomers' line; guarded by their mu
 }
 
 var _ channel.Link = (*conn)(nil)
@@ -94,17 +98,29 @@ func (c *conn) start() {
 // parked, or begins, and there may be input: until it is dealt with, and the
 // connection parked again, or over.
 func (c *conn) resume() {
+	if c.standing == hasTurn {
+		yield.ToOthers()
+	}
 	input, open := c.wire.look(c.place.since)
 	for open {
 		if input && !c.readOn() {
 			break
 		}
+		c.endTurn(input)
 		if c.t.parking.park(c) {
 			return
 		}
 		input, open = true, c.wire.await()
 	}
+	c.endTurn(true)
 	c.finish()
+}
+
+// endTurn lets the next newcomer be read, if c was one.
+func (c *conn) endTurn(heard bool) {
+	if next := c.t.newcomers.leave(c, heard); next != nil {
+		c.t.readers.resume(next)
+	}
 }
 
 // serve is resume on a goroutine of the connection's own, where it cannot be told
@@ -265,6 +281,9 @@ func (c *conn) endSession() {
 		c.session.Closed(channel.ReasonClosed)
 	}
 }
+
+// aboutToWait implements wireOwner.
+func (c *conn) aboutToWait() { c.endTurn(true) }
 
 // guardRead implements wireOwner.
 func (c *conn) guardRead() { c.out.armRead(time.Now().Add(c.t.options.IdleTimeout)) }

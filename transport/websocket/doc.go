@@ -42,7 +42,16 @@
 // one message of a connection at a time. Over TLS, where bytes on the socket need
 // not be a message, a connection has a goroutine of its own instead; on systems
 // other than Linux, and where a poll cannot be had, one of those few waits for
-// each. Messages are bounded by Options.MaxFrame (1009), and
+// each.
+//
+// A connection that has not been heard yet is a newcomer. Of those that are parked
+// only a few are read at a time, two for each processor, in the order in which they
+// were heard, and each gives way first (package internal/yield): so thousands that
+// come in the same second, and join, cost the others little. A newcomer's turn ends
+// when the rest of what it sends would have to be waited for. All others are read at
+// once.
+//
+// Messages are bounded by Options.MaxFrame (1009), and
 // text must be UTF-8 (1007). A ping is answered with a pong; of several that
 // wait for their answer, the last is answered. A client that sends nothing for
 // Options.IdleTimeout is closed with 1002. Any byte counts: one that sends a byte

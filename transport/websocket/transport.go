@@ -28,13 +28,15 @@ type Transport struct {
 	options  Options
 	bounds   outboxBounds
 	upgrader gorilla.Upgrader
-	writers  *writers
-	readers  *readers
-	parking  *parking
 	done     chan struct{} // closed at Close, for handshakes that wait
 
-	stats   counters
-	helpers sync.WaitGroup // goroutines of writers, readers and parking
+	// Of their own.
+	writers   *writers
+	readers   *readers
+	newcomers *newcomers
+	parking   *parking
+	stats     counters
+	helpers   sync.WaitGroup // goroutines of writers, readers and parking
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -112,7 +114,8 @@ func newTransport(connect httptransport.Connect[session], reject func(channel.Re
 		done:     make(chan struct{}),
 	}
 	t.writers, t.readers = newWriters(&t.helpers), newReaders(&t.helpers)
-	t.parking = newParking(options.IdleTimeout, &t.helpers, t.readers.resume)
+	t.newcomers = newNewcomers()
+	t.parking = newParking(options.IdleTimeout, &t.helpers, t.goOn)
 	return t
 }
 
@@ -164,6 +167,14 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !c.wire.sock.ready():
 		go c.serve()
 	case !t.parking.park(c):
+		t.goOn(c)
+	}
+}
+
+// goOn has a connection read that was parked, or begins, as soon as it may be. It
+// does not block.
+func (t *Transport) goOn(c *conn) {
+	if t.newcomers.enter(c) {
 		t.readers.resume(c)
 	}
 }

@@ -52,6 +52,8 @@ type wire struct {
 
 // A wireOwner is the connection as its wire sees it.
 type wireOwner interface {
+	// aboutToWait is called, by the reader, before a read that may wait.
+	aboutToWait()
 	// guardRead sets the first read deadline.
 	guardRead()
 	// readAgain is asked, by the reader, when the read deadline has passed:
@@ -280,6 +282,7 @@ func (w *wire) look(since time.Time) (input, ok bool) {
 // guard sees to it that reading ends at some time. It is called before a read
 // that may wait, which those of most connections never do.
 func (w *wire) guard() {
+	w.owner.aboutToWait()
 	if !w.guarded {
 		w.guarded = true
 		w.owner.guardRead()
