@@ -5,6 +5,7 @@
 //	rollcall serve                                   one replica, nothing else needed
 //	rollcall serve --nats nats://host:4222           a replica on a NATS cluster that is there
 //	rollcall serve --cluster-listen :6222 --routes other:6222    replicas that find each other
+//	rollcall serve --admin-listen 10.0.0.5:4001      health, figures and profiles, for its operator alone
 //	rollcall serve --help                            all flags
 //	rollcall bench MODE --self                       what a replica costs on this machine
 //
@@ -74,7 +75,7 @@
 //
 // # Health and shutdown
 //
-// GET /healthz, SIGTERM, and what is printed: see package serve. On SIGTERM the
+// GET /healthz, --admin-listen, SIGTERM, and what is printed: see package serve. On SIGTERM the
 // clients are closed with 1012, connect again elsewhere, and are seen to
 // leave at once.
 package main

@@ -47,7 +47,18 @@ for (const [command, before] of Object.entries(serve)) {
   test(`${command} lists its flags when asked`, async () => {
     const { code, output } = await runCommand(command, ...before, "--help");
     assert.equal(code, 0);
-    for (const flag of ["listen", "name", "nats", "cluster-listen", "routes", "allow-origin", "shutdown-timeout"]) assert.match(output, new RegExp(`^  --${flag} `, "m"));
+    for (const flag of ["listen", "admin-listen", "name", "nats", "cluster-listen", "routes", "allow-origin", "shutdown-timeout"]) assert.match(output, new RegExp(`^  --${flag} `, "m"));
+  });
+
+  test(`${command} serves its figures at the admin address only, where there is one`, async (t) => {
+    const server = await startServer(t, command, ["--admin-listen", "127.0.0.1:0"]);
+    const admin = server.output.match(/: admin at (http:\S+)$/m)[1];
+    for (const path of ["/metrics", "/debug/pprof/"]) {
+      assert.equal((await fetch(server.url + path)).status, 404);
+      assert.equal((await fetch(admin + path)).status, 200);
+    }
+    for (const url of [server.url, admin]) assert.equal((await fetch(url + "/healthz")).status, 200);
+    assert.equal(await soon(server.end("SIGTERM"), "the process to end"), 0);
   });
 
   test(`SIGTERM closes the clients of ${command} with 1012 and ends it`, async (t) => {

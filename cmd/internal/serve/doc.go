@@ -22,6 +22,7 @@
 // Standard output gets what another program may want to read, one line each:
 //
 //	rollcall: cluster at 127.0.0.1:6222        only with --cluster-listen
+//	rollcall: admin at http://127.0.0.1:4001   only with --admin-listen
 //	rollcall: listening at http://127.0.0.1:4000
 //
 // The last one says that clients are served. Standard error gets the log, and
@@ -39,17 +40,34 @@
 // an embedded cluster "routes" is the number of other servers that are connected
 // now.
 //
+// # Admin address
+//
+// Where thousands of clients connect at once, who asks at their address for
+// /healthz waits with them for 2 to 4 s, and a load balancer takes a replica out
+// that is well. With --admin-listen there is a second address, whose connections,
+// 100 at most, wait for nobody:
+//
+//	/healthz        as above; it is at the clients' address, too
+//	/metrics        as below; at the clients' address no more
+//	/debug/pprof/   net/http/pprof, for "go tool pprof"; without the command line,
+//	                in which a secret may stand
+//
+// It asks nobody who he is, shows what the process is doing, and can make it slow:
+// it is for the operator's network alone. Its own traffic apart, it costs a
+// goroutine.
+//
 // # Metrics
 //
 // GET /metrics has the figures of channel/metrics, presence/metrics,
 // transport/natsbus/metrics (not alone), the Go runtime and the process, for Prometheus. They name replicas, and neither users
-// nor topics; a proxy in front should keep the path to itself all the same.
+// nor topics; without an admin address a proxy in front should keep the path to itself
+// all the same.
 //
 // # Who comes in
 //
 // All connections come by a listener of package transport/intake: a few at a time
 // are read from and answered for the first time, the others wait in their order,
-// /healthz and /metrics among them. --max-connections-per-address is for WebSockets,
+// /healthz and /metrics among them, unless asked for at the admin address. --max-connections-per-address is for WebSockets,
 // for sessions of long polling, and for connections that are neither yet, each by
 // itself. With --address-header the latter are not counted by address, because
 // they are all the proxy's.
@@ -58,10 +76,12 @@
 //
 // SIGTERM and SIGINT, or the end of Run's context:
 //
-//  1. No new connection is taken: the listening socket is closed.
+//  1. No new connection is taken: the listening socket is closed, but not that of
+//     the admin address, where /healthz says "draining" until step 3 is done.
 //  2. All clients are closed with 1012, and their channels end, so that their
 //     presences leave on the other replicas at once.
-//  3. What the app asked to be closed is closed, then HTTP.
+//  3. What the app asked to be closed is closed, then HTTP, at both
+//     addresses.
 //  4. The tracker says that this replica leaves.
 //  5. The NATS connection is flushed and closed, and the embedded server ends.
 //

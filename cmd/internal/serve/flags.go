@@ -20,6 +20,7 @@ import (
 // settings are what the flags of this package say.
 type settings struct {
 	listen          string
+	adminListen     string // empty: none
 	name            string
 	nats            string
 	clusterListen   string
@@ -51,6 +52,7 @@ func parse(app App, args []string, stdout io.Writer) (*settings, error) {
 	fs := flag.NewFlagSet(app.Name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&s.listen, "listen", s.listen, "`host:port` to serve HTTP at; port 0 is any free one")
+	fs.StringVar(&s.adminListen, "admin-listen", "", "`host:port` to serve /healthz, /metrics and /debug/pprof/ at, where they wait for no client; on the operator's network only, for it asks nobody who he is; port 0 is any free one (default none: /metrics is for everybody at --listen)")
 	fs.StringVar(&s.name, "name", "", "`name` of this replica, unique in its cluster and best kept over restarts (default the host's name and the port)")
 	fs.StringVar(&s.nats, "nats", "", "`URL` of a NATS server to use, or several of one cluster, separated by commas (default an embedded server)")
 	fs.StringVar(&s.clusterListen, "cluster-listen", "", "`host:port` at which the embedded NATS server takes routes from other replicas; on a private network only")
@@ -99,6 +101,13 @@ func (s *settings) faults() []error {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if err := checkListen(s.listen); err != nil {
 		fault("--listen %q: %w", s.listen, err)
+	}
+	if s.adminListen != "" {
+		if err := checkListen(s.adminListen); err != nil {
+			fault("--admin-listen %q: %w", s.adminListen, err)
+		} else if s.adminListen == s.listen && !strings.HasSuffix(s.listen, ":0") {
+			fault("--admin-listen %q: must not be that of --listen", s.adminListen)
+		}
 	}
 	if len(s.name) > maxName || !utf8.ValidString(s.name) {
 		fault("--name %.40q: must be UTF-8 of at most %d bytes", s.name, maxName)

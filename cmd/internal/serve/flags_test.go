@@ -28,7 +28,7 @@ func TestFlagsDefaultToOneReplicaOnLoopbackForItsOwnPages(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:4000", s.listen)
 	require.Equal(t, slog.LevelInfo, s.logLevel)
-	require.Empty(t, s.nats+s.clusterListen+s.name)
+	require.Empty(t, s.adminListen+s.nats+s.clusterListen+s.name)
 	require.Zero(t, s.buckets)
 	require.Equal(t, defaultShutdownTimeout, s.shutdownTimeout)
 	require.Equal(t, 500, s.messageRate)
@@ -80,6 +80,9 @@ func TestFlagsThatCannotBeAreNamedWithWhatIsAllowed(t *testing.T) {
 		{"an argument", "now", []string{`unexpected argument "now"`}},
 		{"address without port", "--listen localhost", []string{`--listen "localhost"`, "host:port"}},
 		{"port too large", "--listen :65536", []string{`--listen ":65536"`, "0 to 65535"}},
+		{"admin address without port", "--admin-listen localhost", []string{`--admin-listen "localhost"`, "host:port"}},
+		{"admin port too large", "--admin-listen :65536", []string{`--admin-listen ":65536"`, "0 to 65535"}},
+		{"one address for both", "--listen :4000 --admin-listen :4000", []string{`--admin-listen ":4000"`, "that of --listen"}},
 		{"no messages", "--message-rate 0", []string{"--message-rate 0", "1 to"}},
 		{"connections", "--max-connections -1", []string{"--max-connections -1", "negative"}},
 		{"connections of an address", "--max-connections-per-address -1", []string{"--max-connections-per-address -1", "negative"}},
@@ -96,7 +99,7 @@ func TestFlagsThatCannotBeAreNamedWithWhatIsAllowed(t *testing.T) {
 		{"too many buckets", "--buckets 65537", []string{"--buckets 65537", "0 to 65536"}},
 		{"long name", "--name " + strings.Repeat("x", 256), []string{"--name", "255 bytes"}},
 		{"several at once", "--listen x --shutdown-timeout -1s --routes h:1 --level x", []string{"--level"}},
-		{"several faults at once", "--listen x --shutdown-timeout -1s --routes h:1", []string{"--listen", "--shutdown-timeout", "--routes", "the app's own"}},
+		{"several faults at once", "--listen x --admin-listen y --shutdown-timeout -1s --routes h:1", []string{"--listen", "--admin-listen", "--shutdown-timeout", "--routes", "the app's own"}},
 	}
 	app := App{Name: "test", Check: func() error { return errors.New("the app's own") }}
 	for _, test := range tests {
@@ -118,7 +121,7 @@ func TestHelpNamesEveryFlagOfTheAppToo(t *testing.T) {
 	_, err := parse(app, []string{"--help"}, &out)
 	require.ErrorIs(t, err, flag.ErrHelp)
 	require.True(t, strings.HasPrefix(out.String(), "Usage: test [flags]\n\nFlags:\n"))
-	for _, name := range []string{"listen", "name", "nats", "cluster-listen", "routes", "allow-origin", "log-level", "log-format", "shutdown-timeout"} {
+	for _, name := range []string{"listen", "admin-listen", "name", "nats", "cluster-listen", "routes", "allow-origin", "log-level", "log-format", "shutdown-timeout"} {
 		require.Contains(t, out.String(), "\n  --"+name+" ")
 	}
 	require.Contains(t, out.String(), "  --seats NUMBER\n        the number of seats (default 7)\n")
@@ -140,9 +143,8 @@ func TestURLIsOneThatABrowserCanOpen(t *testing.T) {
 	} {
 		l, err := net.Listen("tcp", test.address)
 		require.NoError(t, err)
-		r := &replica{listener: l}
 		port := l.Addr().(*net.TCPAddr).Port
 		l.Close()
-		require.Equal(t, test.want+strconv.Itoa(port), r.url())
+		require.Equal(t, test.want+strconv.Itoa(port), urlOf(l.Addr()))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -61,6 +62,7 @@ type replica struct {
 	logger *slog.Logger
 
 	listener net.Listener
+	admin    *admin        // nil without --admin-listen
 	embedded *natsd.Server // only with --cluster-listen
 	nc       *nats.Conn    // nil when alone
 	natsbus  *natsbus.Bus  // the same
@@ -72,13 +74,13 @@ type replica struct {
 	server   *http.Server
 
 	serving  sync.WaitGroup
-	failed   chan error // capacity 1: that HTTP is served no more, though nobody asked for it
+	failed   chan error // capacity 2: that HTTP is served no more, though nobody asked for it
 	draining atomic.Bool
 }
 
 // start starts all of it, or nothing.
 func start(ctx context.Context, app App, s *settings, logger *slog.Logger) (*replica, error) {
-	r := &replica{name: s.name, logger: logger, failed: make(chan error, 1)}
+	r := &replica{name: s.name, logger: logger, failed: make(chan error, 2)}
 	if err := r.start(ctx, app, s); err != nil {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
 		defer cancel()
@@ -89,11 +91,13 @@ func start(ctx context.Context, app App, s *settings, logger *slog.Logger) (*rep
 
 func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	var err error
-	// No keep-alives of TCP, which take four system calls to set and two packets
-	// every 15 s: who is silent is closed sooner, by the transports and net/http.
-	quiet := net.ListenConfig{KeepAlive: -1}
-	if r.listener, err = quiet.Listen(ctx, "tcp", s.listen); err != nil {
-		return fmt.Errorf("listen at %s: %w", s.listen, withoutAddress(err))
+	if r.listener, err = listen(ctx, "--listen", s.listen); err != nil {
+		return err
+	}
+	if s.adminListen != "" {
+		if r.admin, err = listenAdmin(ctx, s.adminListen); err != nil {
+			return err
+		}
 	}
 	if r.name == "" {
 		r.name = defaultName(r.listener.Addr())
@@ -139,8 +143,19 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	if !env.Authenticated {
 		r.logger.Warn("no authentication is configured: whoever reaches the address may connect and join", "address", r.listener.Addr().String())
 	}
-	r.serve(handler)
-	return nil
+	return r.serve(handler)
+}
+
+// listen opens a listening socket; flag is the one that named its address.
+func listen(ctx context.Context, flag, address string) (net.Listener, error) {
+	// No keep-alives of TCP, which take four system calls to set and two packets
+	// every 15 s: who is silent is closed sooner, by the transports and net/http.
+	quiet := net.ListenConfig{KeepAlive: -1}
+	l, err := quiet.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen at %s: %w", address, withoutAddress(err, flag))
+	}
+	return l, nil
 }
 
 // A bus is what all parts of a replica reach the other replicas by.
@@ -204,27 +219,53 @@ func (r *replica) intakeOptions(s *settings) intake.Options {
 }
 
 // serve begins to serve HTTP.
-func (r *replica) serve(app http.Handler) {
+func (r *replica) serve(app http.Handler) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", r.serveHealth)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(r.logger.Handler(), slog.LevelWarn)}))
+	if r.admin == nil {
+		mux.Handle("GET /metrics", r.metrics())
+	} else if err := r.serveAdmin(); err != nil {
+		return err
+	}
 	mux.Handle("/", app)
-	r.server = &http.Server{
-		Handler:           mux,
+	r.server = r.newServer(mux, r.intake)
+	r.listener = r.intake.Listener(r.listener)
+	r.run(r.server, r.listener)
+	return nil
+}
+
+// newServer is a server within the bounds that every server here has, and those
+// of an Intake.
+func (r *replica) newServer(h http.Handler, in *intake.Intake) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(r.logger.Handler(), slog.LevelWarn),
-		ConnState:         r.intake.ConnState,
+		ErrorLog:          r.httpLog(),
+		ConnState:         in.ConnState,
 	}
-	r.listener = r.intake.Listener(r.listener)
+}
+
+// httpLog gets what HTTP servers have to say.
+func (r *replica) httpLog() *log.Logger {
+	return slog.NewLogLogger(r.logger.Handler(), slog.LevelWarn)
+}
+
+// run serves until server is shut down, which stopHTTP waits for.
+func (r *replica) run(server *http.Server, l net.Listener) {
 	r.serving.Go(func() {
-		if err := r.server.Serve(r.listener); !r.draining.Load() {
+		if err := server.Serve(l); !r.draining.Load() {
 			r.failed <- err
 		}
 	})
+}
+
+// metrics serves the figures.
+func (r *replica) metrics() http.Handler {
+	return promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{ErrorLog: r.httpLog()})
 }
 
 // stop shuts down what was started, within ctx, in the order of the package
@@ -249,9 +290,7 @@ func (r *replica) stop(ctx context.Context) error {
 	for _, closer := range slices.Backward(r.closers) {
 		fault("app", closer(clients))
 	}
-	if r.server != nil {
-		r.stopHTTP(clients)
-	}
+	r.stopHTTP(clients)
 	if r.tracker != nil {
 		fault("presence", r.tracker.Close(ctx))
 	}
@@ -281,12 +320,25 @@ func (r *replica) flush(ctx context.Context) error {
 	return r.nc.FlushWithContext(ctx)
 }
 
-// stopHTTP lets requests finish for a moment, and cuts what then remains.
+// stopHTTP lets requests finish for a moment, and cuts what then remains, of both
+// servers at a time.
 func (r *replica) stopHTTP(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, httpGrace)
 	defer cancel()
-	if r.server.Shutdown(ctx) != nil {
-		r.server.Close()
+	stop := func(server *http.Server) {
+		if server.Shutdown(ctx) != nil {
+			server.Close()
+		}
+	}
+	switch {
+	case r.admin == nil:
+	case r.admin.server == nil: // the start came no further
+		r.admin.listener.Close()
+	default:
+		r.serving.Go(func() { stop(r.admin.server) })
+	}
+	if r.server != nil {
+		stop(r.server)
 	}
 	r.serving.Wait()
 }
@@ -308,9 +360,9 @@ func (r *replica) clusterAddr() string {
 	return r.embedded.ClusterAddr()
 }
 
-// url is where a browser on this machine finds the replica.
-func (r *replica) url() string {
-	host, port, _ := net.SplitHostPort(r.listener.Addr().String())
+// urlOf is where a browser on this machine finds what listens at an address.
+func urlOf(address net.Addr) string {
+	host, port, _ := net.SplitHostPort(address.String())
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
@@ -329,10 +381,10 @@ func defaultName(address net.Addr) string {
 }
 
 // withoutAddress takes the address from an error about it, which is named
-// before, and says what to do about the commonest.
-func withoutAddress(err error) error {
+// before, and says what to do about the commonest: flag names another.
+func withoutAddress(err error, flag string) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: another program has it; choose another with --listen", syscall.EADDRINUSE)
+		return fmt.Errorf("%w: another program has it; choose another with %s", syscall.EADDRINUSE, flag)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {

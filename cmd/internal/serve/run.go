@@ -77,7 +77,10 @@ func run(ctx context.Context, app App, s *settings, stdout, stderr io.Writer) er
 	if address := r.clusterAddr(); address != "" {
 		fmt.Fprintf(stdout, "%s: cluster at %s\n", app.Name, address)
 	}
-	fmt.Fprintf(stdout, "%s: listening at %s\n", app.Name, r.url())
+	if r.admin != nil {
+		fmt.Fprintf(stdout, "%s: admin at %s\n", app.Name, urlOf(r.admin.listener.Addr()))
+	}
+	fmt.Fprintf(stdout, "%s: listening at %s\n", app.Name, urlOf(r.listener.Addr()))
 
 	select {
 	case <-ctx.Done():

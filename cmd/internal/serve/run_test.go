@@ -284,7 +284,9 @@ func TestStartThatCannotBeSaysWhyInOneLine(t *testing.T) {
 		want []string
 	}{
 		{"port taken", hello(nil), []string{"--listen", taken.Addr().String()}, 1,
-			[]string{"listen at " + taken.Addr().String(), "address already in use", "--listen"}},
+			[]string{"listen at " + taken.Addr().String(), "address already in use", "another with --listen"}},
+		{"admin port taken", hello(nil), []string{"--admin-listen", taken.Addr().String()}, 1,
+			[]string{"listen at " + taken.Addr().String(), "address already in use", "another with --admin-listen"}},
 		{"address of another machine", hello(nil), []string{"--listen", "192.0.2.1:0"}, 1, []string{"listen at 192.0.2.1:0"}},
 		{"NATS unreachable", hello(nil), []string{"--nats", "nats://me:geheim@" + nobody}, 1, []string{"NATS", nobody}},
 		{"NATS URL", hello(nil), []string{"--nats", "http://h"}, 2, []string{"--nats", `"http://h"`, "nats, tls, ws or wss"}},

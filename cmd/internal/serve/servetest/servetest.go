@@ -21,6 +21,8 @@ const timeout = 30 * time.Second
 type Command struct {
 	// URL is the address that it printed, such as "http://127.0.0.1:41234".
 	URL string
+	// AdminURL is the same of its admin address, if it has one.
+	AdminURL string
 	// ClusterAddr is where its embedded NATS server takes routes, if it does.
 	ClusterAddr string
 
@@ -37,9 +39,14 @@ func Start(t testing.TB, app serve.App, args ...string) *Command {
 	t.Helper()
 	c := StartOnly(t, app, append([]string{"--listen", "127.0.0.1:0"}, args...)...)
 	c.URL = c.stdout.await(c, `: listening at (\S+)\n`)
-	if m := regexp.MustCompile(`: cluster at (\S+)\n`).FindStringSubmatch(c.stdout.String()); m != nil {
-		c.ClusterAddr = m[1]
+	printed := func(pattern string) string {
+		if m := regexp.MustCompile(pattern).FindStringSubmatch(c.stdout.String()); m != nil {
+			return m[1]
+		}
+		return ""
 	}
+	c.ClusterAddr = printed(`: cluster at (\S+)\n`)
+	c.AdminURL = printed(`: admin at (\S+)\n`)
 	return c
 }
 
