@@ -85,15 +85,7 @@ func bench(args []string, stdout, stderr io.Writer) int {
 		printFaults(stderr, err)
 		return 1
 	}
-	switch {
-	case out.json:
-		err = json.NewEncoder(stdout).Encode(report)
-	case out.lines:
-		err = report.WriteBenchmarks(stdout)
-	default:
-		err = report.WriteTable(stdout)
-	}
-	if err != nil {
+	if err := out.print(report, stdout, stderr); err != nil {
 		printFaults(stderr, err)
 		return 1
 	}
@@ -109,6 +101,20 @@ func printFaults(w io.Writer, err error) {
 
 // output says how a report is printed, if not as a table.
 type output struct{ json, lines bool }
+
+// print writes a report, and what is against trusting it to stderr.
+func (o output) print(report *load.Report, stdout, stderr io.Writer) error {
+	if warning := report.Machine.Warning(); warning != "" {
+		fmt.Fprintln(stderr, "rollcall bench:", warning)
+	}
+	switch {
+	case o.json:
+		return json.NewEncoder(stdout).Encode(report)
+	case o.lines:
+		return report.WriteBenchmarks(stdout)
+	}
+	return report.WriteTable(stdout)
+}
 
 func parseBench(args []string) (c *load.Config, out output, err error) {
 	c = &load.Config{}

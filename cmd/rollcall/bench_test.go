@@ -8,12 +8,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/cmd/internal/load"
 )
 
 // benchOutput is what --json prints.
 type benchOutput struct {
 	Mode     string
 	Settings map[string]float64
+	Machine  map[string]*float64
 	Rows     []map[string]any
 }
 
@@ -52,6 +55,8 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			out := runBench(t, test.args+" --self --json")
 			require.Equal(t, mode, out.Mode)
+			require.GreaterOrEqual(t, *out.Machine["cpus"], 1.0)
+			require.Contains(t, out.Machine, "stolen_percent")
 			var steps []string
 			for _, row := range out.Rows {
 				step := row["step"].(string)
@@ -142,9 +147,22 @@ func TestBenchPrintsATable(t *testing.T) {
 	c := start(t)
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 0, command([]string{"bench", "conns", "--clients", "3", "--hold", "1100ms", "--url", c.URL}, &stdout, &stderr, nil))
-	require.Contains(t, stdout.String(), "conns: 3 clients, 1 a topic, 1.1 s idle\n")
+	require.Regexp(t, `^conns: 3 clients, 1 a topic, 1.1 s idle\n\d+ CPU`, stdout.String())
 	require.Contains(t, stdout.String(), "| connect and join |   1 |")
 	require.Contains(t, stderr.String(), "conns: idle, 1 s")
+}
+
+// The warning must not be in what is parsed.
+func TestBenchWarnsOfAHostThatTookTheProcessors(t *testing.T) {
+	for _, out := range []output{{}, {json: true}, {lines: true}} {
+		for stolen, warning := range map[float64]string{4: "", 7: "rollcall bench: the host took 7% of the processors' time meanwhile: repeat\n"} {
+			var stdout, stderr bytes.Buffer
+			require.NoError(t, out.print(&load.Report{Mode: "conns", Machine: load.Machine{CPUs: 2, Stolen: stolen}}, &stdout, &stderr))
+			require.Equal(t, warning, stderr.String())
+			require.Contains(t, stdout.String(), "conns")
+			require.NotContains(t, stdout.String(), "repeat")
+		}
+	}
 }
 
 func TestBenchFlagsThatCannotBe(t *testing.T) {

@@ -78,6 +78,10 @@
 // generator's own CPU time is reported too: generator and server share the
 // machine, and a generator that takes most of it measures itself.
 //
+// What the machine's own host takes of the processors, if it is a virtual one, is in
+// nobody's CPU time but in every time and latency. The report tells how much that was
+// in all (steal of /proc/stat), and warns above 5% ([Machine]).
+//
 // # The floor
 //
 // With Config.Floor fanout and conns are done with other servers, too, in turn with

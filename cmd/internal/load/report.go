@@ -16,7 +16,8 @@ import (
 type Report struct {
 	Mode     string
 	Settings []Cell // what was run
-	Rows     []Row  // in the order in which they were measured
+	Machine  Machine
+	Rows     []Row // in the order in which they were measured
 }
 
 // Row is one measurement, or the median of several with the same step.
@@ -108,7 +109,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, " %s %s", strconv.FormatFloat(c.Value, 'f', -1, 64), c.Title)
 	}
-	b.WriteByte('\n')
+	fmt.Fprintf(&b, "\n%s\n", r.Machine)
 	for rows := r.Rows; len(rows) > 0; {
 		var same, others []Row
 		for _, row := range rows {
@@ -172,11 +173,14 @@ func writeRows(b *bytes.Buffer, rows []Row) {
 }
 
 // MarshalJSON has an object for each row, with the cells' keys beside "step" and
-// "run" ("median" for the median), in the order of the table.
+// "run" ("median" for the median), in the order of the table, and one for the
+// settings and one for the machine.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"mode":%q,"settings":{`, r.Mode)
 	writeCells(&b, r.Settings)
+	b.WriteString(`},"machine":{`)
+	writeCells(&b, r.Machine.cells())
 	b.WriteString(`},"rows":[`)
 	for i, row := range r.Rows {
 		if i > 0 {
@@ -213,9 +217,11 @@ func writeCells(b *bytes.Buffer, cells []Cell) {
 
 // WriteBenchmarks writes each run of each step as a line in the format of Go's
 // benchmarks, which benchstat compares: "BenchmarkLoad/fanout/window_8 1 2.40
-// server-cpu-us/delivery ...". What is not known is left out, and so are medians.
+// server-cpu-us/delivery ...". What is not known is left out, and so are medians. The
+// first line, which benchstat passes over, tells of the machine.
 func (r *Report) WriteBenchmarks(w io.Writer) error {
 	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s: %s\n", r.Mode, r.Machine)
 	for _, row := range r.Rows {
 		if row.Run == 0 {
 			continue

@@ -26,6 +26,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	p := startProgress(c.Progress, c.Mode)
 	defer p.stop()
 	report := &Report{Mode: c.Mode, Settings: c.settings()}
+	machine := watchMachine()
 	for i := range c.Repeat {
 		rows, err := runOnce(ctx, &c, p)
 		if err != nil {
@@ -36,6 +37,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 			report.Rows = append(report.Rows, row)
 		}
 	}
+	report.Machine = machine()
 	report.Rows = withMedians(report.Rows)
 	if c.Floor {
 		report.Rows = append(report.Rows, ratios(c.Mode, report.Rows)...)
