@@ -1,9 +1,11 @@
 package channel
 
 import (
-	"container/list"
+	"runtime"
 	"sync"
 	"time"
+
+	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // admission lets so many joins of each route run at once, so that a storm of them
@@ -17,20 +19,35 @@ import (
 // counts until the client is told. Routes are apart, because what makes joins slow
 // (a database, a lock) is a route's own.
 //
-// While fewer run than may, a join costs one lock, taken twice.
+// Of those that run only a few are fresh: have not run for longer than their
+// patience, and so may be in need of a processor. Whoever else can run has to wait
+// for those. One that lasts longer waits for something else, and the next one may
+// begin: a slow Join holds up no other before MaxJoinsRunning do. Who had to wait
+// for its turn gives way to all others before it begins (package yield), and its
+// patience counts from then on. Who had to wait for long makes no pause then, for a
+// storm is to end before it is refused. An alarm ends patience, set while some
+// wait; one that rings late tells that processors are short. See freshness.
+//
+// While fewer run than may, a join costs one lock, taken twice. Nothing is
+// allocated where it is held, and no goroutine begun: who allocates may have to
+// wait for the garbage collector, and thousands with him.
 type admission struct {
-	endpoint *Endpoint // static
+	// static after init
+	endpoint *Endpoint
+	few      int    // joins of a route that are fresh at a time, at most
+	giveWay  func() // yield.ToOthers
 
-	mu       sync.Mutex // taken after Conn.mu and before a mailbox's
+	mu       sync.Mutex // taken after Conn.mu
 	queues   map[*Route]*joinQueue
-	spare    *joinQueue          // an idle one
-	waiters  map[*member]*waiter // of all routes
-	arrivals list.List           // of *waiter, the first to be late first
-	armed    bool                // expire will be called
-	stop     func() bool         // keeps it from that
+	spare    *joinQueue    // an idle one
+	arrivals chain[joiner] // those who wait, of all routes, the first to be late first
+	fresh    freshness
+	lateness alarm // calls expire, while some wait
+	tiring   alarm // calls relieve, while some wait and some are fresh
 
-	running, waiting int // of all routes
-	waited, refused  uint64
+	running int // of all routes
+	waited  uint64
+	refused uint64
 }
 
 // turn is where a join is on its way to run.
@@ -39,6 +56,7 @@ type turn uint8
 const (
 	turnNone    turn = iota
 	turnWaits        // in its route's queue
+	turnCame         // counts as running, and gives way before it begins
 	turnRuns         // counts as running
 	turnOver         // has run
 	turnCrowded      // refused: too many wait
@@ -46,143 +64,231 @@ const (
 	turnGivenUp      // nobody wants it any more
 )
 
+func (a *admission) init(e *Endpoint) {
+	a.endpoint, a.few, a.giveWay = e, 2*runtime.GOMAXPROCS(0), yield.ToOthers
+	a.queues, a.spare = map[*Route]*joinQueue{}, &joinQueue{}
+	a.lateness.init(&e.running, a.expire)
+	a.tiring.init(&e.running, a.relieve)
+}
+
 // enter has m's join run, now or in its turn, or be refused: its mailbox is
 // released, and finds m.turn. It is called once for each join.
 func (a *admission) enter(m *member) {
+	j := newJoiner(m)
+	limits := &a.endpoint.config
+	var released chain[joiner]
+	a.mu.Lock()
+	now := time.Now()
+	a.tire(now, patienceBusy, &released)
+	q := a.queue(m.route)
+	// Who waits though MaxJoinsRunning do not run takes no place of those who do.
+	places := limits.MaxJoinsWaiting + limits.MaxJoinsRunning - q.running
+	switch {
+	case q.may(limits.MaxJoinsRunning, a.few):
+		m.joiner, m.turn = j, turnRuns
+		a.start(q, j)
+		a.count(j, now)
+	case q.wait(j, places):
+		m.joiner, m.turn = j, turnWaits
+		a.waited++
+		j.late = now.Add(limits.JoinWait)
+		a.arrivals.push(&j.among)
+		a.lateness.set(now, j.late)
+		a.watch(now)
+	default:
+		m.turn = turnCrowded
+		a.refused++
+	}
+	waits := m.turn == turnWaits
+	a.mu.Unlock()
+	release(&released)
+	if !waits {
+		m.box.release()
+	}
+}
+
+// begin is called by m's mailbox before the join, where m.turn is turnCame. It
+// gives way to who can run.
+func (a *admission) begin(m *member) {
+	j := m.joiner
+	if j.hurries(time.Now(), a.endpoint.config.JoinWait) {
+		runtime.Gosched()
+	} else {
+		a.giveWay()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	q := a.queue(m.route)
-	if q.running < a.endpoint.config.MaxJoinsRunning {
-		a.start(q, m)
-		return
-	}
-	w := q.wait(m, a.endpoint.config.MaxJoinsWaiting)
-	if w == nil {
-		a.refused++
-		a.release(m, turnCrowded)
-		return
-	}
-	m.turn = turnWaits
-	if a.waiters == nil {
-		a.waiters = map[*member]*waiter{}
-	}
-	a.waiters[m] = w
-	a.waiting++
-	a.waited++
-	wait := a.endpoint.config.JoinWait
-	w.late = time.Now().Add(wait)
-	w.arrival = a.arrivals.PushBack(w)
-	a.arm(wait)
+	now := time.Now()
+	m.turn = turnRuns
+	a.count(j, now)
+	a.watch(now)
 }
 
 // leave ends that m's join counts, if it does, and lets the next one run. Its
 // mailbox calls it.
 func (a *admission) leave(m *member) {
-	if m.turn != turnRuns {
+	if m.turn != turnRuns && m.turn != turnCame {
 		return
 	}
+	var released chain[joiner]
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	m.turn = turnOver
-	q := a.queue(m.route)
+	j := m.joiner
+	m.joiner, m.turn = nil, turnOver
+	q := j.queue
+	switch j.state {
+	case isFresh:
+		a.fresh.end(j)
+		q.fresh--
+	case givesWay:
+		q.fresh--
+	}
 	q.running--
 	a.running--
-	if w := q.next(); w != nil {
-		a.forget(w)
-		a.start(q, w.member)
-	}
-	a.tidy(m.route, q)
+	a.fill(q, &released)
+	a.tidy(q)
+	a.mu.Unlock()
+	release(&released)
 }
 
 // withdraw gives up a join that waits.
 func (a *admission) withdraw(m *member) {
+	var released chain[joiner]
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if w := a.waiters[m]; w != nil {
-		a.dismiss(w, turnGivenUp)
+	if m.turn == turnWaits {
+		a.dismiss(m.joiner, turnGivenUp, &released)
 	}
+	a.mu.Unlock()
+	release(&released)
 }
 
 // expire refuses those who have waited too long.
 func (a *admission) expire() {
+	var released chain[joiner]
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.armed = false
+	a.lateness.rung()
 	now := time.Now()
-	for first := a.arrivals.Front(); first != nil; first = a.arrivals.Front() {
-		w := first.Value.(*waiter)
-		if left := w.late.Sub(now); left > 0 {
-			a.arm(left)
-			return
+	for j := a.arrivals.front(); j != nil; j = a.arrivals.front() {
+		if j.late.After(now) {
+			a.lateness.set(now, j.late)
+			break
 		}
 		a.refused++
-		a.dismiss(w, turnLate)
+		a.dismiss(j, turnLate, &released)
 	}
+	a.mu.Unlock()
+	release(&released)
+}
+
+// relieve has others begin for those whose patience is over.
+func (a *admission) relieve() {
+	now := time.Now()
+	var released chain[joiner]
+	a.mu.Lock()
+	a.tire(now, patienceOf(now.Sub(a.tiring.rung())), &released)
+	a.watch(now)
+	a.mu.Unlock()
+	release(&released)
 }
 
 func (a *admission) stats(s *Stats) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s.JoinsRunning, s.JoinsWaiting = int64(a.running), int64(a.waiting)
+	s.JoinsRunning, s.JoinsWaiting = int64(a.running), int64(a.arrivals.n)
 	s.JoinsWaited, s.JoinsRefused = a.waited, a.refused
+}
+
+// release lets the mailboxes of those run whose turn came, or will not come. It
+// begins goroutines, so it is called without mu.
+func release(released *chain[joiner]) {
+	for j := released.shift(); j != nil; j = released.shift() {
+		m := j.member
+		j.member = nil // a line may keep j
+		m.box.release()
+	}
 }
 
 // What follows is called with mu held.
 
-func (a *admission) start(q *joinQueue, m *member) {
+func (a *admission) start(q *joinQueue, j *joiner) {
+	j.queue, j.state = q, givesWay
 	q.running++
+	q.fresh++
 	a.running++
-	a.release(m, turnRuns)
 }
 
-func (a *admission) release(m *member, t turn) {
-	m.turn = t
-	m.box.release()
+// count has the patience of j begin.
+func (a *admission) count(j *joiner, now time.Time) {
+	j.state = isFresh
+	a.fresh.begin(j, now)
 }
 
-// dismiss ends the waiting of one whose turn will not come.
-func (a *admission) dismiss(w *waiter, why turn) {
-	w.queue.remove(w)
-	a.forget(w)
-	a.release(w.member, why)
-}
-
-// forget is for who has left the queue. The timer goes with the last one, so that
-// Close does not wait for it.
-func (a *admission) forget(w *waiter) {
-	a.waiting--
-	delete(a.waiters, w.member)
-	a.arrivals.Remove(w.arrival)
-	if a.arrivals.Len() == 0 && a.armed && a.stop() {
-		a.armed = false // else expire is about to be called, and finds nobody
+// tire ends that those are fresh whose patience is over.
+func (a *admission) tire(now time.Time, patience time.Duration, released *chain[joiner]) {
+	for j := a.fresh.over(now, patience); j != nil; j = a.fresh.over(now, patience) {
+		j.state = notFresh
+		j.queue.fresh--
+		a.fill(j.queue, released)
 	}
 }
 
-func (a *admission) arm(d time.Duration) {
-	if !a.armed {
-		a.armed, a.stop = true, a.endpoint.after(d, a.expire)
+// fill starts as many who wait as may run.
+func (a *admission) fill(q *joinQueue, released *chain[joiner]) {
+	for q.may(a.endpoint.config.MaxJoinsRunning, a.few) {
+		j := q.next()
+		if j == nil {
+			return
+		}
+		a.forget(j)
+		a.start(q, j)
+		j.member.turn = turnCame
+		released.push(&j.among)
+	}
+}
+
+// watch sets the alarm that ends patience, where some wait for that.
+func (a *admission) watch(now time.Time) {
+	if due, ok := a.fresh.look(now); ok && a.arrivals.n > 0 {
+		a.tiring.set(now, due)
+	}
+}
+
+// dismiss ends the waiting of one whose turn will not come.
+func (a *admission) dismiss(j *joiner, why turn, released *chain[joiner]) {
+	j.queue.remove(j)
+	a.forget(j)
+	j.member.joiner, j.member.turn = nil, why
+	released.push(&j.among)
+}
+
+// forget is for who has left the queue. The alarms go with the last one, so that
+// Close does not wait for them.
+func (a *admission) forget(j *joiner) {
+	a.arrivals.remove(&j.among)
+	if a.arrivals.n == 0 {
+		a.lateness.unset()
+		a.tiring.unset()
 	}
 }
 
 // queue is the queue of a route. There are only those that are not idle, for
-// handlers come and go.
+// handlers come and go. One is allocated where two routes begin to have joins at
+// once.
 func (a *admission) queue(r *Route) *joinQueue {
 	q := a.queues[r]
 	if q == nil {
 		if q, a.spare = a.spare, nil; q == nil {
 			q = &joinQueue{}
 		}
-		if a.queues == nil {
-			a.queues = map[*Route]*joinQueue{}
-		}
+		q.route = r
 		a.queues[r] = q
 	}
 	return q
 }
 
-func (a *admission) tidy(r *Route, q *joinQueue) {
+func (a *admission) tidy(q *joinQueue) {
 	if q.idle() {
-		delete(a.queues, r)
+		delete(a.queues, q.route)
+		q.route = nil
 		a.spare = q
 	}
 }

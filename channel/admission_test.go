@@ -65,12 +65,12 @@ func idleAdmission(t *testing.T, e *Endpoint) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	require.Empty(t, a.queues)
-	require.Empty(t, a.waiters)
-	require.Zero(t, a.arrivals.Len())
-	require.False(t, a.armed)
+	require.Zero(t, a.arrivals)
+	require.Zero(t, a.fresh)
+	require.False(t, a.lateness.isSet)
+	require.False(t, a.tiring.isSet)
 	require.Zero(t, a.running)
-	require.Zero(t, a.waiting)
-	require.Zero(t, a.spare.order.Len())
+	require.Equal(t, joinQueue{lines: a.spare.lines}, *a.spare)
 	require.Empty(t, a.spare.lines)
 }
 
@@ -88,6 +88,212 @@ func TestSoManyJoinsOfARouteRunAtOnce(t *testing.T) {
 		require.Equal(t, []string{"2s e"}, next[2:])
 		require.Equal(t, []string{joinedText("e")}, clients[4].take())
 		require.Equal(t, Stats{Channels: 6, JoinsWaited: 3}, joinStats(e))
+		idleAdmission(t, e)
+	})
+}
+
+// What uses no processor for its patience leaves the next one its turn.
+func TestFewJoinsOfARouteAreFreshAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{MaxJoinsRunning: 5})
+		e.admission.few = 2
+		storm(t, e, slowJoins(&tr), "a", "b", "c", "d", "e", "f", "apart:a")
+		require.Equal(t, []string{"0s a", "0s b", "0s apart:a"}, tr.take(), "another route does not wait")
+		require.Equal(t, Stats{JoinsRunning: 3, JoinsWaiting: 4, JoinsWaited: 4}, joinStats(e))
+		time.Sleep(500 * time.Millisecond)
+		next := tr.take()
+		require.ElementsMatch(t, []string{"1ms c", "1ms d"}, next[:2])
+		require.Equal(t, []string{"2ms e"}, next[2:], "and no more than run")
+		time.Sleep(2 * time.Second)
+		require.Equal(t, []string{"1s f"}, tr.take())
+		idleAdmission(t, e)
+	})
+}
+
+func TestAJoinThatEndsSoonerMakesRoomForAFreshOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		began := time.Now()
+		h := handlerOf(script{join: func(s *Socket, _ Payload) (any, error) {
+			tr.add("%v %s", time.Since(began), s.Topic())
+			time.Sleep(300 * time.Microsecond)
+			return nil, nil
+		}})
+		e := startOne(t, Config{})
+		e.admission.few = 1
+		storm(t, e, h, "a", "b", "c", "d", "e")
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"0s a", "300µs b", "600µs c", "900µs d", "1.2ms e"}, tr.take())
+		idleAdmission(t, e)
+	})
+}
+
+// One that comes when those who are fresh have been so for longer than any
+// patience, though nobody waited for its end.
+func TestWhoComesAfterAllPatienceDoesNotWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{})
+		e.admission.few = 1
+		h := slowJoins(&tr)
+		storm(t, e, h, "a")
+		time.Sleep(patienceBusy)
+		storm(t, e, h, "b")
+		time.Sleep(patienceBusy - 1)
+		storm(t, e, h, "c")
+		require.Equal(t, []string{"0s a", "10ms b"}, tr.take())
+		require.EqualValues(t, 1, e.Stats().JoinsWaited)
+		time.Sleep(2 * time.Second)
+		require.Len(t, tr.take(), 1)
+		idleAdmission(t, e)
+	})
+}
+
+// A database that takes 50 ms for each of 1,000: with all of MaxJoinsRunning at
+// once 200 ms, and in turns of 4, a millisecond each, 300 ms.
+func TestSlowJoinsDoNotHoldUpEachOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var in atomic.Int64
+		done := make(chan time.Time, 1)
+		h := handlerOf(script{join: func(*Socket, Payload) (any, error) {
+			time.Sleep(50 * time.Millisecond)
+			if in.Add(1) == 1000 {
+				done <- time.Now()
+			}
+			return nil, nil
+		}})
+		e := startOne(t, Config{})
+		e.admission.few = 4
+		began := time.Now()
+		for i := range 1000 {
+			connect(t, e, h, "").send(joinText(fmt.Sprint("t", i%10)))
+		}
+		require.LessOrEqual(t, (<-done).Sub(began), 300*time.Millisecond)
+		idleAdmission(t, e)
+	})
+}
+
+// An alarm that rings late tells that who has lasted may only wait for a processor.
+func TestWhereProcessorsAreShortPatienceIsLonger(t *testing.T) {
+	for _, c := range []struct {
+		late  int // so many alarms
+		began string
+	}{{0, "1ms b"}, {1, "2ms b"}, {5, "6ms b"}, {9, "10ms b"}, {20, "10ms b"}} {
+		bubble(t, func(t *testing.T) {
+			var tr trace
+			e := startOne(t, Config{})
+			a := &e.admission
+			a.few = 1
+			storm(t, e, slowJoins(&tr), "a", "b")
+			for range c.late {
+				a.mu.Lock()
+				a.tiring.due = a.tiring.due.Add(-onTime - 1)
+				a.mu.Unlock()
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+			}
+			time.Sleep(3 * time.Second)
+			require.Equal(t, []string{"0s a", c.began}, tr.take(), c.late)
+			idleAdmission(t, e)
+		})
+	}
+}
+
+// Who gives way is fresh meanwhile, so that few do it at a time, and its patience
+// has not begun.
+func TestWhoHadToWaitGivesWayBeforeItsPatienceBegins(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{})
+		h := slowJoins(&tr)
+		e.admission.few = 1
+		e.admission.giveWay = func() {
+			require.True(t, e.admission.mu.TryLock(), "no lock is held")
+			e.admission.mu.Unlock()
+			e.mu.Lock()
+			for c := range e.conns {
+				require.True(t, c.mu.TryLock())
+				c.mu.Unlock()
+			}
+			e.mu.Unlock()
+			tr.add("way")
+			time.Sleep(20 * time.Millisecond)
+		}
+		storm(t, e, h, "a", "b", "c")
+		time.Sleep(100 * time.Millisecond)
+		require.Equal(t, []string{"0s a", "way", "21ms b", "way", "42ms c"}, tr.take())
+		time.Sleep(2 * time.Second)
+		idleAdmission(t, e)
+	})
+}
+
+// A storm is to end before many are refused: it makes pauses for others only as
+// long as nobody has waited for a fifth of JoinWait.
+func TestWhoHadToWaitForLongMakesNoPause(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{MaxJoinsRunning: 1, JoinWait: 10 * time.Second})
+		e.admission.giveWay = func() {
+			tr.add("way")
+			time.Sleep(20 * time.Millisecond)
+		}
+		storm(t, e, slowJoins(&tr), "a", "b", "c", "d")
+		time.Sleep(5 * time.Second)
+		require.Equal(t, []string{"0s a", "way", "1.02s b", "2.02s c", "3.02s d"}, tr.take())
+		idleAdmission(t, e)
+	})
+}
+
+func TestAJoinWhoseConnectionEndsWhileItGivesWayIsNotCalled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{})
+		e.admission.few = 1
+		e.admission.giveWay = func() { time.Sleep(20 * time.Millisecond) }
+		clients := storm(t, e, slowJoins(&tr), "a", "b", "c")
+		time.Sleep(10 * time.Millisecond)
+		clients[1].drop()
+		time.Sleep(2 * time.Second)
+		require.Equal(t, []string{"0s a", "41ms c"}, tr.take())
+		idleAdmission(t, e)
+	})
+}
+
+// As one does whose mailbox overflows before it has begun.
+func TestAJoinThatEndsBeforeItGivesWayMakesRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		a := &e.admission
+		a.few = 1
+		route := &Route{}
+		var members [3]*member
+		for i := range members {
+			members[i] = &member{route: route, topic: "a"}
+			members[i].box.init(&e.running, 1, 1, true, nil)
+			a.enter(members[i])
+		}
+		for _, m := range members {
+			a.leave(m)
+		}
+		require.Equal(t, turnOver, members[2].turn)
+		idleAdmission(t, e)
+	})
+}
+
+// That few are fresh takes no place from those who wait for the others.
+func TestWhoWaitsToBeFreshTakesNoPlaceOfTheWaiting(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{MaxJoinsRunning: 3, MaxJoinsWaiting: 2})
+		e.admission.few = 1
+		h := slowJoins(&tr)
+		storm(t, e, h, "a", "b", "c", "d", "e", "f")
+		require.Equal(t, Stats{JoinsRunning: 1, JoinsWaiting: 4, JoinsWaited: 4, JoinsRefused: 1}, joinStats(e))
+		time.Sleep(500 * time.Millisecond)
+		storm(t, e, h, "g")
+		require.Equal(t, Stats{JoinsRunning: 3, JoinsWaiting: 2, JoinsWaited: 4, JoinsRefused: 2}, joinStats(e))
+		time.Sleep(3 * time.Second)
 		idleAdmission(t, e)
 	})
 }
@@ -333,13 +539,14 @@ func TestAdmissionUnderAStorm(t *testing.T) {
 		n := running.Add(1)
 		for w := worst.Load(); n > w && !worst.CompareAndSwap(w, n); w = worst.Load() {
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(1500 * time.Microsecond)
 		ran.Add(1)
 		running.Add(-1)
 		return nil, nil
 	}})
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{MaxJoinsRunning: most, MaxJoinsWaiting: 200, JoinWait: 20 * time.Millisecond})
+		e.admission.few = most - 1 // so that it takes patience to come to the bound
 		for i := range 500 {
 			c := connect(t, e, h, "")
 			go func() {

@@ -59,13 +59,13 @@ type Config struct {
 	MessageStart int
 	// MaxJoinsRunning is how many joins of one route run at once, from their turn
 	// until what Join sent to itself is handled. Others wait. Default 256: enough
-	// to keep a database busy and every core; fewer leave more of the machine to
-	// those who are in, and make a storm of joins that wait for something take
-	// longer. A Join that never returns keeps its place: give what it waits for a
+	// to keep a database busy. It is about joins that wait for something: of those
+	// that need a processor only a few run at once, whatever it is; see Many joins
+	// at once. A Join that never returns keeps its place: give what it waits for a
 	// deadline.
 	MaxJoinsRunning int
-	// MaxJoinsWaiting is how many joins of one route may wait for their turn, and
-	// half of it how many of one topic. Default 20,000. A client over it is
+	// MaxJoinsWaiting is how many joins of one route may wait beyond those that
+	// may run, and half of it how many of one topic. Default 20,000. A client over it is
 	// answered "overloaded", and phoenix.js asks again 1, 2, 5 and then each 10 s
 	// later. Each that waits costs some 2 KiB.
 	MaxJoinsWaiting int

@@ -69,7 +69,7 @@ func New(cfg Config) (*Endpoint, error) {
 		return nil, err
 	}
 	e.graces = newGraces(e)
-	e.admission.endpoint = e
+	e.admission.init(e)
 	if cfg.Presence != nil {
 		e.rooms = newRooms(e, trackerSource{cfg.Presence})
 	}

@@ -24,6 +24,11 @@ type member struct {
 	// order even where some are intercepted.
 	toCome atomic.Int64
 	state  atomic.Int32
+	// What nobody looks at is here too where the line has room for it.
+	accepted bool // Join accepted, and nothing was in the way; owned by the mailbox
+	// turn is where its join is. It is changed under admission.mu, and not after
+	// the mailbox was released but by the mailbox, which reads it without.
+	turn turn
 	// seat is the member's part in its room; guarded by the room's mu.
 	seat seat
 
@@ -39,12 +44,9 @@ type member struct {
 	socket  Socket
 	channel Channel
 
-	// owned by the mailbox
-	accepted bool // Join accepted, and nothing was in the way
-
-	// turn is where its join is. It is changed under admission.mu, and not after
-	// the mailbox was released but by the mailbox, which reads it without.
-	turn turn
+	// joiner is its join in admission, nil where that has none of it; changed as
+	// turn is.
+	joiner *joiner
 
 	// current is what the message being handled is answered to, nil outside
 	// HandleIn.
@@ -293,6 +295,9 @@ func (m *member) act(where string, to *ReplyRef, callback func() Result) {
 
 func (m *member) join(params Payload) {
 	e := m.conn.endpoint
+	if m.turn == turnCame {
+		e.admission.begin(m)
+	}
 	if m.conn.isClosed() || m.state.Load() == stateGone { // nobody waits for it any more
 		m.refuse(reasonJoinCrashed)
 		return

@@ -53,11 +53,25 @@ func (rs *rooms) enter(topic string, route *Route) *room {
 	if route.Fetch != nil || route.NewMetas != nil || route.Presence != PresenceFull {
 		key.route = route
 	}
+	if r := rs.count(key, nil); r != nil {
+		return r
+	}
+	// Made without the lock: who allocates may have to wait for the garbage
+	// collector, and all who join with him.
+	return rs.count(key, newRoom(rs, key, route))
+}
+
+// count counts one more channel into the room of key, where there is none into
+// made. It is nil where there is neither.
+func (rs *rooms) count(key roomKey, made *room) *room {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	r := rs.all[key]
 	if r == nil {
-		r = newRoom(rs, key, route)
+		if made == nil {
+			return nil
+		}
+		r = made
 		rs.all[key] = r
 	}
 	r.inside++
