@@ -15,6 +15,7 @@ type batch struct {
 	bytes   int // of the frames, with their headers
 	pong    []byte
 	pongDue bool
+	prompt  bool // some of it is not patient
 
 	// bytes of the frames as they go out, once gathered; unsent is the part that
 	// is not written yet. gathered is the batch's own, unsent need not be.

@@ -171,8 +171,9 @@ type pipeWriter struct {
 
 func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.conn, w.rw, nil }
 
-func text(s string) *channel.Frame   { return &channel.Frame{Data: []byte(s)} }
-func shared(s string) *channel.Frame { return &channel.Frame{Data: []byte(s), Shared: true} }
+func text(s string) *channel.Frame    { return &channel.Frame{Data: []byte(s)} }
+func patient(s string) *channel.Frame { return &channel.Frame{Data: []byte(s), Patient: true} }
+func shared(s string) *channel.Frame  { return &channel.Frame{Data: []byte(s), Shared: true} }
 
 // requireText reads one text message.
 func requireText(t testing.TB, client *gorilla.Conn, want string) {

@@ -13,6 +13,11 @@ import (
 // meanwhile is the next batch. So one that gets many frames costs one write for
 // many, and an idle one costs neither a goroutine nor a buffer.
 //
+// Where all that waits are patient frames the outbox is given to the writers'
+// patient lane; the first other frame, a pong or a close moves it to the prompt
+// one, with all that waits in it. So nothing is overtaken by a later frame of the
+// same connection.
+//
 // The writers never wait for a client. A batch that the socket does not take at
 // once is the start of a writer of the outbox's own, a goroutine that lasts
 // until nothing waits any more. Where writing without waiting is impossible
@@ -24,7 +29,8 @@ import (
 //     batch that is being written. One more closes the connection with 1013.
 //   - age: a batch must be written maxAge after its first frame was sent. A write
 //     that is stuck for longer ends the connection. Nothing watches the queue:
-//     what waits behind a stuck write is younger than it.
+//     what waits behind a stuck write is younger than it. For how long it was in
+//     the patient lane no client is to blame: its age counts from the end of that.
 //
 // An outbox goes from open to closing (no new frames; what waits is written,
 // then a close frame) to ended (nothing is written any more). A failed write
@@ -35,10 +41,12 @@ import (
 type outbox struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	state outboxState
-	taken bool     // somebody writes, and will look at the queue again
-	slow  slowness // which bound was exceeded
-	queue *batch
+	state     outboxState
+	taken     bool     // somebody writes or will, and looks at the queue again
+	slow      slowness // which bound was exceeded
+	lane      laneID   // where it waits for the writers, if it does; taken is set
+	inPatient bool     // it is in the patient lane: stale if lane is not that one
+	queue     *batch
 
 	writing sync.WaitGroup // who writes; Add is called with mu held and state not ended
 
@@ -121,6 +129,7 @@ func (o *outbox) send(f *channel.Frame) {
 	b := o.waiting()
 	b.frames = append(b.frames, f)
 	b.bytes += size
+	b.prompt = b.prompt || !f.Patient
 	o.start()
 }
 
@@ -134,6 +143,7 @@ func (o *outbox) sendPong(data string) {
 	}
 	b := o.waiting()
 	b.pong, b.pongDue = append(b.pong[:0], data...), true
+	b.prompt = true
 	o.start()
 }
 
@@ -159,12 +169,17 @@ func (o *outbox) close(code int, reason string) bool {
 }
 
 // end stops all writing: the connection is gone. The caller closes the socket
-// and may then wait for who writes.
+// and may then wait for who writes. An outbox that still waits for the writers
+// does so no longer.
 func (o *outbox) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.state = outboxEnded
 	o.drop()
+	if o.lane != laneNone {
+		o.unlist()
+		o.leave()
+	}
 }
 
 // closing tells whether the outbox was closed, or has ended, and until when what
@@ -189,18 +204,54 @@ func (o *outbox) startClose(code int, reason string) {
 	o.port.wake()
 }
 
-// start is called with mu held and the outbox not ended.
+// start sees to it that what waits is written, and soon enough. It is called with
+// mu held and the outbox not ended.
 func (o *outbox) start() {
-	if o.taken {
-		return
+	switch {
+	case !o.taken:
+		o.taken = true
+		o.writing.Add(1)
+		if o.writers == nil {
+			go o.write()
+			return
+		}
+		o.enlist()
+	case o.lane == lanePatient && !o.patient():
+		o.unlist()
+		o.enlist()
 	}
-	o.taken = true
-	o.writing.Add(1)
-	if o.writers != nil {
-		o.writers.add(o)
-	} else {
-		go o.write()
+}
+
+// patient tells whether all that waits is. mu is held.
+func (o *outbox) patient() bool { return o.state == outboxOpen && !o.queue.prompt }
+
+// enlist gives the outbox to the writers: once to each lane at most, so that the
+// lanes do not grow with what moves between them. A stale entry in the patient
+// lane becomes good again, and keeps its place. mu is held, and lane is laneNone.
+func (o *outbox) enlist() {
+	if o.lane = lanePrompt; o.patient() {
+		o.lane = lanePatient
+		if o.inPatient {
+			return
+		}
+		o.inPatient = true
 	}
+	o.writers.add(o, o.lane)
+}
+
+// unlist ends the outbox's waiting for the writers: what a lane still has of it is
+// stale. mu is held.
+func (o *outbox) unlist() {
+	if o.lane == lanePatient && o.queue != nil {
+		o.queue.since = time.Now()
+	}
+	o.lane = laneNone
+}
+
+// leave ends what start began, where nobody writes any more. mu is held.
+func (o *outbox) leave() {
+	o.taken = false
+	o.writing.Done()
 }
 
 // drop is called with mu held.
@@ -257,16 +308,27 @@ func (o *outbox) arm(deadline time.Time) {
 	o.port.arm(deadline)
 }
 
-// attempt is called by one of the writers. It writes one batch, if that needs no
-// waiting, and tells whether more waits. What may need waiting goes to a writer
-// of its own.
-func (o *outbox) attempt() (more bool) {
+// attempt is called by one of the writers, for an entry of one of their lanes. If
+// it is not stale one batch is written, where that needs no waiting, and the outbox
+// is given back, behind the others, if more waits by then. What may need waiting
+// goes to a writer of its own. While one of the writers writes lane is laneNone: so
+// a stale entry that comes up meanwhile is passed over, and only one writes.
+// attempt tells whether the entry was good.
+func (o *outbox) attempt(from laneID) (good bool) {
 	o.mu.Lock()
+	if from == lanePatient {
+		o.inPatient = false
+	}
+	if o.lane != from {
+		o.mu.Unlock()
+		return false
+	}
+	o.unlist()
 	b := o.queue
 	if o.state != outboxOpen || b == nil || b.bytes > tryLimit {
 		o.mu.Unlock()
 		go o.write()
-		return false
+		return true
 	}
 	o.queue = nil
 	o.mu.Unlock()
@@ -277,7 +339,7 @@ func (o *outbox) attempt() (more bool) {
 		b.release()
 		o.fail(err)
 		o.writing.Done()
-		return false
+		return true
 	case !done:
 		o.mu.Lock()
 		if o.state != outboxEnded {
@@ -285,17 +347,17 @@ func (o *outbox) attempt() (more bool) {
 		}
 		o.mu.Unlock()
 		go o.writeFrom(b)
-		return false
+		return true
 	}
 	b.release()
 
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.state == outboxOpen && o.queue == nil {
-		o.taken = false
-		o.writing.Done()
-		return false
+	if o.queue == nil && o.state != outboxClosing {
+		o.leave()
+		return true
 	}
+	o.enlist()
 	return true
 }
 

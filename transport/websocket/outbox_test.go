@@ -408,7 +408,9 @@ func testConcurrentSenders(t *testing.T, o *testOutbox) {
 	for s := range senders {
 		group.Go(func() {
 			for i := range each {
-				o.send(text(fmt.Sprintf("%d:%d", s, i)))
+				f := text(fmt.Sprintf("%d:%d", s, i))
+				f.Patient = i%7 < 4
+				o.send(f)
 			}
 		})
 	}

@@ -3,6 +3,8 @@ package websocket
 import (
 	"runtime"
 	"sync"
+
+	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // writers write for all outboxes of a transport whose sockets can be written to
@@ -10,47 +12,68 @@ import (
 // when nothing waits. A broadcast to a thousand clients so wakes one goroutine
 // and not a thousand; and while it writes, what is broadcast next gathers in
 // the outboxes that it has not come to.
+//
+// They have two lanes. In the patient one are the outboxes with nothing but
+// patient frames: what tells a room of who has come is thousands of writes at
+// once, and has waited for others already. All the others are in the prompt lane,
+// which comes first. That none starves, one turn in patientEvery is a patient one
+// while the prompt lane is never empty. Between two patient turns a writer gives
+// way to all other goroutines, since those who write at length without waiting
+// hold up their processor; between prompt ones it does not, since there is no
+// work to give way to that is more urgent.
+//
+// An outbox that is moved from the patient lane to the prompt one leaves a stale
+// entry there, which is passed over when its turn comes; see outbox.attempt.
 type writers struct {
 	// Static after newWriters.
 	most  int
 	group *sync.WaitGroup // of the transport
 	start func()          // run as a value: starting it costs no allocation
+	pause func()          // yield.ToOthers
 
 	mu sync.Mutex
 	// Guarded by mu.
-	active int
-	ready  []*outbox // in the order of coming; from next on
-	next   int
+	active  int // writers that do not pause; while there is none of either kind, the lanes are empty
+	pausing int // writers that give way, and will go on with the patient lane
+	prompt  lane
+	patient lane
+	row     int // prompt turns since the last patient one
 }
 
 // For each perWriter outboxes that wait there is one writer more: some 5 ms of
 // work. With more of them each comes round sooner, finds less that waits in an
 // outbox, and so has more writes to make (figures in the package's doc). A writer
-// takes turn outboxes at a time.
+// takes turn outboxes at a time, or patientTurn: those who come to the prompt lane
+// meanwhile wait for 0.15 ms of writing.
 const (
-	perWriter = 1024
-	turn      = 64
+	perWriter    = 1024
+	turn         = 64
+	patientTurn  = 16
+	patientEvery = 5
 )
-
-// keepReady is the most outboxes that an empty queue keeps room for.
-const keepReady = 1 << 14
 
 // tryLimit is the most bytes that are written without waiting: more than a
 // socket's buffer may not fit, and would keep other outboxes waiting.
 const tryLimit = 32 << 10
 
 func newWriters(group *sync.WaitGroup) *writers {
-	w := &writers{most: runtime.GOMAXPROCS(0), group: group}
+	w := &writers{most: runtime.GOMAXPROCS(0), group: group, pause: yield.ToOthers}
 	w.start = w.run
 	return w
 }
 
 // add gives an outbox to the writers. It is called with the outbox's mu held.
-func (w *writers) add(o *outbox) {
+func (w *writers) add(o *outbox, to laneID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.queue(o)
-	if w.active < w.most && len(w.ready)-w.next > w.active*perWriter {
+	writing := w.active
+	if to == lanePrompt {
+		w.prompt.put(o)
+	} else {
+		w.patient.put(o)
+		writing += w.pausing // these it can wait for
+	}
+	if writing < w.most && w.prompt.len()+w.patient.len() > writing*perWriter {
 		w.active++
 		w.group.Add(1)
 		go w.start()
@@ -61,51 +84,57 @@ func (w *writers) run() {
 	defer w.group.Done()
 	var mine [turn]*outbox
 	for {
-		n := w.take(mine[:])
+		n, from := w.take(&mine)
 		if n == 0 {
 			return
 		}
+		good := false
 		for i, o := range mine[:n] {
 			mine[i] = nil
-			if o.attempt() {
-				w.again(o)
-			}
+			good = o.attempt(from) || good
+		}
+		if from == lanePatient && good && !w.giveWay() {
+			return
 		}
 	}
 }
 
-// again gives an outbox back that has more to write, behind the others.
-func (w *writers) again(o *outbox) {
+// take moves outboxes to mine and tells what lane they waited in; without any the
+// writer ends.
+func (w *writers) take(mine *[turn]*outbox) (n int, from laneID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.queue(o)
-}
-
-// queue is called with mu held.
-func (w *writers) queue(o *outbox) {
-	if len(w.ready) == cap(w.ready) && w.next > len(w.ready)/2 {
-		n := copy(w.ready, w.ready[w.next:])
-		clear(w.ready[n:])
-		w.ready, w.next = w.ready[:n], 0
+	if w.prompt.len() > 0 && (w.patient.len() == 0 || w.row < patientEvery-1) {
+		w.row++
+		return w.prompt.take(mine[:]), lanePrompt
 	}
-	w.ready = append(w.ready, o)
-}
-
-// take moves outboxes to mine; without any the writer ends.
-func (w *writers) take(mine []*outbox) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := copy(mine, w.ready[w.next:])
-	clear(w.ready[w.next : w.next+n])
-	w.next += n
-	if w.next == len(w.ready) {
-		w.ready, w.next = w.ready[:0], 0
-		if cap(w.ready) > keepReady {
-			w.ready = nil
-		}
-	}
-	if n == 0 {
+	w.row = 0
+	if n = w.patient.take(mine[:patientTurn]); n == 0 {
 		w.active--
 	}
-	return n
+	return n, lanePatient
+}
+
+// giveWay is called after a patient turn with work in it. It gives way to others if another such
+// turn is next. Who pauses does not count as active, so what comes to the prompt
+// lane meanwhile has a writer at once, who may then find as many pausing as there
+// may be writers: then giveWay returns false and the writer ends, since these will
+// go on.
+func (w *writers) giveWay() (more bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.prompt.len() > 0 || w.patient.len() == 0 {
+		return true
+	}
+	w.active--
+	if w.pausing == w.most {
+		return false
+	}
+	w.pausing++
+	w.mu.Unlock()
+	w.pause()
+	w.mu.Lock()
+	w.pausing--
+	w.active++
+	return true
 }

@@ -50,13 +50,16 @@ func TestWritersQueueStaysSmall(t *testing.T) {
 	const rounds = 300
 	for n := range rounds {
 		for _, o := range outboxes {
-			o.send(text(fmt.Sprint(n)))
+			f := text(fmt.Sprint(n))
+			f.Patient = n%3 > 0
+			o.send(f)
 		}
 	}
 	group.Wait()
 	require.Zero(t, w.active)
-	require.Empty(t, w.ready)
-	require.LessOrEqual(t, cap(w.ready), 4*len(outboxes))
+	require.Zero(t, w.prompt.len()+w.patient.len())
+	require.LessOrEqual(t, cap(w.prompt.ready), 4*len(outboxes))
+	require.LessOrEqual(t, cap(w.patient.ready), 4*len(outboxes))
 	for _, o := range outboxes {
 		require.Equal(t, rounds, len(strings.Fields(strings.Join(o.port.batches, " "))))
 		o.port.stop()
