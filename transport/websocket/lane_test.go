@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/rollcall-go/rollcall/channel"
 )
 
 // writersByHand start no goroutines: a test takes their turns.
@@ -132,7 +134,7 @@ func TestWritersGiveWayBetweenPatientTurns(t *testing.T) {
 			require.Zero(t, active(w), "but who wrote it has left the patient ones")
 			pausing--
 		}
-		fill := func(send func(o *testOutbox)) {
+		fill := func(outboxes int, send func(o *testOutbox)) {
 			first := newTestOutbox(1<<20, w)
 			first.port.after = func() {
 				for range outboxes {
@@ -143,15 +145,13 @@ func TestWritersGiveWayBetweenPatientTurns(t *testing.T) {
 			group.Wait()
 			require.Zero(t, w.active+w.pausing+w.prompt.len()+w.patient.len())
 		}
-		fill(func(o *testOutbox) { o.send(text("x")) })
-		require.Zero(t, pauses)
-		fill(func(o *testOutbox) { o.send(patient("d")) })
+		fill(outboxes, func(o *testOutbox) { o.send(text("x")) })
+		fill(patientTurn, func(o *testOutbox) { o.send(patient("d")) })
+		fill(outboxes, func(o *testOutbox) { o.send(patient("d")); o.send(text("x")) })
+		require.Zero(t, pauses, "one patient turn, or turns without work")
+		fill(outboxes, func(o *testOutbox) { o.send(patient("d")) })
 		require.Positive(t, pauses)
 		require.LessOrEqual(t, pauses, 2*outboxes/patientTurn)
-		newTestOutbox(1<<20, w).send(patient("alone"))
-		before := pauses
-		group.Wait()
-		require.Equal(t, before, pauses)
 	})
 }
 
@@ -191,6 +191,33 @@ func TestAStaleEntryIsPassedOverOrUsedAgain(t *testing.T) {
 	require.False(t, one())
 	require.Len(t, o.port.batches, 1002)
 	require.Nil(t, w.takeTurn())
+}
+
+// What is sent while an outbox is written to decides where it waits next.
+func TestAnOutboxIsGivenBackToTheLaneOfWhatWaits(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		send func(o *testOutbox)
+		lane laneID
+	}{
+		{"patient", func(o *testOutbox) { o.send(patient("x")) }, lanePatient},
+		{"prompt", func(o *testOutbox) { o.send(text("x")) }, lanePrompt},
+		{"prompt, then patient", func(o *testOutbox) { o.send(text("x")); o.send(patient("y")) }, lanePrompt},
+		{"patient, then pong", func(o *testOutbox) { o.send(patient("x")); o.sendPong("") }, lanePrompt},
+		{"pong, then patient", func(o *testOutbox) { o.sendPong(""); o.send(patient("x")) }, lanePrompt},
+		{"nothing", func(o *testOutbox) {}, laneNone},
+	} {
+		for _, first := range []func(string) *channel.Frame{text, patient} {
+			w := writersByHand()
+			o := newTestOutbox(1<<20, w)
+			o.port.after = func() { c.send(o) }
+			o.send(first("begin"))
+			require.True(t, w.takeTurn()[0]())
+			require.Equal(t, c.lane, o.lane, c.name)
+			require.Equal(t, c.lane == lanePrompt, w.prompt.len() == 1, c.name)
+			require.Equal(t, c.lane == lanePatient, w.patient.len() == 1, c.name)
+		}
+	}
 }
 
 // Who ends a connection does not wait for the writers to come to it.
