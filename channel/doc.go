@@ -233,7 +233,8 @@
 //     transport makes of it, it makes once, with [Frame.Prepared].
 //   - A frame with Patient, a presence_diff or presence_count, may go out after
 //     frames of other connections that were sent later: a diff to a room of 10,000
-//     then holds up no message in another room. A transport need not do so.
+//     then holds up no message in another room. A transport need not do so;
+//     package transport/websocket does.
 //   - Close lets go out what was sent before, then tells the client code and
 //     reason in the transport's own way, and ends the connection, in bounded time.
 //     Only the first call counts. No code is 1000: some clients stay away after it.
