@@ -103,6 +103,7 @@ func TestFewJoinsOfARouteAreFreshAtOnce(t *testing.T) {
 		require.Equal(t, Stats{JoinsRunning: 3, JoinsWaiting: 4, JoinsWaited: 4}, joinStats(e))
 		time.Sleep(500 * time.Millisecond)
 		next := tr.take()
+		require.Len(t, next, 3)
 		require.ElementsMatch(t, []string{"1ms c", "1ms d"}, next[:2])
 		require.Equal(t, []string{"2ms e"}, next[2:], "and no more than run")
 		time.Sleep(2 * time.Second)
@@ -273,12 +274,37 @@ func TestAJoinThatEndsBeforeItGivesWayMakesRoom(t *testing.T) {
 			members[i].box.init(&e.running, 1, 1, true, nil)
 			a.enter(members[i])
 		}
+		second := members[1].joiner
 		for _, m := range members {
 			a.leave(m)
 		}
 		require.Equal(t, turnOver, members[2].turn)
+		require.Nil(t, second.member, "a line that began with it may still be there")
 		idleAdmission(t, e)
 	})
+}
+
+// What is allocated for a join is so before admission's lock is taken.
+func TestAJoinAllocatesItsJoinerOnly(t *testing.T) {
+	e := startOne(t, Config{})
+	e.running.Add(1) // as they do
+	defer e.running.Done()
+	a := &e.admission
+	a.few = 1
+	route := &Route{}
+	var members [3]*member
+	for i := range members {
+		members[i] = &member{route: route, topic: fmt.Sprint("t", i)}
+		members[i].box.init(&e.running, 1, 1, true, nil)
+	}
+	require.EqualValues(t, len(members), testing.AllocsPerRun(100, func() {
+		for _, m := range members {
+			a.enter(m)
+		}
+		for _, m := range members {
+			a.leave(m)
+		}
+	}))
 }
 
 // That few are fresh takes no place from those who wait for the others.

@@ -535,3 +535,16 @@ func TestDiffsOfTheMomentOfJoining(t *testing.T) {
 		})
 	}
 }
+
+// Both found no room, and made one.
+func TestTwoWhoEnterAtOnceAreInOneRoom(t *testing.T) {
+	rs := newRooms(nil, &fakeSource{})
+	key, route := roomKey{topic: "t"}, &Route{}
+	require.Nil(t, rs.count(key, nil))
+	first, second := newRoom(rs, key, route), newRoom(rs, key, route)
+	require.Same(t, first, rs.count(key, first))
+	require.Same(t, first, rs.count(key, second))
+	require.Equal(t, 2, first.inside)
+	rs.leave(first)
+	require.Same(t, first, rs.count(key, nil))
+}
