@@ -25,7 +25,8 @@ type Config struct {
 	// nats://host:port. They need not be up. One's own is ignored.
 	Routes []string
 	// Logger gets the server's warnings and errors, and its notices at level
-	// debug. nil: they are dropped.
+	// debug. A route that is not reached is a warning, once until it is. nil: they
+	// are dropped.
 	Logger *slog.Logger
 }
 

@@ -13,7 +13,9 @@
 // know, so a list may be incomplete, as long as it leads to everybody; best is
 // the same list for all, since what is listed is retried for ever, each second.
 // What was only heard of is retried for a day. A route that is dead but not
-// closed is noticed within 15 s.
+// closed is noticed within 15 s. Of one that is not reached, since somebody has to
+// be the first to start, or since the other has ended, the log has a warning, once
+// until it is reached.
 //
 // A server that takes routes must have a client port. It is a random one on
 // loopback, not told to others, and takes only who knows a secret that stays in

@@ -2,9 +2,12 @@ package natsd
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -107,6 +110,71 @@ func TestTwoServersDeliverAcrossTheRouteAlsoAfterOneRestarts(t *testing.T) {
 		reaches(t, cb, ca)
 	}
 	require.Equal(t, 1, b.OtherServers())
+}
+
+// lines are those of a log that contain what.
+func lines(log *syncBuffer, what string) (found []string) {
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, what) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func TestAReplicaThatIsNotUpYetIsAWarningOnceAndNoError(t *testing.T) {
+	listenA, listenB := freeAddress(t), freeAddress(t)
+	routes := []string{listenA, listenB}
+	var log syncBuffer
+	start(t, Config{ClusterListen: listenA, Routes: routes, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	warned := func(times int) func() bool {
+		return func() bool { return len(lines(&log, `level=WARN msg="another replica is not reached`)) == times }
+	}
+	// A reaches b by itself, besides being reached by it.
+	created := regexp.MustCompile(regexp.QuoteMeta(listenB) + ` - rid:\d+ - Route connection created`)
+	dialled := func() int { return len(created.FindAllString(log.String(), -1)) }
+	for times := 1; times <= 2; times++ {
+		require.Eventually(t, warned(times), patience, time.Millisecond, "not up yet, then gone: %s", &log)
+		before := dialled()
+		b := start(t, Config{ClusterListen: listenB, Routes: routes})
+		require.Eventually(t, func() bool { return dialled() > before }, patience, time.Millisecond, "%s", &log)
+		require.True(t, warned(times)(), log.String())
+		require.True(t, warned(times)(), log.String())
+		b.Shutdown()
+	}
+	require.Eventually(t, warned(3), patience, time.Millisecond, "%s", &log)
+	for _, line := range lines(&log, "not reached") {
+		require.Contains(t, line, "dial tcp "+listenB+": ")
+	}
+	require.Empty(t, lines(&log, "level=ERROR"))
+}
+
+func TestRoutesThatAreNotReachedAreToldOfOnceEachAndOtherErrorsAlways(t *testing.T) {
+	const failed = "Error trying to connect to route (attempt %v): %v"
+	refused := func(address string) error {
+		addr, err := net.ResolveTCPAddr("tcp", address)
+		require.NoError(t, err)
+		return &net.OpError{Op: "dial", Net: "tcp", Addr: addr, Err: syscall.ECONNREFUSED}
+	}
+	unknown := errors.New(`lookup for host "h": no such host`)
+	var log syncBuffer
+	l := newLogger(slog.New(slog.NewTextHandler(&log, nil)))
+	for attempt := range 3 {
+		for _, err := range []error{refused("127.0.0.1:1"), refused("127.0.0.1:2"), unknown} {
+			l.Errorf(failed, attempt, err)
+		}
+	}
+	require.Len(t, lines(&log, "level=WARN"), 3)
+	l.Noticef("127.0.0.1:2 - rid:7 - Route connection created")
+	l.Errorf(failed, 1, refused("127.0.0.1:1"))
+	l.Errorf(failed, 1, refused("127.0.0.1:2"))
+	require.Len(t, lines(&log, "level=WARN"), 4)
+	require.Len(t, lines(&log, "127.0.0.1:2:"), 2)
+	require.Empty(t, lines(&log, "level=ERROR"))
+	for range 2 {
+		l.Errorf("Error marshaling CONNECT to route: %v", unknown)
+	}
+	require.Len(t, lines(&log, "level=ERROR"), 2)
 }
 
 func TestOneListedRouteIsEnoughForThree(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -115,46 +114,3 @@ func (s *Server) Shutdown() {
 	s.ns.WaitForShutdown()
 	<-s.started
 }
-
-// slogger passes the server's log on.
-type slogger struct {
-	log   *slog.Logger
-	fatal chan error // capacity 1: what would have ended a process of the server's own
-}
-
-func newLogger(l *slog.Logger) slogger {
-	if l == nil {
-		l = slog.New(slog.DiscardHandler)
-	}
-	return slogger{log: l.With(slog.String("component", "nats-server")), fatal: make(chan error, 1)}
-}
-
-func (l slogger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l slogger) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l slogger) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
-func (l slogger) Debugf(string, ...any)           {}
-func (l slogger) Tracef(string, ...any)           {}
-
-// Fatalf is what the server calls where it expects the process to end. Start
-// returns the first; later ones can only be logged.
-func (l slogger) Fatalf(format string, v ...any) {
-	err := fmt.Errorf(format, v...)
-	for _, arg := range v {
-		if cause, ok := arg.(error); ok { // the caller has the words, keep the cause
-			err = &fatalError{err.Error(), cause}
-		}
-	}
-	select {
-	case l.fatal <- err:
-	default:
-	}
-	l.log.Error(err.Error())
-}
-
-type fatalError struct {
-	text  string
-	cause error
-}
-
-func (e *fatalError) Error() string { return e.text }
-func (e *fatalError) Unwrap() error { return e.cause }
