@@ -8,6 +8,6 @@
 // come call [ToOthers] between two of them: a storm then takes what time is left,
 // and makes pauses in which everything else goes through.
 //
-// How it was measured is told where it is used: in packages transport/intake and
-// channel.
+// How it was measured is told where it is used: in packages transport/intake,
+// transport/websocket and channel.
 package yield

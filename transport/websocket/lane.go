@@ -5,8 +5,8 @@ type laneID uint8
 
 const (
 	laneNone    laneID = iota // it does not wait for the writers
-	lanePrompt                // something in it is not to wait for others
-	lanePatient               // all its frames are patient
+	lanePrompt                // something in it need not wait for others
+	lanePatient               // all that waits in it are patient frames
 )
 
 // A lane is a queue of outboxes, in the order of coming.

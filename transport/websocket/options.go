@@ -62,8 +62,8 @@ type Options struct {
 	OutboxBytes int
 
 	// OutboxAge is how long a frame may take from Send until the socket has it
-	// (up to a quarter longer is tolerated); then the connection is cut. Zero:
-	// 10 s.
+	// (up to a quarter longer is tolerated), without the time for which it gave
+	// way to others (channel.Frame.Patient); then the connection is cut. Zero: 10 s.
 	OutboxAge time.Duration
 
 	// CloseTimeout is how long a connection lasts at most after it was closed:

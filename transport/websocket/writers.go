@@ -8,8 +8,8 @@ import (
 )
 
 // writers write for all outboxes of a transport whose sockets can be written to
-// without waiting. There are as many as there are processors, at most, and none
-// when nothing waits. A broadcast to a thousand clients so wakes one goroutine
+// without waiting. There are as many as there are processors, at most, besides as
+// many that pause, and none when nothing waits. A broadcast to a thousand clients so wakes one goroutine
 // and not a thousand; and while it writes, what is broadcast next gathers in
 // the outboxes that it has not come to.
 //
@@ -34,7 +34,7 @@ type writers struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	active  int // writers that do not pause; while there is none of either kind, the lanes are empty
-	pausing int // writers that give way, and will go on with the patient lane
+	pausing int // writers that give way, and will go on; most, at most
 	prompt  lane
 	patient lane
 	row     int // prompt turns since the last patient one
