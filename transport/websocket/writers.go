@@ -9,9 +9,9 @@ import (
 
 // writers write for all outboxes of a transport whose sockets can be written to
 // without waiting. There are as many as there are processors, at most, besides as
-// many that pause, and none when nothing waits. A broadcast to a thousand clients so wakes one goroutine
-// and not a thousand; and while it writes, what is broadcast next gathers in
-// the outboxes that it has not come to.
+// many that pause, and none when nothing waits. A broadcast to a thousand clients
+// so wakes one goroutine and not a thousand; and while it writes, what is broadcast
+// next gathers in the outboxes that it has not come to.
 //
 // They have two lanes. In the patient one are the outboxes with nothing but
 // patient frames: what tells a room of who has come is thousands of writes at
@@ -33,8 +33,8 @@ type writers struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	active  int // writers that do not pause; while there is none of either kind, the lanes are empty
-	pausing int // writers that give way, and will go on; most, at most
+	active  int // writers that do not pause
+	pausing int // writers that do, and will go on: most, at most. Where nobody is either, the lanes are empty
 	prompt  lane
 	patient lane
 	row     int // prompt turns since the last patient one
