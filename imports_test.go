@@ -29,6 +29,7 @@ channel/metrics        transport cmd github.com/gorilla/websocket github.com/nat
 channel/jwtauth        transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/token          transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
 transport/intake       presence channel cmd transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
+transport/intake/metrics  presence channel cmd transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
 transport/longpoll     cmd transport/natsbus transport/membus transport/websocket github.com/gorilla/websocket github.com/nats-io
 channel/channeltest                   transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/channeltest/refserver         cmd github.com/nats-io

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,8 +87,9 @@ type Intake struct {
 
 	// Of their own.
 	gate    gate
-	accepts gate   // of Listener
-	clients census // connections and sessions
+	accepts gate         // of Listener
+	queued  atomic.Int64 // in Listener, apart from the one that waits for accepts
+	clients census       // connections and sessions
 	open    openConns
 }
 
@@ -136,10 +138,15 @@ type Stats struct {
 	Waiting int    // for it
 	Waited  uint64 // had to, whatever became of them
 	Refused uint64 // because too many waited, or for having waited too long
+	Queued  int    // connections that wait in a Listener, before anything is read of them
 }
 
 // Stats returns what was counted so far.
-func (in *Intake) Stats() Stats { return in.gate.stats() }
+func (in *Intake) Stats() Stats {
+	s := in.gate.stats()
+	s.Queued = int(in.queued.Load()) + in.accepts.stats().Waiting
+	return s
+}
 
 // Why a client is refused.
 var (

@@ -104,6 +104,7 @@ func (p *listener) add(a accepted) bool {
 		return false
 	}
 	p.waiting = append(p.waiting, a)
+	p.in.queued.Add(1)
 	return true
 }
 
@@ -118,6 +119,7 @@ func (p *listener) take() (a accepted, ok bool) {
 	if p.waiting = p.waiting[1:]; len(p.waiting) == 0 {
 		p.waiting = nil
 	}
+	p.in.queued.Add(-1)
 	signal(p.taken)
 	return a, true
 }

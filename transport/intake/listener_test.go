@@ -129,6 +129,23 @@ func listen(t *testing.T, sent ...string) (*Intake, net.Listener, []net.Conn) {
 	return in, in.Listener(inner), clients
 }
 
+func TestAListenerTellsHowManyWait(t *testing.T) {
+	in, l, _ := listen(t, half, half, half, half)
+	wait := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return in.Stats() == Stats{Queued: n} }, 20*time.Second, time.Millisecond)
+	}
+	wait(4)
+	c, err := l.Accept()
+	require.NoError(t, err)
+	wait(3)
+	in.ConnState(c, http.StateClosed)
+	require.NoError(t, c.Close())
+	wait(3)
+	require.NoError(t, l.Close())
+	wait(0)
+}
+
 // Connections come in the order in which they were made, one at a time; one that
 // keeps the server waiting holds up the others for 10 ms.
 func TestAListenerPacesConnectionsInTheirOrder(t *testing.T) {

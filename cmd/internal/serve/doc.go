@@ -59,8 +59,9 @@
 // # Metrics
 //
 // GET /metrics has the figures of channel/metrics, presence/metrics,
-// transport/natsbus/metrics (not alone), the Go runtime and the process, for Prometheus. They name replicas, and neither users
-// nor topics; without an admin address a proxy in front should keep the path to itself
+// transport/intake/metrics, transport/natsbus/metrics (not alone), the Go runtime and
+// the process, for Prometheus. They name replicas, and neither users nor topics;
+// without an admin address a proxy in front should keep the path to itself
 // all the same.
 //
 // # Who comes in

@@ -27,6 +27,7 @@ import (
 	"github.com/rollcall-go/rollcall/presence"
 	presencemetrics "github.com/rollcall-go/rollcall/presence/metrics"
 	"github.com/rollcall-go/rollcall/transport/intake"
+	intakemetrics "github.com/rollcall-go/rollcall/transport/intake/metrics"
 	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
@@ -121,7 +122,7 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 		return err
 	}
 	r.registry = prometheus.NewRegistry()
-	r.registry.MustRegister(figures, presencemetrics.New(r.tracker),
+	r.registry.MustRegister(figures, presencemetrics.New(r.tracker), intakemetrics.New(r.name, r.intake),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if r.natsbus != nil {
 		r.registry.MustRegister(natsbusmetrics.New(r.name, r.natsbus))

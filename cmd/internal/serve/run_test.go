@@ -114,6 +114,7 @@ func TestReplicaShowsItsFigures(t *testing.T) {
 			`rollcall_channel_connects_total{result="accepted",self="eu-1",transport="websocket"} 1`,
 			`rollcall_channel_rejections_total{cause="slow",self="eu-1"} 0`,
 			`rollcall_presence_topics{self="eu-1"} 0`,
+			`rollcall_intake_queued{self="eu-1"} 0`,
 			`rollcall_natsbus_dropped_total{self="eu-1"} 0`,
 		} {
 			require.Contains(t, a.body, line+"\n")
