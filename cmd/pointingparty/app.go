@@ -51,7 +51,7 @@ func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, si
 	if a.socket, err = websocket.New(endpoint, a.channels, socket); err != nil {
 		return nil, fmt.Errorf("pointingparty: %w", err)
 	}
-	a.http = routes(site, a.socket, tracker.Name())
+	a.http = routes(site, a.socket)
 	return a, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -93,8 +92,8 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // routes is everything that is served: the page for / and for every room, its
-// assets, the socket, and /healthz.
-func routes(s *site, socket http.Handler, replica string) http.Handler {
+// assets and the socket.
+func routes(s *site, socket http.Handler) http.Handler {
 	page := func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, "/") }
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", page)
@@ -103,10 +102,6 @@ func routes(s *site, socket http.Handler, replica string) http.Handler {
 		http.Redirect(w, r, "/", http.StatusFound)
 	})
 	mux.HandleFunc("GET /assets/", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, r.URL.Path) })
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok", "replica": replica})
-	})
 	mux.Handle("/socket/websocket", socket)
 	return secured(mux)
 }

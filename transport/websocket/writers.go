@@ -115,11 +115,11 @@ func (w *writers) take(mine *[turn]*outbox) (n int, from laneID) {
 	return n, lanePatient
 }
 
-// giveWay is called after a patient turn with work in it. It gives way to others if another such
-// turn is next. Who pauses does not count as active, so what comes to the prompt
-// lane meanwhile has a writer at once, who may then find as many pausing as there
-// may be writers: then giveWay returns false and the writer ends, since these will
-// go on.
+// giveWay is called after a patient turn with work in it. It gives way to others
+// if another such turn is next. Who pauses does not count as active, so what comes to
+// the prompt lane meanwhile has a writer at once, who may then find as many pausing as
+// there may be writers: then giveWay returns false and the writer ends, since these
+// will go on.
 func (w *writers) giveWay() (more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
