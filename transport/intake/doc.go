@@ -91,17 +91,18 @@
 //	the room on another server, beside this    3.4   105
 //
 // With nothing else on the machine, and 10,000 who come back ("rollcall bench kill
-// --reconnect --clients 10000"; medians of three; beside it the same kind of room on an
-// idle server of its own, which tells what is the machine's):
+// --reconnect --clients 10000"; medians of three and, of what is done, of five; the
+// control is the same kind of room on an idle server of its own, beside it, which
+// tells what is the machine's):
 //
-//	                                        p50   p99   max   all back
-//	no bounds                               342   910             2.9 s
-//	these turns, and as many joins at once
-//	as come                                  12   291   310       2.7 s
-//	the same, and each gives way            2.0    30    48       3.3 s
-//	a few newcomers read and joined at a
-//	time, too, which give way               1.2    14    15       3.9 s
-//	the room on a server of its own         1.0     5     8
+//	                                         p50   p99   max   all back
+//	no bounds                                342   910          2.9 s
+//	these turns; as many newcomers read as
+//	come, and 256 joins at a time             12   291   310    2.7 s
+//	the same, and each gives way             1.7    30    48    3.3 s
+//	few read and joined at a time, too,
+//	and they give way: what is done          2.1    13    18    4.3 s
+//	the control                              1.1     7    10
 //
 // Traces of the execution showed why. Go's scheduler knows no priorities, and a message
 // has to be run four times on its way: the poll, the reader, the channel, the writer.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // An outbox holds what waits to be written to one connection. Whoever sends
@@ -376,6 +377,9 @@ func (o *outbox) writeFrom(b *batch) {
 		var err error
 		switch {
 		case b != nil:
+			if b.bytes > tryLimit {
+				yield.ToOthers() // to copy a state of a large room takes a millisecond
+			}
 			err = o.port.write(b)
 			b.release()
 			b = nil

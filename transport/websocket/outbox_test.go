@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -432,4 +433,29 @@ func testConcurrentSenders(t *testing.T, o *testOutbox) {
 	}
 	require.NotNil(t, o.port.closed)
 	o.port.stop()
+}
+
+// Who writes much lets those go first who can run: a storm's clients each get the
+// state of a large room.
+func TestWhoWritesMuchGivesWay(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const rounds, each = 50, 10
+	seen := func(size int) (first int64) {
+		for range rounds {
+			var others atomic.Int64
+			written := make(chan int64, 1)
+			o := newTestOutbox(1<<20, nil)
+			o.port.after = func() { written <- others.Load() }
+			o.send(text(strings.Repeat("x", size)))
+			for range each {
+				go others.Add(1)
+			}
+			first += <-written
+			o.writing.Wait()
+			o.port.stop()
+		}
+		return first
+	}
+	require.Greater(t, seen(tryLimit+1), int64(rounds*each/2))
+	require.Less(t, seen(tryLimit/2), int64(rounds*each/2))
 }
