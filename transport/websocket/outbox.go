@@ -230,14 +230,22 @@ func (o *outbox) patient() bool { return o.state == outboxOpen && !o.queue.promp
 // lanes do not grow with what moves between them. A stale entry in the patient
 // lane becomes good again, and keeps its place. mu is held, and lane is laneNone.
 func (o *outbox) enlist() {
+	if to := o.choose(); to != laneNone {
+		o.writers.add(o, to)
+	}
+}
+
+// choose is enlist, but that the outbox has yet to be added to the lane that it
+// returns, if to any. Until it is, others may move it: its entry is stale then.
+func (o *outbox) choose() (to laneID) {
 	if o.lane = lanePrompt; o.patient() {
 		o.lane = lanePatient
 		if o.inPatient {
-			return
+			return laneNone
 		}
 		o.inPatient = true
 	}
-	o.writers.add(o, o.lane)
+	return o.lane
 }
 
 // unlist ends the outbox's waiting for the writers: what a lane still has of it is
@@ -352,13 +360,17 @@ func (o *outbox) attempt(from laneID) (good bool) {
 	}
 	b.release()
 
+	to := laneNone
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.queue == nil && o.state != outboxClosing {
 		o.leave()
-		return true
+	} else {
+		to = o.choose()
 	}
-	o.enlist()
+	o.mu.Unlock()
+	if to != laneNone { // without mu, which who sends waits for
+		o.writers.add(o, to)
+	}
 	return true
 }
 
