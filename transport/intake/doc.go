@@ -91,18 +91,20 @@
 //	the room on another server, beside this    3.4   105
 //
 // With nothing else on the machine, and 10,000 who come back ("rollcall bench kill
-// --reconnect --clients 10000"; medians of three and, of what is done, of five; the
-// control is the same kind of room on an idle server of its own, beside it, which
-// tells what is the machine's):
+// --reconnect --clients 10000"); the last three in turn, medians of three, where the
+// control is the same kind of room on an idle server of its own at the same time, which
+// tells what is the machine's:
 //
-//	                                         p50   p99   max   all back
-//	no bounds                                342   910          2.9 s
-//	these turns; as many newcomers read as
-//	come, and 256 joins at a time             12   291   310    2.7 s
-//	the same, and each gives way             1.7    30    48    3.3 s
-//	few read and joined at a time, too,
-//	and they give way: what is done          2.1    13    18    4.3 s
-//	the control                              1.1     7    10
+//	                                       p50   p99   max   all back   peak memory
+//	no bounds                              342   910          2.9 s      222 MiB
+//	turns for handshakes, all else as
+//	it comes                                14   279   300    1.9 s      110 MiB
+//	a few read and joined at a time, too,
+//	who give way: what is done             1.9    11    16    2.2 s       81 MiB
+//	the control                            0.9   5.4   5.5
+//
+// With those who give way, but as many as come, it was 1.7 and 30 ms, with few who do
+// not give way 5 and 120 (a prototype, on slower days).
 //
 // Traces of the execution showed why. Go's scheduler knows no priorities, and a message
 // has to be run four times on its way: the poll, the reader, the channel, the writer.
