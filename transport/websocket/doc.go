@@ -139,7 +139,7 @@
 // That is 3.5 KB. With NATS (--cluster-listen) the bus's part is 1,240: 4.6 KB;
 // with --buckets too it is 3.7 KB. What is resident is more, by what the garbage
 // collector leaves until its next cycle, which comes when the heap has doubled
-// (GOGC=100): 7.5 to 9.2 KiB, and 9.7 with NATS. Where there are 1,000 and not
+// (GOGC=100): 7.5 to 9.2 KiB, and 10.4 to 11.6 with NATS. Where there are 1,000 and not
 // 5,000, each has 2 to 4 KiB more, its share of what a process touches once.
 //
 // To connect, join, be told who is present and be present oneself takes 26 KB in
