@@ -200,7 +200,7 @@ func (f *fleet) sleepUntil(ctx context.Context, at time.Time) error {
 
 // heartbeats keeps the server from closing idle clients, evenly over the time.
 func (f *fleet) heartbeats() {
-	const parts = 100
+	const parts = 3000 // so that it is a few at a time
 	tick := time.NewTicker(pulse / parts)
 	defer tick.Stop()
 	for slice := 0; ; slice = (slice + 1) % parts {
