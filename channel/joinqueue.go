@@ -36,6 +36,9 @@ type joiner struct {
 	own   joinLine // is the line of its topic where there was none, also when it has left it
 
 	since time.Time // when it became fresh
+
+	expects bool // it waits for a heavy state
+	settled bool // and for nothing else
 }
 
 // freshState is why a join that runs counts as fresh.

@@ -231,7 +231,7 @@ func (m *member) handle(v mail) {
 		}
 		m.act("HandleInfo", nil, func() Result { return h.HandleInfo(&m.socket, v.value) })
 	case mailSettled:
-		m.conn.endpoint.admission.leave(m)
+		m.conn.endpoint.admission.settle(m)
 		m.room.settle(m)
 	case mailStop:
 		if !m.accepted { // its join never ran

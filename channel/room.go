@@ -64,6 +64,7 @@ type room struct {
 	present    int
 	complete   bool
 	counted    []byte // the last presence_count, where that is shown
+	weight     int    // of the last state that was sent, in bytes
 	members    []*member
 	waiting    []*member // for the state, in the order of asking
 	published  published
@@ -118,6 +119,7 @@ type seat struct {
 
 	index int            // in members
 	held  *presence.Diff // nil: none
+	join  *joiner        // waits for the state; nil: does not
 }
 
 func newRoom(rs *rooms, key roomKey, route *Route) *room {
@@ -215,6 +217,9 @@ func (r *room) push(m *member) error {
 		return ErrClosed
 	}
 	m.seat.undecided, m.seat.held = false, nil
+	if r.weight >= heavyState && m.conn.gathers() {
+		m.seat.join = r.rooms.endpoint.admission.expect(m)
+	}
 	if !m.seat.waiting && r.complete && !tracks {
 		if state := r.published.state(); state != nil {
 			r.sendState(m, state)
@@ -471,17 +476,35 @@ func (r *room) serve(state *presence.List, complete, lasts, fetched bool) (again
 // pushed. r.mu is held.
 func (r *room) publishes() bool { return len(r.members) > 1 || r.tally != nil }
 
-// sendState pushes presence_state to one client. Its bytes are spliced into a
-// frame with the client's join_ref. r.mu is held.
+// sendState pushes presence_state to one client: the same bytes to all, in a frame
+// with the client's join_ref. r.mu is held.
 func (r *room) sendState(m *member, state *presence.List) {
 	event, payload := eventPresenceCount, r.counted
 	if r.tally == nil {
 		event, payload = eventPresenceState, state.JSON()
 	}
-	f, err := m.conn.dialect.Encode(Message{Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: rawPayload(payload)})
+	r.weight = len(payload)
+	f, err := m.conn.encodeShared(Message{Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: rawPayload(payload)})
+	r.weigh(m, f)
 	if err == nil {
 		m.seat.synced, m.seat.early = true, false
 		m.forward(f)
+	}
+}
+
+// weigh has the join that waits for the state, if it does, wait until the frame is
+// written; or no longer, where nobody will tell. r.mu is held.
+func (r *room) weigh(m *member, f *Frame) {
+	join := m.seat.join
+	if join == nil {
+		return
+	}
+	m.seat.join = nil
+	written := func() { r.rooms.endpoint.admission.written(join) }
+	if f != nil && f.inPieces() {
+		f.Sent = written
+	} else {
+		written()
 	}
 }
 

@@ -58,23 +58,37 @@ func (v1) Encode(m Message) (*Frame, error) {
 		return nil, ErrNoBinary
 	}
 	payload := m.Payload.JSON()
-	b := make([]byte, 0, len(payload)+len(m.Topic)+len(m.Event)+len(m.Ref.text)+80)
+	b, _ := appendV1(make([]byte, 0, v1Around(m)+len(payload)), m, payload)
+	return &Frame{Data: b, Shared: m.Kind == KindBroadcast}, nil
+}
+
+func (v1) splice(m Message) *Frame {
+	b, at := appendV1(make([]byte, 0, v1Around(m)), m, nil)
+	return &Frame{Data: b, Shared: m.Kind == KindBroadcast, insert: &insert{at, m.Payload.JSON()}}
+}
+
+// v1Around is what a frame takes besides its payload, roughly.
+func v1Around(m Message) int { return len(m.Topic) + len(m.Event) + len(m.Ref.text) + 80 }
+
+// appendV1 appends a frame, and tells where in it the payload begins.
+func appendV1(b []byte, m Message, payload []byte) (_ []byte, at int) {
 	b = append(b, `{"topic":`...)
 	b = appendString(b, m.Topic)
 	b = append(b, `,"event":`...)
+	end := ""
 	if m.Kind == KindReply {
 		b = append(b, `"phx_reply","payload":{"status":`...)
 		b = appendString(b, m.Status)
 		b = append(b, `,"response":`...)
-		b = append(b, payload...)
-		b = append(b, '}')
+		end = "}"
 	} else {
 		b = appendString(b, m.Event)
 		b = append(b, `,"payload":`...)
-		b = append(b, payload...)
 	}
+	at = len(b)
+	b = append(b, payload...)
+	b = append(b, end...)
 	b = append(b, `,"ref":`...)
 	b = append(b, m.Ref.json()...)
-	b = append(b, '}')
-	return &Frame{Data: b, Shared: m.Kind == KindBroadcast}, nil
+	return append(b, '}'), at
 }

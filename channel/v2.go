@@ -182,7 +182,22 @@ func (v2) Encode(m Message) (*Frame, error) {
 		return encodeV2Binary(m)
 	}
 	payload := m.Payload.JSON()
-	b := make([]byte, 0, len(payload)+len(m.Topic)+len(m.Event)+len(m.JoinRef.text)+len(m.Ref.text)+64)
+	b, _ := appendV2(make([]byte, 0, v2Around(m)+len(payload)), m, payload)
+	return &Frame{Data: b, Shared: m.Kind == KindBroadcast}, nil
+}
+
+func (v2) splice(m Message) *Frame {
+	b, at := appendV2(make([]byte, 0, v2Around(m)), m, nil)
+	return &Frame{Data: b, Shared: m.Kind == KindBroadcast, insert: &insert{at, m.Payload.JSON()}}
+}
+
+// v2Around is what a text frame takes besides its payload, roughly.
+func v2Around(m Message) int {
+	return len(m.Topic) + len(m.Event) + len(m.JoinRef.text) + len(m.Ref.text) + 64
+}
+
+// appendV2 appends a text frame, and tells where in it the payload begins.
+func appendV2(b []byte, m Message, payload []byte) (_ []byte, at int) {
 	b = append(b, '[')
 	b = append(b, m.JoinRef.json()...)
 	b = append(b, ',')
@@ -190,19 +205,19 @@ func (v2) Encode(m Message) (*Frame, error) {
 	b = append(b, ',')
 	b = appendString(b, m.Topic)
 	b = append(b, ',')
+	end := "]"
 	if m.Kind == KindReply {
 		b = append(b, `"phx_reply",{"status":`...)
 		b = appendString(b, m.Status)
 		b = append(b, `,"response":`...)
-		b = append(b, payload...)
-		b = append(b, '}', ']')
+		end = "}]"
 	} else {
 		b = appendString(b, m.Event)
 		b = append(b, ',')
-		b = append(b, payload...)
-		b = append(b, ']')
 	}
-	return &Frame{Data: b, Shared: m.Kind == KindBroadcast}, nil
+	at = len(b)
+	b = append(b, payload...)
+	return append(b, end...), at
 }
 
 // appendString appends a JSON string. Most are plain ASCII and need no encoder.

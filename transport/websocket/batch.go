@@ -16,6 +16,7 @@ type batch struct {
 	pong    []byte
 	pongDue bool
 	prompt  bool // some of it is not patient
+	tells   bool // somebody wants to know when some of it is written
 
 	// bytes of the frames as they go out, once gathered; unsent is the part that
 	// is not written yet. gathered is the batch's own, unsent need not be.
@@ -54,6 +55,18 @@ func (b *batch) release() {
 	}
 	*b = batch{frames: b.frames[:0], pong: b.pong[:0], try: b.try}
 	batches.Put(b)
+}
+
+// sent tells who wants to know that the batch is written.
+func (b *batch) sent() {
+	if !b.tells {
+		return
+	}
+	for _, f := range b.frames {
+		if f.Sent != nil {
+			f.Sent()
+		}
+	}
 }
 
 // gather makes the bytes of the whole batch. A single shared frame is not copied.

@@ -13,7 +13,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
-	"github.com/rollcall-go/rollcall/internal/yield"
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
@@ -42,10 +41,14 @@ type conn struct {
 	behind *conn // in the newcomers' line; guarded by their mu
 }
 
-var _ channel.Link = (*conn)(nil)
+var _ channel.Gatherer = (*conn)(nil)
 
 // Send implements channel.Link.
 func (c *conn) Send(f *channel.Frame) { c.out.send(f) }
+
+// Gathers implements channel.Gatherer: gorilla, who compresses, takes a message
+// whole.
+func (c *conn) Gathers() bool { return !c.t.options.Compress }
 
 // Close implements channel.Link.
 func (c *conn) Close(code int, reason string) { c.out.close(code, reason) }
@@ -99,7 +102,7 @@ func (c *conn) start() {
 // connection parked again, or over.
 func (c *conn) resume() {
 	if c.standing == hasTurn {
-		yield.ToOthers()
+		c.t.giveWay()
 	}
 	input, open := c.wire.look(c.place.since)
 	for open {
@@ -328,8 +331,8 @@ func idleUntil(since, now time.Time, timeout time.Duration) (_, until time.Time,
 	return since, until, !now.Before(until)
 }
 
-// arm, armRead, wake, tellSlow, tryWrite, write, writeClose and abort implement
-// port.
+// arm, armRead, wake, tellSlow, giveWay, tryWrite, write, writeClose and abort
+// implement port.
 
 func (c *conn) arm(deadline time.Time) { c.wire.Conn.SetWriteDeadline(deadline) }
 
@@ -344,6 +347,8 @@ func (c *conn) wake() {
 var longAgo = time.Unix(1, 0)
 
 func (c *conn) tellSlow() { c.t.stats.slow.Add(1) }
+
+func (c *conn) giveWay() { c.t.giveWay() }
 
 func (c *conn) tryWrite(b *batch) (done bool, err error) {
 	defer c.containWrite(&err)

@@ -51,6 +51,11 @@
 // when the rest of what it sends would have to be waited for. All others are read at
 // once.
 //
+// As long as every processor finds goroutines that can run, Go's scheduler looks at
+// the network every 10 ms only. So whoever gives way here, a newcomer's reader, a
+// writer of patient frames or of much, looks for input of those that are parked, 3,000
+// times a second at most.
+//
 // Messages are bounded by Options.MaxFrame (1009), and
 // text must be UTF-8 (1007). A ping is answered with a pong; of several that
 // wait for their answer, the last is answered. A client that sends nothing for
@@ -69,8 +74,9 @@
 //
 // Sending never waits. What is sent is queued in the connection's outbox, and
 // all that waits goes out in one write (up to 64 KiB of small frames; larger
-// frames are written by themselves, uncopied). The frame of a broadcast is
-// framed, and compressed, once for all connections.
+// frames are written by themselves, uncopied, and the states of large rooms in
+// pieces, see [channel.Gatherer]: not where Options.Compress is set). The frame of a
+// broadcast is framed, and compressed, once for all connections.
 //
 // All outboxes share a few writers, one for each 1,024 outboxes that wait and at
 // most one for each processor, which write what a socket takes at once. An outbox whose socket is full gets a goroutine of
@@ -203,6 +209,14 @@
 //     It costs the room itself something, and more the less of the cores is left:
 //     where other programs kept them busy (load 9), the quiet room's 99th percentile
 //     was 122 and 93, and the churn's median 240 and 445.
+//
+//   - Input noticed by the scheduler alone. In the same churn, and while the 10,000
+//     join (two idle cores, two runs each):
+//
+//     quiet room                     churn p50   p99   joining p50   p99
+//     every 10 ms, where all is busy      1.06    17           4.7    37
+//     where one gives way, too            0.97     7           1.4    13
+//     the same of an idle server          0.90     7           0.9     5
 //
 //   - RawConn.Write instead of Control, which readies the descriptor for waiting:
 //     a tenth more for a delivery that is not batched. Then write instead of

@@ -49,7 +49,9 @@ func appendFrame(b []byte, f *channel.Frame) []byte {
 			return append(b, p.plain...)
 		}
 	}
-	return append(appendHeader(b, firstByte(f), len(f.Data)), f.Data...)
+	head, body, tail := f.Pieces()
+	b = append(appendHeader(b, firstByte(f), f.Len()), head...)
+	return append(append(b, body...), tail...)
 }
 
 // preparedFrame is a shared frame as it goes out, made once for all connections

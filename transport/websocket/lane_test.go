@@ -13,11 +13,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // writersByHand start no goroutines: a test takes their turns.
 func writersByHand() *writers {
-	w := newWriters(new(sync.WaitGroup))
+	w := newWriters(new(sync.WaitGroup), yield.ToOthers)
 	w.most = 0
 	return w
 }
@@ -118,7 +119,7 @@ func TestWritersGiveWayBetweenPatientTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const outboxes = 200
 		var group sync.WaitGroup
-		w := newWriters(&group)
+		w := newWriters(&group, yield.ToOthers)
 		w.most = 1
 		pauses, pausing := 0, 0
 		other := newTestOutbox(1<<20, w)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
-	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // An outbox holds what waits to be written to one connection. Whoever sends
@@ -101,6 +100,8 @@ type port interface {
 	wake()                      // the outbox is closing: the reader should notice
 	tellSlow()                  // a bound was exceeded
 
+	// giveWay lets others go first, before much is written.
+	giveWay()
 	// tryWrite writes the batch if that can be done without waiting. What it did
 	// not write it leaves in the batch.
 	tryWrite(b *batch) (done bool, err error)
@@ -115,7 +116,7 @@ func (o *outbox) init(p port, bounds *outboxBounds, w *writers) {
 
 // send queues a frame. It never blocks; after close it does nothing.
 func (o *outbox) send(f *channel.Frame) {
-	size := len(f.Data) + frameHeader
+	size := f.Len() + frameHeader
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.state != outboxOpen {
@@ -131,6 +132,7 @@ func (o *outbox) send(f *channel.Frame) {
 	b.frames = append(b.frames, f)
 	b.bytes += size
 	b.prompt = b.prompt || !f.Patient
+	b.tells = b.tells || f.Sent != nil
 	o.start()
 }
 
@@ -358,6 +360,7 @@ func (o *outbox) attempt(from laneID) (good bool) {
 		go o.writeFrom(b)
 		return true
 	}
+	b.sent()
 	b.release()
 
 	to := laneNone
@@ -390,9 +393,11 @@ func (o *outbox) writeFrom(b *batch) {
 		switch {
 		case b != nil:
 			if b.bytes > tryLimit {
-				yield.ToOthers() // to copy a state of a large room takes a millisecond
+				o.port.giveWay() // to copy a state of a large room takes a millisecond
 			}
-			err = o.port.write(b)
+			if err = o.port.write(b); err == nil {
+				b.sent()
+			}
 			b.release()
 			b = nil
 		case notice != nil:

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // A fakePort records what an outbox does. While held, writes wait, until they
@@ -34,6 +34,7 @@ type fakePort struct {
 	unlockers []*time.Timer
 	tries     int
 	after     func() // called after a batch was written
+	ways      int    // calls of giveWay; owned by who writes
 }
 
 func newPort() *fakePort {
@@ -56,6 +57,9 @@ func (p *fakePort) arm(deadline time.Time) {
 
 func (p *fakePort) armRead(time.Time) {}
 func (p *fakePort) wake()             { p.wakes++ }
+
+// giveWay counts its calls.
+func (p *fakePort) giveWay() { p.ways++ }
 
 func (p *fakePort) tellSlow() { p.slow.Add(1) }
 
@@ -156,7 +160,7 @@ func eachOutbox(t *testing.T, maxBytes int, run func(t *testing.T, o *testOutbox
 	t.Run("shared writers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var group sync.WaitGroup
-			run(t, newTestOutbox(maxBytes, newWriters(&group)))
+			run(t, newTestOutbox(maxBytes, newWriters(&group, yield.ToOthers)))
 			group.Wait()
 		})
 	})
@@ -306,7 +310,7 @@ func TestDeadlineIsSetSeldomAndNeverStale(t *testing.T) {
 func TestWhatNeedNotWaitHasNoDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var group sync.WaitGroup
-		o := newTestOutbox(1<<20, newWriters(&group))
+		o := newTestOutbox(1<<20, newWriters(&group, yield.ToOthers))
 		o.send(text("1"))
 		o.writing.Wait()
 		require.Zero(t, o.port.armings)
@@ -331,7 +335,7 @@ func TestWhatNeedNotWaitHasNoDeadline(t *testing.T) {
 func TestLargeBatchIsNotForTheSharedWriters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var group sync.WaitGroup
-		o := newTestOutbox(1<<20, newWriters(&group))
+		o := newTestOutbox(1<<20, newWriters(&group, yield.ToOthers))
 		o.send(text(strings.Repeat("x", tryLimit)))
 		o.writing.Wait()
 		require.Zero(t, o.port.tries)
@@ -397,7 +401,7 @@ func TestFailedWriteEndsTheOutbox(t *testing.T) {
 // writer does between.
 func TestConcurrentSendersKeepTheirOrder(t *testing.T) {
 	var group sync.WaitGroup
-	for name, w := range map[string]*writers{"own writer": nil, "shared writers": newWriters(&group)} {
+	for name, w := range map[string]*writers{"own writer": nil, "shared writers": newWriters(&group, yield.ToOthers)} {
 		t.Run(name, func(t *testing.T) { testConcurrentSenders(t, newTestOutbox(1<<20, w)) })
 	}
 	group.Wait()
@@ -438,24 +442,55 @@ func testConcurrentSenders(t *testing.T, o *testOutbox) {
 // Who writes much lets those go first who can run: a storm's clients each get the
 // state of a large room.
 func TestWhoWritesMuchGivesWay(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	const rounds, each = 50, 10
-	seen := func(size int) (first int64) {
-		for range rounds {
-			var others atomic.Int64
-			written := make(chan int64, 1)
-			o := newTestOutbox(1<<20, nil)
-			o.port.after = func() { written <- others.Load() }
-			o.send(text(strings.Repeat("x", size)))
-			for range each {
-				go others.Add(1)
-			}
-			first += <-written
-			o.writing.Wait()
-			o.port.stop()
-		}
-		return first
+	for size, ways := range map[int]int{tryLimit / 2: 0, tryLimit + 1: 1} {
+		o := newTestOutbox(1<<20, nil)
+		written := make(chan int, 1)
+		o.port.after = func() { written <- o.port.ways }
+		o.send(text(strings.Repeat("x", size)))
+		require.Equal(t, ways, <-written, "before %d bytes were written", size)
+		o.writing.Wait()
+		o.port.stop()
 	}
-	require.Greater(t, seen(tryLimit+1), int64(rounds*each/2))
-	require.Less(t, seen(tryLimit/2), int64(rounds*each/2))
+}
+
+// Who wants to know is told once of each frame that is written, however it is, and
+// can send again at once.
+func TestWhoWantsToKnowIsToldThatAFrameIsWritten(t *testing.T) {
+	for _, size := range []int{1, tryLimit + 1} {
+		eachOutbox(t, 4<<20, func(t *testing.T, o *testOutbox) {
+			told := make(chan int, 10)
+			for i := range 3 {
+				f := text(strings.Repeat("x", size))
+				f.Sent = func() {
+					told <- i
+					if i == 0 {
+						o.send(text("more"))
+					}
+				}
+				o.send(f)
+				o.send(text("nobody asks"))
+			}
+			for i := range 3 {
+				require.Equal(t, i, <-told)
+			}
+			o.close(1000, "")
+			o.writing.Wait()
+			require.Empty(t, told)
+			o.port.stop()
+		})
+	}
+}
+
+// Of what is not written nobody is told that it is.
+func TestNobodyIsToldOfAFrameThatIsDropped(t *testing.T) {
+	eachOutbox(t, 100, func(t *testing.T, o *testOutbox) {
+		o.port.fail = errors.New("broken")
+		for range 3 {
+			f := text(strings.Repeat("x", 60))
+			f.Sent = func() { t.Error("it was not") }
+			o.send(f)
+		}
+		o.writing.Wait()
+		o.port.stop()
+	})
 }

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,9 @@ type parking struct {
 	timeout time.Duration // the transport's IdleTimeout
 	goOn    func(*conn)   // must not block
 	group   *sync.WaitGroup
+
+	looked atomic.Int64 // when look did last, in ns since began
+	began  time.Time    // static
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -41,7 +45,7 @@ type place struct {
 }
 
 func newParking(timeout time.Duration, group *sync.WaitGroup, goOn func(*conn)) *parking {
-	return &parking{timeout: timeout, goOn: goOn, group: group}
+	return &parking{timeout: timeout, goOn: goOn, group: group, began: time.Now()}
 }
 
 // park leaves c to the parking, until goOn is called with it: its reader, which
@@ -173,6 +177,27 @@ func (p *parking) run(poll *poll) {
 			p.fail(poll)
 			return
 		}
+	}
+}
+
+// lookEvery is how often look looks at most: a look that finds nothing takes half a
+// microsecond.
+const lookEvery = 300 * time.Microsecond
+
+// look has those go on who have input, without waiting for any. As long as every
+// processor finds goroutines that can run, Go's scheduler looks at the network every
+// 10 ms only, and the goroutine that waits for input is so late. Who has much to do
+// for others therefore calls look once in a while.
+func (p *parking) look() {
+	now, last := int64(time.Since(p.began)), p.looked.Load()
+	if now-last < int64(lookEvery) || !p.looked.CompareAndSwap(last, now) {
+		return
+	}
+	p.mu.Lock()
+	poll := p.poll
+	p.mu.Unlock()
+	if poll != nil {
+		_ = poll.look(p.heard) // a fault the goroutine sees, too
 	}
 }
 

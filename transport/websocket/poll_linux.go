@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -18,8 +19,17 @@ type poll struct {
 	raw  syscall.RawConn
 
 	// Owned by wait.
+	awaited readiness
+
+	looking sync.Mutex
+	// Guarded by looking.
+	found readiness
+}
+
+// readiness is what the kernel told at one time: of more sockets at the next.
+type readiness struct {
 	events [128]syscall.EpollEvent
-	ready  int
+	n      int
 	fault  error
 }
 
@@ -70,37 +80,40 @@ func within(raw syscall.RawConn, f func(fd int) error) (err error) {
 // waits for the first, at the longest until the deadline, and then returns an
 // error that isTimeout.
 func (p *poll) wait(tell func(number int32)) error {
-	if err := p.raw.Read(p.collect); err != nil {
+	if err := p.raw.Read(p.awaited.collect); err != nil {
 		return err
 	}
-	return p.told(tell)
+	return p.awaited.tell(tell)
 }
 
-// look is wait without waiting.
+// look is wait without waiting. Unlike that it may be called by any number of
+// goroutines at once, also while one waits.
 func (p *poll) look(tell func(number int32)) error {
-	if err := p.raw.Control(func(fd uintptr) { p.collect(fd) }); err != nil {
+	p.looking.Lock()
+	defer p.looking.Unlock()
+	if err := p.raw.Control(func(fd uintptr) { p.found.collect(fd) }); err != nil {
 		return err
 	}
-	return p.told(tell)
-}
-
-func (p *poll) told(tell func(number int32)) error {
-	for _, event := range p.events[:p.ready] {
-		tell(event.Fd)
-	}
-	return p.fault
+	return p.found.tell(tell)
 }
 
 // collect is false when no socket is ready.
-func (p *poll) collect(fd uintptr) bool {
+func (r *readiness) collect(fd uintptr) bool {
 	for {
-		n, err := syscall.EpollWait(int(fd), p.events[:], 0)
+		n, err := syscall.EpollWait(int(fd), r.events[:], 0)
 		if err == syscall.EINTR {
 			continue
 		}
-		p.ready, p.fault = max(n, 0), os.NewSyscallError("epoll_wait", err)
+		r.n, r.fault = max(n, 0), os.NewSyscallError("epoll_wait", err)
 		return n != 0
 	}
+}
+
+func (r *readiness) tell(tell func(number int32)) error {
+	for _, event := range r.events[:r.n] {
+		tell(event.Fd)
+	}
+	return r.fault
 }
 
 // setDeadline changes until when wait waits, also one that does; zero is for

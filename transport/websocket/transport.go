@@ -15,6 +15,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/internal/yield"
 	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
@@ -113,7 +114,7 @@ func newTransport(connect httptransport.Connect[session], reject func(channel.Re
 		conns:    make(map[*conn]struct{}),
 		done:     make(chan struct{}),
 	}
-	t.writers, t.readers = newWriters(&t.helpers), newReaders(&t.helpers)
+	t.writers, t.readers = newWriters(&t.helpers, t.giveWay), newReaders(&t.helpers)
 	t.newcomers = newNewcomers()
 	t.parking = newParking(options.IdleTimeout, &t.helpers, t.goOn)
 	return t
@@ -177,6 +178,13 @@ func (t *Transport) goOn(c *conn) {
 	if t.newcomers.enter(c) {
 		t.readers.resume(c)
 	}
+}
+
+// giveWay is called by who has much to do for those who come: others go first, and
+// who has sent something is heard.
+func (t *Transport) giveWay() {
+	t.parking.look()
+	yield.ToOthers()
 }
 
 // admit waits for the turn of the handshake, or refuses it.

@@ -119,33 +119,39 @@ func (w *wire) writeLarge(b *batch) error {
 		*cork = append(appendHeader(*cork, opPong, len(b.pong)), b.pong...)
 	}
 	flush := func() error {
+		if len(*cork) == 0 {
+			return nil
+		}
 		_, err := w.Conn.Write(*cork)
 		*cork = (*cork)[:0]
 		return err
 	}
-	for _, f := range b.frames {
-		if len(*cork)+len(f.Data)+maxHeader <= corkSize {
-			*cork = appendFrame(*cork, f)
-			continue
-		}
-		*cork = appendHeader(*cork, firstByte(f), len(f.Data))
-		if len(f.Data) < corkSize/2 {
-			*cork = append(*cork, f.Data...)
+	gather := func(p []byte) error {
+		if len(*cork)+len(p)+maxHeader <= corkSize {
+			*cork = append(*cork, p...)
+			return nil
 		}
 		if err := flush(); err != nil {
 			return err
 		}
-		if len(f.Data) < corkSize/2 {
-			continue
+		if len(p) < corkSize/2 {
+			*cork = append(*cork, p...)
+			return nil
 		}
-		if _, err := w.Conn.Write(f.Data); err != nil {
-			return err
+		_, err := w.Conn.Write(p)
+		return err
+	}
+	for _, f := range b.frames {
+		head, body, tail := f.Pieces()
+		*cork = appendHeader(*cork, firstByte(f), f.Len())
+		for _, piece := range [...][]byte{head, body, tail} {
+			if err := gather(piece); err != nil {
+				return err
+			}
 		}
 	}
-	if len(*cork) > 0 {
-		if err := flush(); err != nil {
-			return err
-		}
+	if err := flush(); err != nil {
+		return err
 	}
 	w.torn = false
 	return nil

@@ -3,8 +3,6 @@ package websocket
 import (
 	"runtime"
 	"sync"
-
-	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // writers write for all outboxes of a transport whose sockets can be written to
@@ -29,7 +27,7 @@ type writers struct {
 	most  int
 	group *sync.WaitGroup // of the transport
 	start func()          // run as a value: starting it costs no allocation
-	pause func()          // yield.ToOthers
+	pause func()          // gives way to others
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -56,8 +54,8 @@ const (
 // socket's buffer may not fit, and would keep other outboxes waiting.
 const tryLimit = 32 << 10
 
-func newWriters(group *sync.WaitGroup) *writers {
-	w := &writers{most: runtime.GOMAXPROCS(0), group: group, pause: yield.ToOthers}
+func newWriters(group *sync.WaitGroup, pause func()) *writers {
+	w := &writers{most: runtime.GOMAXPROCS(0), group: group, pause: pause}
 	w.start = w.run
 	return w
 }

@@ -8,13 +8,15 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
 // One outbox that is written to without end does not keep the others waiting.
 func TestWritersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var group sync.WaitGroup
-		w := newWriters(&group)
+		w := newWriters(&group, yield.ToOthers)
 		w.most = 1
 		busy, other := newTestOutbox(1<<20, w), newTestOutbox(1<<20, w)
 		more := 100
@@ -42,7 +44,7 @@ func TestWritersTakeTurns(t *testing.T) {
 // what has passed through it.
 func TestWritersQueueStaysSmall(t *testing.T) {
 	var group sync.WaitGroup
-	w := newWriters(&group)
+	w := newWriters(&group, yield.ToOthers)
 	outboxes := make([]*testOutbox, 200)
 	for i := range outboxes {
 		outboxes[i] = newTestOutbox(1<<20, w)
