@@ -44,11 +44,11 @@ type admission struct {
 	spare    *joinQueue    // an idle one
 	arrivals chain[joiner] // those who wait, of all routes, the first to be late first
 	fresh    freshness
+	settled  freshness // those who only wait for a heavy state to be written
 	lateness alarm // calls expire, while some wait
 	tiring   alarm // calls relieve, while some are fresh, and some wait or are settled
 
 	running int // of all routes
-	settled int // of these
 	waited  uint64
 	refused uint64
 }
@@ -159,9 +159,11 @@ func (a *admission) settle(m *member) {
 	j := m.joiner
 	m.joiner, m.turn = nil, turnOver
 	if j.expects && j.state == isFresh {
-		j.settled = true
-		a.settled++
-		a.watch(time.Now())
+		now := time.Now()
+		a.fresh.end(j)
+		a.settled.begin(j, now)
+		j.state = isSettled
+		a.watch(now)
 	} else {
 		a.end(j, &released)
 	}
@@ -187,7 +189,7 @@ func (a *admission) written(j *joiner) {
 	var released chain[joiner]
 	a.mu.Lock()
 	j.expects = false
-	if j.settled {
+	if j.state == isSettled {
 		a.end(j, &released)
 	}
 	a.mu.Unlock()
@@ -267,15 +269,14 @@ func (a *admission) end(j *joiner, released *chain[joiner]) {
 	case isFresh:
 		a.fresh.end(j)
 		q.fresh--
+	case isSettled:
+		a.settled.end(j)
+		q.fresh--
+		a.calm()
 	case givesWay:
 		q.fresh--
 	}
 	j.state = notFresh
-	if j.settled {
-		j.settled = false
-		a.settled--
-		a.calm()
-	}
 	q.running--
 	a.running--
 	a.fill(q, released)
@@ -293,11 +294,12 @@ func (a *admission) tire(now time.Time, patience time.Duration, released *chain[
 	for j := a.fresh.over(now, patience); j != nil; j = a.fresh.over(now, patience) {
 		j.state = notFresh
 		j.queue.fresh--
-		if j.settled {
-			a.end(j, released)
-			continue
-		}
 		a.fill(j.queue, released)
+	}
+	for j := a.settled.over(now, patienceWrite); j != nil; j = a.settled.over(now, patienceWrite) {
+		j.state = notFresh
+		j.queue.fresh--
+		a.end(j, released)
 	}
 }
 
@@ -317,14 +319,18 @@ func (a *admission) fill(q *joinQueue, released *chain[joiner]) {
 
 // watch sets the alarm that ends patience, where that changes something.
 func (a *admission) watch(now time.Time) {
-	if due, ok := a.fresh.look(now); ok && a.arrivals.n+a.settled > 0 {
+	due, ok := a.fresh.look(now)
+	if !ok && a.settled.joins.n > 0 {
+		due, ok = now.Add(patienceUsual), true
+	}
+	if ok && a.arrivals.n+a.settled.joins.n > 0 {
 		a.tiring.set(now, due)
 	}
 }
 
 // calm ends the alarm where nobody's patience changes anything.
 func (a *admission) calm() {
-	if a.arrivals.n+a.settled == 0 {
+	if a.arrivals.n+a.settled.joins.n == 0 {
 		a.tiring.unset()
 	}
 }

@@ -302,19 +302,21 @@
 // 10,000 who join one room are given 5.6 GiB of states. Copied into a frame for each
 // client, and that garbage collected, these were half of the processors' time. What it
 // came to, in one hour (rollcall bench presence --clients 10000; server CPU, until all
-// have seen all, server's peak memory, and in ms the room beside it, whose control has
+// have seen all, server's peak memory, and in ms the room beside it, whose control had
 // 0.9 and 6):
 //
-//	                                         CPU s     s    MiB    p50   p99
-//	a frame with a copy for each               6.6   5.6    160    6.9    40
-//	the same bytes for all                     4.3   4.3    180    3.8    44
-//	and a join lasts until they are written    3.6   3.7     80    5.0    37
-//	and input is looked for where one gives
-//	way (see package transport/websocket)      3.3   3.5     75    1.4    13
+//	                                           CPU s     s    MiB    p50   p99
+//	a frame with a copy for each                 6.6   5.6    160    6.9    40
+//	the same bytes for all, and input is
+//	looked for (see transport/websocket)         4.3   4.3    180    3.8    44
+//	the same bytes for all, and a join lasts
+//	until they are written                       3.4   3.6     80    4.7    37
+//	all three: what is done                      3.3   3.5     75    1.4    13
 //
-// The second alone is dangerous: where clients read slowly, or the kernel is quicker
-// than they are, thousands of states wait in its buffers, 2 GiB of them. States in
-// turns instead of joins were as bad, since the joins then had run ahead of them.
+// Where joins do not last, thousands of states can come to wait: in the kernel's
+// buffers, where clients read slowly (2 GiB of them, and 20 s until all were in), or
+// for the few that may be written at a time, if that is what is bounded. A break in the
+// round of frames, after each 256 or 1,024 clients, changed nothing.
 //
 // # Shutdown
 //

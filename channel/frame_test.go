@@ -204,7 +204,7 @@ func TestAHeavyStateIsWrittenBeforeTheNextJoin(t *testing.T) {
 					if sent {
 						state.Sent()
 					} else {
-						time.Sleep(patienceUsual)
+						time.Sleep(patienceWrite + patienceUsual)
 					}
 					next := stateOf(t, second)
 					next.Sent()
@@ -227,7 +227,7 @@ func TestAHeavyStateThatIsNeverWrittenIsForgotten(t *testing.T) {
 		joinRoom(t, e, h, link)
 		require.NotNil(t, stateOf(t, link).Sent)
 		require.Equal(t, int64(1), e.Stats().JoinsRunning)
-		time.Sleep(patienceUsual)
+		time.Sleep(patienceWrite + patienceUsual)
 		idleAdmission(t, e)
 	})
 }

@@ -11,6 +11,11 @@ const (
 	// patienceUsual may only wait for one. Go takes it from who has had it for so
 	// long.
 	patienceBusy = 10 * time.Millisecond
+	// patienceWrite is how long a join counts, once it is settled, for a heavy state
+	// to be written. Where clients stop reading for a moment, all of those who are
+	// being written to do; with patienceUsual hundreds of states then waited in
+	// sockets, and were written at once when it was over.
+	patienceWrite = 10 * time.Millisecond
 	// onTime is how late an alarm comes at most where processors are not short.
 	onTime = time.Millisecond
 )

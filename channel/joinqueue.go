@@ -28,17 +28,16 @@ type joiner struct {
 	member *member // while it waits, and until it is released
 	queue  *joinQueue
 	state  freshState
-	among  link[joiner] // while it waits in arrivals, then to be released, then in freshness
+	among  link[joiner] // while it waits in arrivals, then to be released, then in a freshness
 
 	late  time.Time // when it has waited too long
 	line  *joinLine // where it waits
 	place link[joiner]
 	own   joinLine // is the line of its topic where there was none, also when it has left it
 
-	since time.Time // when it became fresh
+	since time.Time // when it became fresh, or settled
 
 	expects bool // it waits for a heavy state
-	settled bool // and for nothing else
 }
 
 // freshState is why a join that runs counts as fresh.
@@ -48,6 +47,7 @@ const (
 	notFresh freshState = iota
 	givesWay            // it has not begun
 	isFresh             // since then
+	isSettled           // since then it waits for nothing but its heavy state
 )
 
 func newJoiner(m *member) *joiner {
