@@ -45,8 +45,8 @@ type admission struct {
 	arrivals chain[joiner] // those who wait, of all routes, the first to be late first
 	fresh    freshness
 	settled  freshness // those who only wait for a heavy state to be written
-	lateness alarm // calls expire, while some wait
-	tiring   alarm // calls relieve, while some are fresh, and some wait or are settled
+	lateness alarm     // calls expire, while some wait
+	tiring   alarm     // calls relieve, while some are fresh, and some wait or are settled
 
 	running int // of all routes
 	waited  uint64
@@ -172,12 +172,12 @@ func (a *admission) settle(m *member) {
 }
 
 // expect is told that m waits for a heavy state. It returns its join, which lasts
-// until written is called with it; nil where that is not fresh any more.
+// until written is called with it; nil where that does not count any more.
 func (a *admission) expect(m *member) *joiner {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	j := m.joiner
-	if m.turn != turnRuns || j.state != isFresh {
+	if m.turn != turnRuns {
 		return nil
 	}
 	j.expects = true

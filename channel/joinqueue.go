@@ -44,10 +44,10 @@ type joiner struct {
 type freshState uint8
 
 const (
-	notFresh freshState = iota
-	givesWay            // it has not begun
-	isFresh             // since then
-	isSettled           // since then it waits for nothing but its heavy state
+	notFresh  freshState = iota
+	givesWay             // it has not begun
+	isFresh              // since then
+	isSettled            // since then it waits for nothing but its heavy state
 )
 
 func newJoiner(m *member) *joiner {

@@ -217,7 +217,7 @@ func (r *room) push(m *member) error {
 		return ErrClosed
 	}
 	m.seat.undecided, m.seat.held = false, nil
-	if r.weight >= heavyState && m.conn.gathers() {
+	if r.weight >= heavyState {
 		m.seat.join = r.rooms.endpoint.admission.expect(m)
 	}
 	if !m.seat.waiting && r.complete && !tracks {

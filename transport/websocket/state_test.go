@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func (shown) HandleIn(_ *channel.Socket, _ string, p channel.Payload) channel.Re
 func (shown) Terminate(*channel.Socket, channel.Reason) {}
 
 // serveShown serves rooms with so many users, of 8 KB each, named by their number.
-func serveShown(t *testing.T, options Options, start func(*httptest.Server), rooms ...int) (*presence.Tracker, *channel.Endpoint, *httptest.Server) {
+func serveShown(t *testing.T, options Options, start func(*httptest.Server), rooms ...int) *shownServer {
 	t.Helper()
 	bus := membus.New().Bus()
 	tracker, err := presence.Start(t.Context(), presence.Config{Name: "r", Bus: bus})
@@ -58,7 +59,47 @@ func serveShown(t *testing.T, options Options, start func(*httptest.Server), roo
 			require.NoError(t, err)
 		}
 	}
-	return tracker, endpoint, server
+	return &shownServer{server, tracker, endpoint, handler}
+}
+
+type shownServer struct {
+	*httptest.Server
+	tracker  *presence.Tracker
+	endpoint *channel.Endpoint
+	handler  *channel.Handler
+}
+
+func plainly(s *httptest.Server) { s.Start() }
+
+// A pieceLink tells of what it is sent.
+type pieceLink chan *channel.Frame
+
+func (l pieceLink) Send(f *channel.Frame) { l <- f }
+func (l pieceLink) Close(int, string)     {}
+func (l pieceLink) Gathers() bool         { return true }
+
+// inPieces is a frame that is, of about 8 KB for each user.
+func inPieces(t *testing.T, users int) *channel.Frame {
+	t.Helper()
+	server := serveShown(t, Options{}, plainly, users)
+	c, err := server.endpoint.Connect(t.Context(), server.handler, channel.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+	require.NoError(t, err)
+	link := make(pieceLink, 10)
+	c.Start(link)
+	require.Nil(t, c.Receive(false, fmt.Appendf(nil, `["1","1","%d","phx_join",{}]`, users)))
+	<-link // the reply
+	return <-link
+}
+
+// What a frame that others share the most of counts for is the whole of it.
+func TestAFrameInPiecesCountsWhole(t *testing.T) {
+	f := inPieces(t, 5)
+	require.Less(t, len(f.Data), 200)
+	o := newTestOutbox(1<<20, nil)
+	o.taken = true // nobody writes
+	o.send(f)
+	require.Equal(t, f.Len()+frameHeader, o.queue.bytes)
+	require.Greater(t, o.queue.bytes, tryLimit)
 }
 
 // A state that is copied into a frame, one whose frame is gathered for the writers
@@ -66,25 +107,24 @@ func serveShown(t *testing.T, options Options, start func(*httptest.Server), roo
 // before and after them; whatever it comes over.
 func TestStatesOfAnySizeArriveWhole(t *testing.T) {
 	rooms := []int{0, 1, 3, 6, 9, 40}
-	plain := func(s *httptest.Server) { s.Start() }
 	for name, over := range map[string]struct {
 		options Options
 		start   func(*httptest.Server)
 	}{
-		"TCP":        {Options{}, plain},
-		"compressed": {Options{Compress: true}, plain},
+		"TCP":        {Options{}, plainly},
+		"compressed": {Options{Compress: true}, plainly},
 		"TLS":        {Options{}, func(s *httptest.Server) { s.StartTLS() }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tracker, endpoint, server := serveShown(t, over.options, over.start, rooms...)
+			server := serveShown(t, over.options, over.start, rooms...)
 			for _, room := range rooms {
 				topic := fmt.Sprint(room)
-				want := string(tracker.Peek(topic).JSON())
+				want := string(server.tracker.Peek(topic).JSON())
 				for _, vsn := range []string{"2.0.0", "2.0.0", "2.0.0", "1.0.0"} { // the first has no state made for others
 					c := &shownClient{T: t, topic: topic, vsn: vsn}
 					dialer := gorilla.Dialer{EnableCompression: over.options.Compress, TLSClientConfig: server.Client().Transport.(*http.Transport).TLSClientConfig}
 					var err error
-					c.Conn, _, err = dialer.Dial(wsURL(server)+"?vsn="+vsn, nil)
+					c.Conn, _, err = dialer.Dial(wsURL(server.Server)+"?vsn="+vsn, nil)
 					require.NoError(t, err)
 					defer c.Close()
 					require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
@@ -99,7 +139,7 @@ func TestStatesOfAnySizeArriveWhole(t *testing.T) {
 					}
 				}
 			}
-			require.Eventually(t, func() bool { return endpoint.Stats().JoinsRunning == 0 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return server.endpoint.Stats().JoinsRunning == 0 }, 10*time.Second, time.Millisecond)
 		})
 	}
 }
