@@ -17,7 +17,7 @@ import (
 // where channels track and ask for the state, or until its client's first message
 // is: what clients do later is not what a storm is made of. Without presence it
 // counts until the client is told. A state that is heavy has to be written, too,
-// where the link tells of that, for as long as the join is fresh: who reads slowly
+// where the link tells of that: for patienceWrite at most, so that who reads slowly
 // holds up no other. Routes are apart, because what makes joins slow (a database, a
 // lock) is a route's own.
 //
