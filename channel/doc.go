@@ -311,12 +311,13 @@
 //	looked for (see transport/websocket)         4.3   4.3    180    3.8    44
 //	the same bytes for all, and a join lasts
 //	until they are written                       3.4   3.6     80    4.7    37
-//	all three: what is done                      3.3   3.5     75    1.4    13
+//	all three: what is done                      3.3   3.5     75    1.5    16
 //
 // Where joins do not last, thousands of states can come to wait: in the kernel's
-// buffers, where clients read slowly (2 GiB of them, and 20 s until all were in), or
-// for the few that may be written at a time, if that is what is bounded. A break in the
-// round of frames, after each 256 or 1,024 clients, changed nothing.
+// buffers, where clients read slowly, or for the few that may be written at a time, if
+// that is what is bounded (prototypes: 2 GiB in the kernel, and twice the time until
+// all were in). A break in the round of frames, after each 256 or 1,024 clients,
+// changed nothing.
 //
 // # Shutdown
 //

@@ -98,7 +98,7 @@
 //
 // Who writes more than 32 KiB at once, as the state of a large room, gives way before
 // it, whatever it is. (Of 10,000 who join one room at once, some hundreds were
-// "overloaded" without that, in each run, and are not with it.)
+// "overloaded" without that, in each run of an hour in which none was with it.)
 //
 // A client that does not read fast enough costs others nothing and is closed:
 // with 1013 ("try again later") when more than Options.OutboxBytes would wait,
