@@ -14,7 +14,7 @@ SIM         ?= 3000
 SEED        ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-cluster build test lint sim mutants fuzz golden bench bench-save load load-save clean
+.PHONY: help setup run run-cluster build test lint sim mutants fuzz golden api bench bench-save load load-save clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ FUZZLOG := $(shell mktemp -u)
 golden: ## record the golden output of the scripts again; look at the diff
 	$(GO) test ./channel -run TestSession -args -rewrite
 	$(GO) test ./presence/presencetest -run TestScenario -args -rewrite
+
+api: ## record the exported API in testdata/api again; look at the diff
+	$(GO) test . -run TestExportedAPI -args -rewrite
 
 # Six runs, from which benchstat tells a difference from noise; one of those that
 # build a million presences. What takes milliseconds is done ten times in a row in
