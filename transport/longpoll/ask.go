@@ -90,7 +90,20 @@ func (r *relay) state(c *call) call {
 
 // forsake tells the replica of a session that what it gave did not arrive.
 func (r *relay) forsake(to token) {
-	if err := r.send(to.replica, wireMessage{kind: kindDrop, session: to.session}); err != nil {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sendDrop(to)
+}
+
+// sendDrop sends a drop, or keeps it until the bus is up again. The caller holds
+// mu: a drop that fails is kept before the event "up" is handled.
+func (r *relay) sendDrop(to token) {
+	err := r.send(to.replica, wireMessage{kind: kindDrop, session: to.session})
+	switch {
+	case err == nil:
+	case len(r.owed) < r.host.options.MaxSessions:
+		r.owed = append(r.owed, to)
+	default: // the session ends when it has not been polled for long
 		r.host.options.Logger.Warn("longpoll: drop a session of another replica", "error", err)
 	}
 }

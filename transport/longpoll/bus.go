@@ -21,6 +21,7 @@ type Bus interface {
 const (
 	busLost        = "lost"        // messages may have been dropped
 	busDown        = "down"        // no connection
+	busUp          = "up"          // the connection is back
 	busUnreachable = "unreachable" // a request's destination has no subscriber
 )
 

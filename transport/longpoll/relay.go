@@ -25,6 +25,7 @@ import (
 // client, which then starts over; the session is told to end (drop), so that
 // its presences do not linger. An answer with messages that nobody waits for any
 // more is answered with drop too: nothing is lost without the client's noticing.
+// A drop that the bus refuses while it is down is sent when it is up again.
 type relay struct {
 	// Static after startRelay.
 	host     *Transport
@@ -38,6 +39,7 @@ type relay struct {
 	calls map[uint64]*call           // ours that wait for an answer
 	polls map[remoteCall]*remotePoll // those of others that wait here
 	busy  int                        // publishes of others under way
+	owed  []token                    // sessions to drop when the bus is up, at most MaxSessions
 }
 
 // Bounds of a relay: the bytes of one answer, and the publishes of others that
@@ -105,6 +107,13 @@ func (r *relay) receive(data []byte) {
 func (r *relay) event(event, dest string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if event == busUp {
+		owed := r.owed
+		r.owed = nil
+		for _, to := range owed {
+			r.sendDrop(to)
+		}
+	}
 	for _, c := range r.calls {
 		switch {
 		case event == busLost, event == busDown:

@@ -161,19 +161,44 @@ func TestAReplicaThatIsHiddenForASecondIsAskedAgain(t *testing.T) {
 }
 
 // Nothing is lost silently: the client learns that its session is gone, and the
-// session ends now, not when it was not polled for long.
+// session ends as soon as its replica can be told, not when it was not polled for
+// long.
 func TestAnAnswerThatIsLostEndsTheSession(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
-		polled := asyncGet(t.Context(), p.away, p.token)
-		synctest.Wait()
+	for _, test := range []struct {
+		name string
+		down func() // between the loss of the connection and its return
+	}{
+		{"connection returns at once", func() {}},
+		{"connection returns later", synctest.Wait},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inPair(t, Options{}, func(t *testing.T, p *pair) {
+				polled := asyncGet(t.Context(), p.away, p.token)
+				synctest.Wait()
+				p.awayBus.Disconnect()
+				p.home.last().send("lost")
+				test.down()
+				p.awayBus.Reconnect()
+				require.Equal(t, 410, (<-polled).Status)
+				synctest.Wait()
+				require.Equal(t, 1, len(p.home.last().closedWith()))
+				require.EqualValues(t, 1, p.home.Stats().Lost)
+				require.Zero(t, p.home.Stats().Sessions)
+			})
+		})
+	}
+}
+
+func TestDropsOwedToOtherReplicasAreBounded(t *testing.T) {
+	inPair(t, Options{MaxSessions: 3}, func(t *testing.T, p *pair) {
 		p.awayBus.Disconnect()
-		p.home.last().send("lost")
+		for range 5 {
+			p.away.relay.forsake(token{replica: p.home.self})
+		}
+		require.Len(t, p.away.relay.owed, 3)
 		p.awayBus.Reconnect()
-		require.Equal(t, 410, (<-polled).Status)
 		synctest.Wait()
-		require.Equal(t, 1, len(p.home.last().closedWith()))
-		require.EqualValues(t, 1, p.home.Stats().Lost)
-		require.Zero(t, p.home.Stats().Sessions)
+		require.Empty(t, p.away.relay.owed)
 	})
 }
 
