@@ -2,6 +2,7 @@ package natsbus
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -22,13 +23,17 @@ func onServers(t *testing.T, test func(t *testing.T, a, b *server.Server)) {
 	})
 }
 
-// meet waits until what a publishes on dest reaches r, as interest takes a
-// moment to cross a route.
-func meet(t *testing.T, a *Bus, lane byte, dest string, r *recorder) {
+// meet waits until a's server knows everything that b is subscribed to: interest
+// takes a moment to cross a route. It crosses in order, so a subscription made
+// now is the last to be known. r is the recorder of b's lane.
+func meet(t *testing.T, a, b *Bus, lane byte, r *recorder) {
 	t.Helper()
+	dest := fmt.Sprint("meet:", rand.Uint64())
+	require.NoError(t, b.Subscribe(lane, dest))
 	r.provoke(func() { publish(t, a, lane, dest, "meet") })
 	publish(t, a, lane, dest, "met")
 	r.until("met")
+	require.NoError(t, b.Unsubscribe(lane, dest))
 }
 
 func TestMessagesReachSubscribersOfTheLaneAndThePublisherItself(t *testing.T) {
@@ -36,8 +41,7 @@ func TestMessagesReachSubscribersOfTheLaneAndThePublisherItself(t *testing.T) {
 		a, b := newBus(t, sa), newBus(t, sb)
 		ra, rb := open(t, a, 'p', "x", "end"), open(t, b, 'p', "x", "y", "end")
 		other := open(t, b, 'c', "x", "end")
-		meet(t, a, 'p', "end", rb)
-		ra.until("met")
+		meet(t, a, b, 'p', rb)
 		publish(t, a, 'p', "x", "1")
 		publish(t, a, 'p', "y", "2")
 		publish(t, a, 'p', "z", "3")
@@ -58,8 +62,7 @@ func TestOneSendersOrderHoldsAcrossSubjects(t *testing.T) {
 		for i := range subjects {
 			require.NoError(t, b.Subscribe('p', fmt.Sprint("t:", i)))
 		}
-		require.NoError(t, b.nc.Flush())
-		meet(t, a, 'p', "last", r)
+		meet(t, a, b, 'p', r)
 		for i := range messages {
 			publish(t, a, 'p', fmt.Sprint("t:", i%subjects), fmt.Sprint(i))
 			if i%500 == 499 { // no faster than it is read: this is not about overflow
@@ -189,7 +192,7 @@ func TestRequestToNobodyIsUnreachable(t *testing.T) {
 	onServers(t, func(t *testing.T, sa, sb *server.Server) {
 		a, b := newBus(t, sa), newBus(t, sb)
 		ra, rb := open(t, a, 'p', "me"), open(t, b, 'p', "r:b")
-		meet(t, a, 'p', "r:b", rb)
+		meet(t, a, b, 'p', rb)
 		require.NoError(t, a.Request('p', "r:b", []byte("there?")))
 		require.Empty(t, rb.until("there?"))
 		require.NoError(t, a.Request('p', "me", []byte("myself")))

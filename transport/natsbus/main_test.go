@@ -43,7 +43,9 @@ func stopServer(s *server.Server) {
 	s.WaitForShutdown()
 }
 
-// startCluster runs two servers with a route between them.
+// startCluster runs two servers and waits for all routes between them: a pool for
+// accounts, and one for the system account. Interest keeps its order on one route
+// only, and moves to another while routes are added.
 func startCluster(t *testing.T) (a, b *server.Server) {
 	t.Helper()
 	cluster := func(o *server.Options) {
@@ -53,7 +55,8 @@ func startCluster(t *testing.T) (a, b *server.Server) {
 	b = startServer(t, cluster, func(o *server.Options) {
 		o.Routes = []*url.URL{{Scheme: "nats", Host: a.ClusterAddr().String()}}
 	})
-	require.Eventually(t, func() bool { return a.NumRoutes() > 0 && b.NumRoutes() > 0 }, patience, time.Millisecond)
+	const routes = server.DEFAULT_ROUTE_POOL_SIZE + 1
+	require.Eventually(t, func() bool { return a.NumRoutes() == routes && b.NumRoutes() == routes }, patience, time.Millisecond)
 	return a, b
 }
 
