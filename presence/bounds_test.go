@@ -170,11 +170,11 @@ func TestTheLargestMetaFitsAMessage(t *testing.T) {
 
 // noise does not get smaller.
 func noise(random *rand.Rand, n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(random.Uint32())
+	b := make([]byte, 0, n+7)
+	for len(b) < n {
+		b = binary.LittleEndian.AppendUint64(b, random.Uint64())
 	}
-	return b
+	return b[:n]
 }
 
 // Whatever changes at once, no message is larger than the bus takes, nor than

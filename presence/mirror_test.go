@@ -192,8 +192,10 @@ func TestAMirrorWithoutRoomIsNotComplete(t *testing.T) {
 
 // Over NATS, a topic a subject and in buckets.
 func TestAMirrorOverNATS(t *testing.T) {
+	t.Parallel()
 	for _, buckets := range []int{0, 4} {
 		t.Run(fmt.Sprintf("buckets=%d", buckets), func(t *testing.T) {
+			t.Parallel()
 			s := startNATS(t, -1)
 			opt := natsbus.Buckets(buckets)
 			eu, _ := onNATS(t, "eu", s.ClientURL(), opt)

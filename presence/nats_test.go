@@ -16,7 +16,8 @@ import (
 	"github.com/rollcall-go/rollcall/transport/natsbus"
 )
 
-// The same over a real NATS server, outside of bubbles: in real time.
+// The same over a real NATS server, outside of bubbles: in real time, most of which
+// is spent waiting, so these tests run in parallel.
 
 func startNATS(t *testing.T, port int) *server.Server {
 	t.Helper()
@@ -34,7 +35,9 @@ func stopNATS(s *server.Server) {
 }
 
 // onNATS starts a replica with a connection of its own; kill cuts it off the
-// network without a word.
+// network without a word, which the others learn from heartbeats that are missing
+// and a question that reaches nobody. Only silence is judged by DownPeriod: it is
+// as long as ever, for machines that are busy.
 func onNATS(t *testing.T, name, url string, opts ...natsbus.Option) (tracker *presence.Tracker, kill func()) {
 	t.Helper()
 	nc, err := nats.Connect(url, natsbus.Options()...)
@@ -49,7 +52,7 @@ func onNATS(t *testing.T, name, url string, opts ...natsbus.Option) (tracker *pr
 	bus, err := natsbus.New(nc, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = bus.Close() })
-	return start(t, name, bus), kill
+	return startWith(t, presence.Config{Name: name, Bus: bus, BeatPeriod: 100 * time.Millisecond}), kill
 }
 
 // await waits until the list of topic is want, told by a watcher.
@@ -75,6 +78,7 @@ func await(t *testing.T, tracker *presence.Tracker, topic, want string) {
 }
 
 func TestThreeReplicasOverNATS(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t, -1)
 	eu, _ := onNATS(t, "eu", s.ClientURL())
 	us, kill := onNATS(t, "us", s.ClientURL())
@@ -105,6 +109,7 @@ func TestThreeReplicasOverNATS(t *testing.T) {
 }
 
 func TestARestartOfTheNATSServerMakesNobodyLeave(t *testing.T) {
+	t.Parallel()
 	s := startNATS(t, -1)
 	port := s.Addr().(*net.TCPAddr).Port
 	eu, _ := onNATS(t, "eu", s.ClientURL())

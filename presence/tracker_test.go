@@ -18,7 +18,12 @@ import (
 // start runs a replica for the length of the test.
 func start(t *testing.T, name string, bus presence.Bus) *presence.Tracker {
 	t.Helper()
-	tracker, err := presence.Start(t.Context(), presence.Config{Name: name, Bus: bus})
+	return startWith(t, presence.Config{Name: name, Bus: bus})
+}
+
+func startWith(t *testing.T, cfg presence.Config) *presence.Tracker {
+	t.Helper()
+	tracker, err := presence.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tracker.Close(context.Background())) })
 	return tracker
