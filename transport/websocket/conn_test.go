@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -294,11 +295,13 @@ func TestConcurrentTrafficIsIntact(t *testing.T) {
 			for range senders * each {
 				_, data, err := client.ReadMessage()
 				require.NoError(t, err)
-				var sender, i int
-				var fill string
-				fmt.Sscanf(string(data), "%d:%d:%s", &sender, &i, &fill)
-				require.Equal(t, next[sender], i)
-				require.Len(t, fill, i*7%3000)
+				fields := strings.SplitN(string(data), ":", 3)
+				require.Len(t, fields, 3)
+				sender, err := strconv.Atoi(fields[0])
+				require.NoError(t, err)
+				i := next[sender]
+				require.Equal(t, strconv.Itoa(i), fields[1])
+				require.Len(t, fields[2], i*7%3000)
 				next[sender]++
 			}
 			group.Wait()
