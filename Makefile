@@ -12,9 +12,12 @@ FUZZTIME    ?= 3000x
 # "random" for one that depends on the time.
 SIM         ?= 3000
 SEED        ?= 0
+# The packages that `make stress` tests, and how often.
+PKG         ?= ./...
+N           ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-cluster build test lint sim mutants fuzz golden api bench bench-save load load-save clean
+.PHONY: help setup run run-cluster build test test-all lint stress sim mutants fuzz golden api bench bench-save load load-save clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +42,17 @@ test: setup lint ## everything: lint, race detector, fuzz, Node and browser test
 	$(GO) test ./transport/websocket # its system calls are others without the race detector
 	$(MAKE) --no-print-directory sim
 	$(MAKE) --no-print-directory fuzz
+
+# What make test leaves out: every rule removed in turn, ten times the schedules
+# and fuzzing, and the packages with the most goroutines on busy processors.
+test-all: test ## make test and what takes longer: mutants, long sim and fuzz, stress
+	$(MAKE) --no-print-directory mutants
+	$(MAKE) --no-print-directory sim SIM=20000
+	$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
+	$(MAKE) --no-print-directory stress N=5 PKG="./channel ./presence ./transport/longpoll ./transport/natsbus ./transport/websocket"
+
+stress: setup ## the tests of PKG=./... N=20 times each, on busy processors, without the browser
+	@GO="$(GO)" ROLLCALL_NO_BROWSER=1 ./scripts/stress $(N) $(PKG)
 
 lint: setup ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
