@@ -405,7 +405,8 @@ func TestShutdownIsBoundedAndLeavesAllTheSame(t *testing.T) {
 		})
 		return err
 	})
-	c := servetest.Start(t, stuck, "--nats", url, "--name", "stuck", "--shutdown-timeout", "400ms")
+	// A quarter of it is left for saying goodbye, which a busy machine takes long for.
+	c := servetest.Start(t, stuck, "--nats", url, "--name", "stuck", "--shutdown-timeout", "2s")
 
 	present := make(chan int, 100)
 	watching := hello(func(env *serve.Env) error {
@@ -423,13 +424,13 @@ func TestShutdownIsBoundedAndLeavesAllTheSame(t *testing.T) {
 		}
 		return err
 	})
-	servetest.Start(t, watching, "--nats", url, "--name", "watching")
+	other := servetest.Start(t, watching, "--nats", url, "--name", "watching")
 	require.Equal(t, 1, <-present)
 
 	begin := time.Now()
 	require.Equal(t, 1, c.Stop())
-	require.Less(t, time.Since(begin), 2*time.Second)
+	require.Less(t, time.Since(begin), 10*time.Second)
 	require.Contains(t, c.Stderr(), "hello: shutdown: app: stuck: context deadline exceeded\n")
 	require.Equal(t, -1, <-present, "its presence left")
-	require.Less(t, time.Since(begin), 2*time.Second, "because it said so, not because it was missed")
+	other.AwaitLog(`presence: replica left`) // it said so, and was not missed
 }
