@@ -236,3 +236,13 @@ func (c *client) take() (all []message) {
 	}
 	return all
 }
+
+// of returns the messages with an event.
+func of(event string, all []message) (some []message) {
+	for _, m := range all {
+		if m.event == event {
+			some = append(some, m)
+		}
+	}
+	return some
+}
