@@ -28,8 +28,8 @@ setup: $(WEB)/node_modules/.package-lock.json $(E2E)/node_modules/.package-lock.
 	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-build: $(WEB)/node_modules/.package-lock.json ## build both commands into bin/
-	$(GO) build -o bin/ ./cmd/pointingparty ./cmd/rollcall
+build: $(WEB)/node_modules/.package-lock.json ## build the commands into bin/
+	$(GO) build -o bin/ ./cmd/pointingparty ./cmd/rollcall ./cmd/rollcall-bench
 
 run: build ## start the pointing party with an embedded NATS server
 	./bin/pointingparty
@@ -99,7 +99,7 @@ bench: ## the benchmarks as a table, and compared with the saved ones if there a
 bench-save: ## save what the last "make bench" measured, for others to be compared with
 	@$(call save,bench)
 
-load: ## rollcall bench in small sizes, likewise; about 4 minutes
+load: ## rollcall-bench in small sizes, likewise; about 4 minutes
 	@$(MAKE) --no-print-directory bin/load.txt
 	@$(GO) run ./cmd/internal/benchtable bin/load.txt
 	@$(call compare,load)
@@ -119,9 +119,9 @@ bin/bench.txt:
 
 bin/load.txt:
 	@mkdir -p bin
-	@$(GO) build -o bin/ ./cmd/rollcall
+	@$(GO) build -o bin/ ./cmd/rollcall ./cmd/rollcall-bench
 	@{ $(describe-machine); \
-	load() { ./bin/rollcall bench "$$@" --self --benchfmt --repeat 4; }; \
+	load() { ./bin/rollcall-bench "$$@" --self --benchfmt --repeat 4; }; \
 	load fanout --floor --clients 300 --window 1,8,32 --duration 500ms && \
 	load conns --floor --clients 1000 --hold 1s && \
 	load presence --clients 300 --churn 2s && \

@@ -285,7 +285,7 @@
 // once for all, from what the last one was encoded to.
 //
 // What floods cost others is what floods are let have, above all as often as they
-// come back (rollcall bench hostile: five clients broadcast 30,000 times a second
+// come back (rollcall-bench hostile: five clients broadcast 30,000 times a second
 // each into a room of 100). Closed after 1,000 messages and 200 broadcasts, and back
 // a quarter of a second later with as many, they moved the others' 99th percentile
 // from 2.0 to 32 ms, and in another room to 7.4 ms. With 200 messages and 20
@@ -301,7 +301,7 @@
 //
 // 10,000 who join one room are given 5.6 GiB of states. Copied into a frame for each
 // client, and that garbage collected, these were half of the processors' time. What it
-// came to, in one hour (rollcall bench presence --clients 10000; server CPU, until all
+// came to, in one hour (rollcall-bench presence --clients 10000; server CPU, until all
 // have seen all, server's peak memory, and in ms the room beside it, whose control had
 // 0.9 and 6):
 //

@@ -14,7 +14,7 @@ import (
 )
 
 // BenchmarkConnectAndJoin is a client that connects to the service over loopback,
-// joins a room of its own and sees itself there: what "rollcall bench conns"
+// joins a room of its own and sees itself there: what "rollcall-bench conns"
 // measures from outside, for profiles. Its client and its end are in the figures,
 // and so is a log that is written to memory.
 func BenchmarkConnectAndJoin(b *testing.B) {

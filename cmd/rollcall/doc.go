@@ -7,7 +7,6 @@
 //	rollcall serve --cluster-listen :6222 --routes other:6222    replicas that find each other
 //	rollcall serve --admin-listen 10.0.0.5:4001      health, figures and profiles, for its operator alone
 //	rollcall serve --help                            all flags
-//	rollcall bench MODE --self                       what a replica costs on this machine
 //
 // # Connecting
 //

@@ -16,7 +16,6 @@ const help = `Rollcall tells who is here: a presence service for web clients.
 
 Usage:
   rollcall serve [flags]   run a replica; "rollcall serve --help" lists the flags
-  rollcall bench MODE      measure what a replica on this machine can do; "rollcall bench --help" lists modes and flags
   rollcall version         print the version
   rollcall help            print this
 `
@@ -31,8 +30,6 @@ func command(args []string, stdout, stderr io.Writer, main func(serve.App, []str
 	switch name {
 	case "serve":
 		return main(newService(os.LookupEnv).app(), args[1:])
-	case "bench":
-		return bench(args[1:], stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, version())
 		return 0
@@ -41,8 +38,10 @@ func command(args []string, stdout, stderr io.Writer, main func(serve.App, []str
 		return 0
 	case "":
 		io.WriteString(stderr, "rollcall: no command\n\n"+help)
+	case "bench":
+		io.WriteString(stderr, "rollcall: unknown command \"bench\": the load generator is now a separate program, rollcall-bench\n")
 	default:
-		fmt.Fprintf(stderr, "rollcall: unknown command %q: there are serve, bench, version and help\n", name)
+		fmt.Fprintf(stderr, "rollcall: unknown command %q: there are serve, version and help\n", name)
 	}
 	return 2
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"runtime/debug"
 	"testing"
 
@@ -12,16 +11,7 @@ import (
 	"github.com/rollcall-go/rollcall/cmd/internal/serve"
 )
 
-// commandVariable makes this test binary be the command: "bench --self" starts
-// itself.
-const commandVariable = "ROLLCALL_TEST_COMMAND"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(commandVariable) != "" {
-		main()
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestCommandsAndWhatIsNone(t *testing.T) {
 	tests := []struct {
@@ -33,7 +23,8 @@ func TestCommandsAndWhatIsNone(t *testing.T) {
 		{[]string{"--help"}, 0, "rollcall serve [flags]", ""},
 		{[]string{"version"}, 0, "rollcall ", ""},
 		{nil, 2, "", "rollcall: no command"},
-		{[]string{"server"}, 2, "", `rollcall: unknown command "server": there are serve, bench, version and help`},
+		{[]string{"server"}, 2, "", `rollcall: unknown command "server": there are serve, version and help`},
+		{[]string{"bench", "conns", "--self"}, 2, "", `rollcall: unknown command "bench": the load generator is now a separate program, rollcall-bench`},
 		{[]string{"--listen", ":1"}, 2, "", `unknown command "--listen"`},
 	}
 	for _, test := range tests {

@@ -90,7 +90,7 @@
 //	1, 2 or 8 turns at a time instead of 4      40 to 70, 260 to 930
 //	the room on another server, beside this    3.4   105
 //
-// With nothing else on the machine, and 10,000 who come back ("rollcall bench kill
+// With nothing else on the machine, and 10,000 who come back ("rollcall-bench kill
 // --reconnect --clients 10000"); the last three in turn, medians of three, where the
 // control is the same kind of room on an idle server of its own at the same time, which
 // tells what is the machine's:
@@ -115,7 +115,7 @@
 // the generator had the lowest priority of the system, the figures were the same.
 //
 // The clients of a killed replica, 10,000, who come back to the other, again with
-// and without all of this, by turns, three times (load 16, rollcall bench kill
+// and without all of this, by turns, three times (load 16, rollcall-bench kill
 // --reconnect), medians:
 //
 //	            p50   p99   all back   peak memory of the server

@@ -181,7 +181,7 @@
 //
 //   - Other writers. One topic of 1,000 subscribers, payload 128 bytes; server
 //     CPU, in microseconds a delivery, with 1, 8 and 32 publishes outstanding
-//     (rollcall bench fanout, best of two runs side by side on 2 busy cores, so
+//     (rollcall-bench fanout, best of two runs side by side on 2 busy cores, so
 //     compare within the table only):
 //
 //     a writer more for each     8 outboxes   8.6  2.5  1.2
@@ -199,7 +199,7 @@
 //     outboxes would have to wait too long.
 //
 //   - One queue for all outboxes, whatever waits in them. A quiet room beside one of
-//     10,000 in which 100 a second leave and 100 join (rollcall bench presence
+//     10,000 in which 100 a second leave and 100 join (rollcall-bench presence
 //     --clients 10000 --churn-rate 100, each once, on 2 busy cores), in ms:
 //
 //     quiet room, churn      p50   p99  max; the churn   p50  p99  CPU s

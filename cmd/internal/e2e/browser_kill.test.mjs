@@ -24,7 +24,7 @@ const all = (tabs, what) => Promise.all(tabs.map(what));
 /**
  * Kills replica two, and returns when its user is gone for the watcher: because
  * the network said so, and not after the much longer time in which silence would.
- * How long that takes is for "rollcall bench kill" to say (2 s); here browsers and
+ * How long that takes is for "rollcall-bench kill" to say (2 s); here browsers and
  * other tests share the machine.
  */
 async function killTwo(t, watcher, name) {

@@ -1,4 +1,4 @@
-// Package load is the load generator behind "rollcall bench": clients that speak
+// Package load is the load generator behind "rollcall-bench": clients that speak
 // the channel protocol (version 2, text frames) over real sockets to replicas
 // that run in other processes, and what they measure.
 //

@@ -3,41 +3,61 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
-	"github.com/rollcall-go/rollcall/cmd/internal/load"
+	"github.com/rollcall-go/rollcall/cmd/rollcall-bench/internal/load"
 )
 
-// benchOutput is what --json prints.
-type benchOutput struct {
+// TestMain runs the hidden commands too: here the running executable, which the
+// generator starts with them, is the test binary.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && (os.Args[1] == floorCommand || os.Args[1] == quietCommand) {
+		main()
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		removeServer()
+		os.Exit(code)
+	}))
+}
+
+// run runs the program with arguments separated by spaces.
+func run(t *testing.T, args string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, log bytes.Buffer
+	code = command(t.Context(), strings.Fields(args), &out, &log)
+	return code, out.String(), log.String()
+}
+
+// report is the output of --json.
+type report struct {
 	Mode     string
 	Settings map[string]float64
 	Machine  map[string]*float64
 	Rows     []map[string]any
 }
 
-func runBench(t *testing.T, args string) benchOutput {
+func measured(t *testing.T, args string) report {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code := command(append([]string{"bench"}, strings.Fields(args)...), &stdout, &stderr, nil)
-	require.Equal(t, 0, code, "%s", stderr.String())
-	var out benchOutput
-	require.NoError(t, json.Unmarshal(stdout.Bytes(), &out), "%s", stdout.String())
-	return out
+	code, stdout, stderr := run(t, args+" --json")
+	require.Equal(t, 0, code, "%s", stderr)
+	var r report
+	require.NoError(t, json.Unmarshal([]byte(stdout), &r), "%s", stdout)
+	return r
 }
 
-// Every mode measures a service that runs in processes of its own.
-func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
-	t.Setenv(commandVariable, "1")
+// The servers are real ones, in processes of their own.
+func TestEveryModeMeasuresServersThatItStarts(t *testing.T) {
 	tests := []struct {
 		args  string
 		steps string
-		keys  string            // figures that must be above 0
-		exact map[string]string // step and key, to the figure it must be
+		keys  string            // figures above 0
+		exact map[string]string // figures by step and key
 	}{
 		{"conns --clients 20 --per-topic 2 --hold 100ms", "connect and join", "joins_per_s seconds", nil},
 		{"fanout --clients 10 --publishers 2 --duration 200ms --window 1,4 --rate 50", "window 1; window 4; 50/s", "deliveries deliveries_per_s latency_p50_ms latency_p99_ms", nil},
@@ -53,7 +73,7 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 	for _, test := range tests {
 		mode, _, _ := strings.Cut(test.args, " ")
 		t.Run(mode, func(t *testing.T) {
-			out := runBench(t, test.args+" --self --json")
+			out := measured(t, test.args+" --self --server "+rollcall(t))
 			require.Equal(t, mode, out.Mode)
 			require.GreaterOrEqual(t, *out.Machine["cpus"], 1.0)
 			require.Contains(t, out.Machine, "stolen_percent")
@@ -94,11 +114,10 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 	}
 }
 
-// Who floods is closed, with a code after which clients come back, and the server
-// tells why.
-func TestBenchShowsThatFloodsAreClosed(t *testing.T) {
-	c := start(t, "--message-rate", "20")
-	out := runBench(t, "hostile --clients 2 --hostile 1 --duration 300ms --rate 20 --json --url "+c.URL)
+// A flooding client is closed with a code after which clients reconnect, and the
+// server counts the cause.
+func TestHostileReportsThatFloodsAreClosed(t *testing.T) {
+	out := measured(t, "hostile --clients 2 --hostile 1 --duration 300ms --rate 20 --url "+serve(t, "--message-rate", "20"))
 	closed := 0.0
 	for _, row := range out.Rows {
 		if step := row["step"].(string); strings.HasPrefix(step, "floods") {
@@ -108,27 +127,25 @@ func TestBenchShowsThatFloodsAreClosed(t *testing.T) {
 		}
 	}
 	require.Greater(t, closed, 3.0)
-	require.Nil(t, out.Rows[0]["server_peak_mib"], "its process is not known")
+	require.Nil(t, out.Rows[0]["server_peak_mib"], "without --pid")
 }
 
-func TestBenchMeasuresAServerThatRuns(t *testing.T) {
-	c := start(t, "--secret", "x", "--message-rate", "1000000", "--broadcast-rate", "1000000")
-	out := runBench(t, "fanout --clients 3 --duration 100ms --window 1 --repeat 2 --json --url "+c.URL+"?secret=x")
+func TestARunningServerIsMeasured(t *testing.T) {
+	url := serve(t, "--secret", "x", "--message-rate", "1000000", "--broadcast-rate", "1000000")
+	out := measured(t, "fanout --clients 3 --duration 100ms --window 1 --repeat 2 --url "+url+"?secret=x")
 	require.Len(t, out.Rows, 3)
 	require.Equal(t, "median", out.Rows[2]["run"])
-	require.Nil(t, out.Rows[0]["server_cpu_us_per_delivery"], "its process is not known")
+	require.Nil(t, out.Rows[0]["server_cpu_us_per_delivery"], "without --pid")
 
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, 1, command([]string{"bench", "conns", "--clients", "3", "--url", c.URL}, &stdout, &stderr, nil))
-	require.Contains(t, stderr.String(), "the server answered 403")
-	require.Empty(t, stdout.String())
+	code, stdout, stderr := run(t, "conns --clients 3 --url "+url)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "the server answered 403")
+	require.Empty(t, stdout)
 }
 
-// Of a server that was not started for it nobody knows what else it has to do.
-func TestBenchHasNoControlBesideAServerThatRuns(t *testing.T) {
-	t.Setenv(commandVariable, "1")
-	c := start(t)
-	out := runBench(t, "presence --clients 3 --churn -1s --json --url "+c.URL)
+// A running server may have other clients.
+func TestARunningServerHasNoControlRoom(t *testing.T) {
+	out := measured(t, "presence --clients 3 --churn -1s --url "+serve(t))
 	require.Len(t, out.Rows, 4)
 	require.Equal(t, "quiet room, before", out.Rows[1]["step"])
 	require.Greater(t, out.Rows[1]["latency_p50_ms"], 0.0)
@@ -137,25 +154,25 @@ func TestBenchHasNoControlBesideAServerThatRuns(t *testing.T) {
 	}
 }
 
-func TestBenchSaysThatNoServerIsThere(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, 1, command([]string{"bench", "conns", "--clients", "3", "--url", "http://" + freeAddress(t)}, &stdout, &stderr, nil))
-	require.Contains(t, stderr.String(), "refused")
+func TestAnUnreachableServerIsAnError(t *testing.T) {
+	code, stdout, stderr := run(t, "conns --clients 3 --url http://127.0.0.1:1")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "rollcall-bench: connect to 127.0.0.1:1")
+	require.Contains(t, stderr, "refused")
+	require.Empty(t, stdout)
 }
 
-func TestBenchPrintsATable(t *testing.T) {
-	c := start(t)
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, 0, command([]string{"bench", "conns", "--clients", "3", "--hold", "1100ms", "--url", c.URL}, &stdout, &stderr, nil))
-	require.Regexp(t, `^conns: 3 clients, 1 a topic, 1.1 s idle\n\d+ CPU`, stdout.String())
-	require.Contains(t, stdout.String(), "| connect and join |   1 |")
-	require.Contains(t, stderr.String(), "conns: idle, 1 s")
+func TestTheReportIsATableByDefault(t *testing.T) {
+	code, stdout, stderr := run(t, "conns --clients 3 --hold 1100ms --url "+serve(t))
+	require.Equal(t, 0, code, "%s", stderr)
+	require.Regexp(t, `^conns: 3 clients, 1 a topic, 1.1 s idle\n\d+ CPU`, stdout)
+	require.Contains(t, stdout, "| connect and join |   1 |")
+	require.Contains(t, stderr, "conns: idle, 1 s")
 }
 
-// The warning must not be in what is parsed.
-func TestBenchWarnsOfAHostThatTookTheProcessors(t *testing.T) {
+func TestAWarningIsNotInTheReport(t *testing.T) {
 	for _, out := range []output{{}, {json: true}, {lines: true}} {
-		for stolen, warning := range map[float64]string{4: "", 7: "rollcall bench: the host took 7% of the processors' time meanwhile: repeat\n"} {
+		for stolen, warning := range map[float64]string{4: "", 7: "rollcall-bench: the host took 7% of the processors' time meanwhile: repeat\n"} {
 			var stdout, stderr bytes.Buffer
 			require.NoError(t, out.print(&load.Report{Mode: "conns", Machine: load.Machine{CPUs: 2, Stolen: stolen}}, &stdout, &stderr))
 			require.Equal(t, warning, stderr.String())
@@ -165,7 +182,7 @@ func TestBenchWarnsOfAHostThatTookTheProcessors(t *testing.T) {
 	}
 }
 
-func TestBenchFlagsThatCannotBe(t *testing.T) {
+func TestInvalidFlagsAreRefused(t *testing.T) {
 	tests := []struct {
 		args string
 		want []string
@@ -181,25 +198,30 @@ func TestBenchFlagsThatCannotBe(t *testing.T) {
 		{"fanout --self --window 0", []string{"--window", "above 0"}},
 		{"fanout --self --payload 1 --publishers 1000", []string{"--payload", "--publishers"}},
 		{"conns --url http://192.0.2.1:80", []string{"--url", "this machine only"}},
+		{"conns --url http://127.0.0.1:1 --server rollcall", []string{"--server needs --self"}},
+		{"fanout --self --payload 1 --server testdata/none", []string{"--server testdata/none", "no such file", "--payload 1"}},
 	}
 	for _, test := range tests {
-		var stdout, stderr bytes.Buffer
-		require.Equal(t, 2, command(append([]string{"bench"}, strings.Fields(test.args)...), &stdout, &stderr, nil), test.args)
+		code, stdout, stderr := run(t, test.args)
+		require.Equal(t, 2, code, test.args)
 		for _, want := range append(test.want, "see --help") {
-			require.Contains(t, stderr.String(), want)
+			require.Contains(t, stderr, want)
 		}
-		require.NotRegexp(t, `(^|\s)-[a-z]`, stderr.String(), "flags are named as they are in the help")
-		require.Empty(t, stdout.String())
+		require.NotRegexp(t, `(^|\s)-[a-z]{2}`, stderr, "flags are named as they are in the help")
+		require.Empty(t, stdout)
 	}
 }
 
-func TestBenchHelpNamesModesAndFlags(t *testing.T) {
-	for _, args := range [][]string{{"bench", "--help"}, {"bench", "fanout", "--help"}} {
-		var stdout, stderr bytes.Buffer
-		require.Equal(t, 0, command(args, &stdout, &stderr, nil))
-		require.Empty(t, stderr.String())
-		for _, want := range []string{"conns ", "kill ", "\n  --self\n", "\n  --url URL\n", "\n  --rate NUMBER\n", "\n  --repeat NUMBER\n"} {
-			require.Contains(t, stdout.String(), want)
+func TestHelpNamesModesAndFlags(t *testing.T) {
+	for _, args := range []string{"--help", "fanout --help"} {
+		code, stdout, stderr := run(t, args)
+		require.Equal(t, 0, code)
+		require.Empty(t, stderr)
+		for _, mode := range load.Modes {
+			require.Contains(t, stdout, "\n  "+mode+" ")
+		}
+		for _, want := range []string{"\n  --self\n", "\n  --server PATH\n", "\n  --url URL\n", "\n  --rate NUMBER\n", "\n  --repeat NUMBER\n"} {
+			require.Contains(t, stdout, want)
 		}
 	}
 }
