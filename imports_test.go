@@ -19,6 +19,8 @@ const module = "github.com/rollcall-go/rollcall"
 // What a package must not bring along, by whatever way. Imports of ours go one
 // way: crdt <- presence <- channel <- transport/* <- cmd/*, and the buses know
 // neither of their users.
+// The load generator shares no code with the service that it measures, and the
+// service does not link the generator.
 const forbiddenDependencies = `
 crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
 presence               channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
@@ -40,6 +42,8 @@ transport/natsbus      presence channel cmd github.com/gorilla/websocket github.
 transport/natsbus/metrics  presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
 transport/origin       presence channel cmd transport/natsbus transport/membus github.com/gorilla/websocket github.com/nats-io
 transport/websocket    cmd transport/natsbus transport/membus github.com/nats-io
+cmd/rollcall           cmd/rollcall-bench cmd/pointingparty
+cmd/rollcall-bench     crdt presence channel transport cmd/internal github.com/nats-io github.com/prometheus
 `
 
 // What the files of a package must not import themselves.
