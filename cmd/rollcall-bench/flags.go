@@ -52,7 +52,7 @@ func parse(args []string) (c *load.Config, out output, err error) {
 	case err != nil:
 		return nil, out, errors.New(strings.ReplaceAll(err.Error(), " -", " --"))
 	case c.Mode == "":
-		return nil, out, fmt.Errorf("no mode: there are %s", strings.Join(load.Modes, ", "))
+		return nil, out, fmt.Errorf("no mode: must be one of %s", strings.Join(load.Modes, ", "))
 	case fs.NArg() > 0:
 		return nil, out, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
@@ -85,14 +85,14 @@ func newFlags(c *load.Config, server *string, out *output) *flag.FlagSet {
 		c.URLs = append(c.URLs, v)
 		return nil
 	})
-	fs.Func("pid", "process `ID` of the server at each --url, to measure its CPU and memory (Linux)", numbers(&c.PIDs))
+	fs.Func("pid", "process `ID` of the server, one per --url, to measure its CPU and memory (Linux)", numbers(&c.PIDs))
 	fs.IntVar(&c.Clients, "clients", 0, "`number` of clients (default conns 5000, fanout and presence 1000, kill and fresh 200, hostile 100, remote 10 observers)")
 	fs.IntVar(&c.PerTopic, "per-topic", 0, "conns, kill: `number` of clients per topic (default conns 1, kill 100)")
 	fs.DurationVar(&c.Hold, "hold", 0, "conns: idle `time` before memory is measured; fresh: before the new replica starts (default 5s)")
 	fs.IntVar(&c.Hostile, "hostile", 0, "hostile: `number` of concurrent misbehaving clients (default 5)")
 	fs.BoolVar(&c.Reconnect, "reconnect", false, "kill: clients reconnect to the other server using phoenix.js backoff")
-	fs.Func("window", "fanout: `list` of numbers of outstanding publishes, one step each (default 1,8,32; with --rate: none)", numbers(&c.Windows))
-	fs.Float64Var(&c.Rate, "rate", 0, "`number` per second of publishes (fanout: in one more step; hostile: in every step) or joins (remote) (default 20; fanout with --window: no such step)")
+	fs.Func("window", "fanout: `list` of numbers of outstanding publishes, one step each (default 1,8,32; none with --rate)", numbers(&c.Windows))
+	fs.Float64Var(&c.Rate, "rate", 0, "`number` of publishes (fanout, hostile) or joins (remote) per second; in fanout one more step (default 20; none with --window)")
 	fs.IntVar(&c.Topics, "topics", 0, "remote: `number` of topics that joins are spread over; changes within a busy topic are batched (default as many as 4s of joins)")
 	fs.IntVar(&c.Publishers, "publishers", 0, "fanout: `number` of publishing clients, used round-robin (default 1)")
 	fs.IntVar(&c.Payload, "payload", 0, "fanout, hostile: size of a published payload in `bytes` (default 128)")

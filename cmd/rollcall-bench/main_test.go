@@ -187,7 +187,7 @@ func TestInvalidFlagsAreRefused(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"", []string{"no mode: there are conns, fanout, presence, remote, kill, fresh, hostile"}},
+		{"", []string{"no mode: must be one of conns, fanout, presence, remote, kill, fresh, hostile"}},
 		{"--self", []string{"no mode"}},
 		{"idle --self", []string{`unknown mode "idle"`}},
 		{"conns", []string{"--self", "--url"}},
@@ -197,7 +197,7 @@ func TestInvalidFlagsAreRefused(t *testing.T) {
 		{"fanout --self --window 1,x", []string{"--window", "separated by commas"}},
 		{"fanout --self --window 0", []string{"--window", "above 0"}},
 		{"fanout --self --payload 1 --publishers 1000", []string{"--payload", "--publishers"}},
-		{"conns --url http://192.0.2.1:80", []string{"--url", "this machine only"}},
+		{"conns --url http://192.0.2.1:80", []string{"--url", "only this machine"}},
 		{"conns --url http://127.0.0.1:1 --server rollcall", []string{"--server needs --self"}},
 		{"fanout --self --payload 1 --server testdata/none", []string{"--server testdata/none", "no such file", "--payload 1"}},
 	}

@@ -6,111 +6,111 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 )
 
-// Modes are what Config.Mode may be.
+// Modes are the values of Config.Mode.
 var Modes = []string{"conns", "fanout", "presence", "remote", "kill", "fresh", "hostile"}
 
-// Config says what to run. What is zero gets the default of the mode. The names
-// in the comments are those of the flags, which errors use.
+// Config says what to run. Zero fields get the default of the mode. The flags in
+// the comments are the names that errors use.
 type Config struct {
 	Mode string
 
-	// Self (--self) has servers started, with Command: a program and its first
-	// arguments, behind which come flags of "rollcall serve". Without, URLs
-	// (--url) are the servers', of one cluster: one, or two for remote; and PIDs
-	// (--pid) their processes, if what they use is to be measured.
+	// Self (--self) starts the servers with Command: a program and its first
+	// arguments, followed by flags of "rollcall serve". Otherwise URLs (--url)
+	// names the servers of one cluster: one, or two for remote. PIDs (--pid) names
+	// their processes, for their CPU and memory.
 	Self    bool
 	Command []string
 	URLs    []string
 	PIDs    []int
 
-	// Floor (--floor) has fanout and conns done with servers of gorilla/websocket
-	// alone, too, in turn with the replica: see [ServeFloor], which FloorCommand
-	// followed by the kind of floor has to run. It needs Self.
+	// Floor (--floor) repeats fanout and conns against minimal gorilla/websocket
+	// servers. FloorCommand, followed by the kind of floor, must run [ServeFloor].
+	// Floor requires Self.
 	Floor        bool
 	FloorCommand []string
 
-	// QuietCommand followed by a URL and a topic has to run [ServeQuietRoom], for
-	// presence and kill.
+	// QuietCommand, followed by a URL and a topic, must run [ServeQuietRoom]. It is
+	// used by presence and kill.
 	QuietCommand []string
 
-	// Clients (--clients) is how many connect, 1 to 50,000. Default 5,000 for
-	// conns, 1,000 for fanout and presence, 200 for kill and fresh, 100 for hostile,
-	// beside those that are. For remote it is those
-	// who watch, default 10; for presence at most 20,000, for kill, fresh and
-	// remote 10,000.
+	// Clients (--clients) is the number of clients: by default 5,000 for conns,
+	// 1,000 for fanout and presence, 200 for kill and fresh, 100 for hostile (not
+	// counting the misbehaving ones), 10 observers for remote. At most 50,000 for
+	// conns and fanout, 20,000 for presence, 10,000 for the others.
 	Clients int
-	// PerTopic (--per-topic) is how many clients of conns and kill share a topic.
-	// Default 1 and 100; at most 100 for conns, 1,000 for kill: what they are told
-	// of each other grows with its square.
+	// PerTopic (--per-topic) is the number of clients of conns and kill per topic.
+	// Default 1 and 100, at most 100 and 1,000: presence traffic grows with its
+	// square.
 	PerTopic int
-	// Hold (--hold) is how long the clients of conns are idle before memory is read
-	// once more, and those of fresh before another server starts. Default 5 s, at
-	// most 10 min. Go gives memory back to the system slowly.
+	// Hold (--hold) is the idle time of conns before memory is read a second time,
+	// and of fresh before the new server starts. Default 5 s, at most 10 min. Go
+	// returns memory to the system slowly.
 	Hold time.Duration
-	// Hostile (--hostile) is how many hostile clients of a kind there are at a time.
+	// Hostile (--hostile) is the number of concurrent misbehaving clients of a kind.
 	// Default 5, at most 100.
 	Hostile int
-	// Reconnect (--reconnect) has the clients of kill connect to the other server,
-	// with the pauses of phoenix.js, and join again.
+	// Reconnect (--reconnect) makes the clients of kill reconnect to the other
+	// server, using phoenix.js backoff, and rejoin.
 	Reconnect bool
 
-	// Windows (--window) are numbers of publishes outstanding, 1 to 1,024, each a
-	// step of fanout; Rate (--rate) is publishes a second, 0.1 to 10,000, one
-	// step more. Default 1, 8, 32 and 20/s if neither is given. For hostile Rate is
-	// that of all steps, default 20. For remote Rate
-	// is joins a second, default 20, at most 1,000.
+	// Windows (--window) lists numbers of outstanding publishes, 1 to 1,024; each
+	// is a step of fanout. Rate (--rate) is publishes per second, 0.1 to 10,000, in
+	// one more step of fanout and in every step of hostile, or joins per second of
+	// remote, at most 1,000. The default of Rate is 20. Fanout uses the windows 1,
+	// 8, 32 and the default rate if neither is set.
 	Windows []int
 	Rate    float64
-	// Topics (--topics) is over how many topics the joins of remote are spread, in
-	// turn. Default as many as 4 s of joins, so that each topic is quiet: only then
-	// is a change told at once, and not merged with others. With 1 there is a busy
-	// one. At most 1,000.
+	// Topics (--topics) is the number of topics that the joins of remote are spread
+	// over, round-robin. The default is 4 s of joins, so that each topic is quiet:
+	// changes in a busy topic are batched, those in a quiet one are sent at once.
+	// At most 1,000.
 	Topics int
-	// Publishers (--publishers) is how many of the clients publish, in turn.
-	// Default 1, at most 100.
+	// Publishers (--publishers) is the number of clients that publish, used
+	// round-robin. Default 1, at most 100.
 	Publishers int
-	// Payload (--payload) is the bytes of a published payload, 32 to 65,536,
-	// default 128.
+	// Payload (--payload) is the size of a published payload in bytes, 32 to
+	// 65,536. Default 128.
 	Payload int
-	// Duration (--duration) is how long a step of fanout is measured, after a
-	// fifth of it that is not, and how long remote joins. Default 5 s and 10 s; 3 s
-	// for each step of hostile without hostile clients, and as long with them;
-	// 100 ms to 10 min.
+	// Duration (--duration) is the measured time: of a step of fanout, after a
+	// warm-up of a fifth of it, default 5 s; of each half of a step of hostile,
+	// without and with misbehaving clients, default 3 s; of the joins of remote,
+	// default 10 s. 100 ms to 10 min.
 	Duration time.Duration
 
-	// JoinRate (--join-rate) is joins a second of presence; 0 is all at once.
+	// JoinRate (--join-rate) is joins per second of presence; 0 joins all at once.
 	JoinRate float64
-	// ChurnRate (--churn-rate) is how many leave a second, and join again half a
-	// second later. Default 20. Churn (--churn) is for how long, default 10 s, at
-	// most 10 min; negative is not at all.
+	// ChurnRate (--churn-rate) is the number of clients per second of presence that
+	// leave and rejoin half a second later. Default 20. Churn (--churn) is the
+	// duration, default 10 s, at most 10 min; a negative value disables churn.
 	ChurnRate float64
 	Churn     time.Duration
 
-	// Repeat (--repeat) is how often everything is done, with new servers if they
-	// are started here. Default 1, at most 100. The report has medians.
+	// Repeat (--repeat) is the number of runs, each with new servers if Self is set.
+	// Default 1, at most 100. The report includes medians.
 	Repeat int
-	// Timeout (--timeout) bounds the run. Default 10 min, at most 2 h.
+	// Timeout (--timeout) limits all runs together. Default 10 min, at most 2 h.
 	Timeout time.Duration
-	// Progress gets a line now and then; nil for none.
+	// Progress receives a line every second; nil for none.
 	Progress io.Writer
 }
 
-// Limits of counts.
+// Limits.
 const (
 	maxClients      = 50_000
-	maxRoom         = 20_000 // presence: each keeps a bit for each
+	maxRoom         = 20_000 // presence: a bit for each client, in each client
 	maxSmall        = 10_000 // kill, fresh and remote
 	maxWindow       = 1024
 	maxPayload      = 64 << 10
 	maxStep         = 10 * time.Minute
 	maxRun          = 2 * time.Hour
 	spareFiles      = 100
-	away            = 500 * time.Millisecond // from leave to join in the churn
-	shown           = time.Second            // from join to leave in remote
-	quietTopics     = 4 * time.Second        // between two joins of a topic in remote
+	away            = 500 * time.Millisecond // in churn, from leave to join
+	shown           = time.Second            // in remote, from join to leave
+	quietTopics     = 4 * time.Second        // in remote, between two joins of a topic
 	maxTopics       = 1000
 	maxRemoteJoins  = 10_000
 	maxChurnedTimes = 100_000
@@ -152,7 +152,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate returns every fault in the config, or nil.
+// Validate returns every fault in c, joined, or nil.
 func (c *Config) Validate() error {
 	d := c.withDefaults()
 	return errors.Join(append(d.serverFaults(), d.loadFaults()...)...)
@@ -166,25 +166,25 @@ func (c *Config) serverFaults() (faults []error) {
 	}
 	switch {
 	case c.Self && (len(c.URLs) > 0 || len(c.PIDs) > 0):
-		fault("--self starts the servers: --url and --pid are for servers that run")
+		fault("--self starts the servers: remove --url and --pid, or --self")
 	case c.Self && len(c.Command) == 0:
-		fault("--self: no command to start a server with")
+		fault("--self: no command that starts a server")
 	case c.Self:
 	case c.Mode == "kill":
-		fault("kill needs --self: only what was started here is killed")
+		fault("kill needs --self: it kills only servers that it started")
 	case c.Mode == "fresh":
-		fault("fresh needs --self: one more server of the cluster is started")
+		fault("fresh needs --self: it starts another server of the cluster")
 	case len(c.URLs) != servers:
 		fault("%s needs --self, or --url for each of %d servers", c.Mode, servers)
 	case len(c.PIDs) > 0 && len(c.PIDs) != len(c.URLs):
-		fault("--pid: there must be one for each --url")
+		fault("--pid: %d given, must be one for each of %d --url", len(c.PIDs), len(c.URLs))
 	}
 	switch {
 	case !c.Floor:
 	case len(floorsOf[c.Mode]) == 0:
-		fault("--floor: there is none for %s, only for fanout and conns", c.Mode)
+		fault("--floor: not available for %s, only for fanout and conns", c.Mode)
 	case !c.Self || len(c.FloorCommand) == 0:
-		fault("--floor needs --self: both servers are started in turn")
+		fault("--floor needs --self: it starts both servers")
 	}
 	for _, text := range c.URLs {
 		if _, err := socketURL(text); err != nil {
@@ -193,7 +193,7 @@ func (c *Config) serverFaults() (faults []error) {
 	}
 	for _, pid := range c.PIDs {
 		if !usageOf([]int{pid}).known {
-			fault("--pid %d: there is no such process, or no /proc", pid)
+			fault("--pid %d: no such process, or no /proc", pid)
 		}
 	}
 	return faults
@@ -213,13 +213,13 @@ func (c *Config) loadFaults() (faults []error) {
 	}
 	most := map[string]int{"conns": maxClients, "fanout": maxClients, "presence": maxRoom, "remote": maxSmall, "kill": maxSmall, "fresh": maxSmall, "hostile": maxSmall}[c.Mode]
 	if most == 0 {
-		fault("unknown mode %q: there are conns, fanout, presence, remote, kill, fresh and hostile", c.Mode)
+		fault("unknown mode %q: must be one of %s", c.Mode, strings.Join(Modes, ", "))
 		return faults
 	}
 	within("--clients", float64(c.Clients), 1, float64(most))
-	// Of a server on this machine the same is likely to hold.
+	// The server on this machine is likely to have the same limit.
 	if files := maxFiles(); c.Clients+spareFiles > files {
-		fault("--clients %d: only %d files may be open (ulimit -n), and each client is one here and one in the server", c.Clients, files)
+		fault("--clients %d: the open-file limit is %d, and %d are kept spare; raise it with ulimit -n, for the server too", c.Clients, files, spareFiles)
 	}
 	within("--repeat", float64(c.Repeat), 1, 100)
 	lasts("--timeout", c.Timeout, time.Second, maxRun)
@@ -249,25 +249,25 @@ func (c *Config) loadFaults() (faults []error) {
 		within("--join-rate", c.JoinRate, 0, 100_000)
 		if c.Churn > 0 {
 			lasts("--churn", c.Churn, 100*time.Millisecond, maxStep)
-			// Nobody may be asked to leave again before they have joined again.
+			// A client must have rejoined before its next leave.
 			within("--churn-rate", c.ChurnRate, 0.1, max(0.1, float64(c.Clients)/2))
 			if n := c.ChurnRate * c.Churn.Seconds(); n > maxChurnedTimes {
-				fault("--churn-rate for --churn: %.0f leaves, at most %d are allowed", n, maxChurnedTimes)
+				fault("--churn-rate and --churn: %.0f leaves, limit is %d", n, maxChurnedTimes)
 			}
 		}
 	case "remote":
 		within("--rate", c.Rate, 0.1, 1000)
 		within("--topics", float64(c.Topics), 1, maxTopics)
 		if n := c.Rate * c.Duration.Seconds(); n > maxRemoteJoins {
-			fault("--rate for --duration: %.0f joins, at most %d are allowed", n, maxRemoteJoins)
+			fault("--rate and --duration: %.0f joins, limit is %d", n, maxRemoteJoins)
 		}
 	}
 	return faults
 }
 
-// socketURL is the URL of the socket of a server, which is given as http or ws,
-// with or without the path of the socket, and with the parameters that the
-// server wants. Its host must be a loopback address.
+// socketURL returns the WebSocket URL of a server given by an http or ws URL, with
+// or without the socket's path. Query parameters are kept. The host must be a
+// loopback address.
 func socketURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -287,7 +287,7 @@ func socketURL(text string) (*url.URL, error) {
 		host = "127.0.0.1"
 	}
 	if ip := net.ParseIP(host).To4(); ip == nil || !ip.IsLoopback() || port == "" {
-		return nil, fmt.Errorf("--url %q: must name 127.0.0.1, or another address of 127.0.0.0/8, and a port: load is for this machine only", text)
+		return nil, fmt.Errorf("--url %q: must have an address in 127.0.0.0/8, such as 127.0.0.1, and a port: only this machine may be loaded", text)
 	}
 	u.Host = net.JoinHostPort(host, port)
 	query := u.Query()

@@ -44,7 +44,7 @@ func TestConfigFaultsNameTheFlag(t *testing.T) {
 		edit func(*Config)
 		want []string
 	}{
-		{"mode", "idle", func(*Config) {}, []string{`unknown mode "idle"`, "conns, fanout, presence, remote, kill, fresh and hostile"}},
+		{"mode", "idle", func(*Config) {}, []string{`unknown mode "idle"`, "conns, fanout, presence, remote, kill, fresh, hostile"}},
 		{"no server", "conns", func(c *Config) { c.Self = false }, []string{"--self", "--url for each of 1 servers"}},
 		{"one server of two", "remote", func(c *Config) { c.Self, c.URLs = false, []string{"http://127.0.0.1:1"} }, []string{"--url for each of 2 servers"}},
 		{"both", "conns", func(c *Config) { c.URLs = []string{"http://127.0.0.1:1"} }, []string{"--self starts the servers"}},
@@ -61,7 +61,7 @@ func TestConfigFaultsNameTheFlag(t *testing.T) {
 		}, []string{"--pid 1073741824"}},
 		{"too many processes", "conns", func(c *Config) {
 			c.Self, c.URLs, c.PIDs = false, []string{"http://127.0.0.1:1"}, []int{os.Getpid(), os.Getpid()}
-		}, []string{"--pid", "each --url"}},
+		}, []string{"--pid: 2 given", "1 --url"}},
 		{"clients", "presence", func(c *Config) { c.Clients = 20_001 }, []string{"--clients 20001", "1 to 20000"}},
 		{"negative clients", "conns", func(c *Config) { c.Clients = -1 }, []string{"--clients -1"}},
 		{"window", "fanout", func(c *Config) { c.Windows = []int{1, 1025} }, []string{"--window 1025", "1 to 1024"}},
@@ -74,7 +74,7 @@ func TestConfigFaultsNameTheFlag(t *testing.T) {
 		{"churn", "presence", func(c *Config) { c.Clients, c.ChurnRate = 10, 6 }, []string{"--churn-rate 6", "0.1 to 5"}},
 		{"topics", "remote", func(c *Config) { c.Topics = -1 }, []string{"--topics -1"}},
 		{"remote", "remote", func(c *Config) { c.Rate, c.Duration = 1000, time.Minute }, []string{"60000 joins"}},
-		{"floor of kill", "kill", func(c *Config) { c.Floor = true }, []string{"--floor", "none for kill"}},
+		{"floor of kill", "kill", func(c *Config) { c.Floor = true }, []string{"--floor", "not available for kill"}},
 		{"floor of what runs", "conns", func(c *Config) { c.Self, c.Floor, c.URLs = false, true, []string{"http://127.0.0.1:1"} }, []string{"--floor needs --self"}},
 		{"several at once", "fanout", func(c *Config) { c.Repeat, c.Timeout, c.Payload = -1, time.Millisecond, 1 }, []string{"--repeat", "--timeout", "--payload"}},
 	}

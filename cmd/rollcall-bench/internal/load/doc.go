@@ -1,111 +1,112 @@
-// Package load is the load generator behind "rollcall-bench": clients that speak
-// the channel protocol (version 2, text frames) over real sockets to replicas
-// that run in other processes, and what they measure.
+// Package load implements rollcall-bench: clients that speak the channel protocol
+// (version 2, text frames) over real sockets to replicas in other processes, and
+// the measurements taken from them.
 //
 // # Modes
 //
-//	conns     idle connections, each joined to a topic with one presence:
-//	          resident memory a connection, the rate of connecting and joining,
-//	          server CPU a connect and join
-//	fanout    one topic, many subscribers, publishers with a number of publishes
-//	          outstanding or at a rate: deliveries a second, latency, server CPU
-//	          a delivery
-//	presence  many clients join one topic, until each has seen all; then some
-//	          leave and join again, steadily: time, bytes, CPU a notice; and the
-//	          latency of another room meanwhile, beside a control
-//	remote    clients join and leave on one replica, and are seen on another
-//	kill      one of two replicas is killed with its clients, who stay away or come
-//	          back; how long the other shows them, until all are back, and the
-//	          latency of another room meanwhile, beside a control
-//	fresh     a replica joins an idle cluster; how long until a client of it sees
-//	          everybody
-//	hostile   one topic with a steady publisher, without and with hostile clients,
-//	          kind by kind, in the topic and in another: the others' latency, how
-//	          the hostile ones end, the server's counts, CPU and memory. A client
-//	          that does not read learns of its end 5 s late, and one with half a
-//	          handshake has 10 s: that needs longer steps (--duration). Those that
-//	          begin handshakes, and those that crowd in, have 60 connections each,
-//	          of one address, of which servers that are started here allow 50
+//	conns     Idle connections, one join and one presence each. Measures resident
+//	          memory per connection, the rate of connecting and joining, and
+//	          server CPU per connect and join.
+//	fanout    One topic with many subscribers. Publishers keep a number of
+//	          publishes outstanding or publish at a rate. Measures deliveries per
+//	          second, latency, and server CPU per delivery.
+//	presence  Many clients join one topic until each has seen all. Then some leave
+//	          and rejoin at a steady rate. Measures time, bytes and CPU per notice,
+//	          and the latency of a quiet room meanwhile.
+//	remote    Clients join and leave on one replica; others observe on another.
+//	kill      One of two replicas is killed together with its clients, which stay
+//	          away or reconnect to the other. Measures how long the other shows
+//	          their presences, the time until all are back, and the latency of a
+//	          quiet room meanwhile.
+//	fresh     A replica joins an idle cluster. Measures the time until one of its
+//	          clients sees every presence.
+//	hostile   One topic with a steady publisher, without and with misbehaving
+//	          clients, one kind at a time, in that topic and in another. Measures
+//	          the latency of the other clients, how the misbehaving ones end, and
+//	          the server's rejection counts, CPU and memory.
+//
+// In hostile, a client that does not read notices its end 5 s late, and half a
+// handshake is cut off after 10 s: use --duration to cover that. The kinds "half a
+// handshake" and "crowds in" open 60 connections per source address; servers
+// started by --self allow 50.
 //
 // # Terms
 //
-// A publish is one broadcast of one client; a delivery is its arrival at one
-// subscriber, of whom the publishers are some. A publish is outstanding until all
-// subscribers have it; a window is how many may be. A notice is one member told
-// of one change: a client that leaves and joins a room of 1,000 makes 2,000.
+// A publish is one broadcast by one client. A delivery is its arrival at one
+// subscriber; publishers subscribe too. A publish is outstanding until every
+// subscriber has it, and a window is the allowed number of outstanding publishes.
+// A notice tells one member of one change: a client that leaves and rejoins a room
+// of 1,000 causes 2,000 notices.
 //
 // # Latency
 //
-// At a rate, a latency is counted from when the frame was to be sent by the
-// schedule, not from when it was: a server that makes the generator late does
-// not look faster for it (coordinated omission). The time by which the generator
-// itself wakes up late is in the figure; it is about 0.1 ms on an idle machine.
-// With a window there is no schedule, and a latency is counted from the write.
-// Percentiles are read from a log-linear histogram and are at most 0.8% above
-// the exact value.
+// At a rate, latency is measured from the scheduled send time. A server that
+// delays the generator therefore does not look faster (coordinated omission).
+// The figure includes the generator's own wake-up delay, about 0.1 ms on an idle
+// machine. With a window there is no schedule: latency is measured from the write.
+// Percentiles come from a log-linear histogram and are at most 0.8% too high.
 //
-// A server that is not started here must let the publishers of fanout send what
-// they do (--message-rate and --broadcast-rate of "rollcall serve").
+// A server that was not started by --self must accept the message rate of fanout's
+// publishers: see --message-rate and --broadcast-rate of "rollcall serve".
 //
-// # Storms
+// # The quiet room and its control
 //
-// Of presence and kill is told, too, what nobody but a room of its own suffers: a
-// quiet room of 4 clients, on the server that is measured, in which one publishes
-// 50 times a second. Its latencies are those of any room, before (for 2 s), while
-// the others connect, and in each step. It is in a process of its own
-// ([ServeQuietRoom]): in the generator a good part of them would be what the
-// generator's thousands of clients make each other wait.
+// The modes presence and kill also measure a quiet room on the loaded server: 4
+// clients, one of which publishes 50 times a second. Its latency is reported for
+// the 2 s before the load, while the load connects, and for each step. The room
+// runs in a process of its own ([ServeQuietRoom]), because the generator's own
+// thousands of clients would delay it.
 //
-// It shares the machine's processors with them all the same. So there is a control
-// room beside it, with servers that are started here: a room of the same kind, in one
-// more process, of one more replica, which is alone and has nothing else to do. It is
-// measured at the same time in the same steps, and its figures stand in the same rows.
-// A latency that both rooms have is the machine's; by how much the quiet room is above
-// the control is what the server let it suffer. Where both are high nothing can be
-// told of the server: fewer clients, or more processors, and again. The control takes
-// some 3% of one processor, and is in no other figure.
+// It still shares the processors with them. With --self a control room therefore
+// runs at the same time, in the same steps, in one more process, on one more
+// replica that has no other work and belongs to no cluster. Latency common to both
+// rooms is machine noise; the difference is due to the loaded server. If both are
+// high, the run says nothing about the server: repeat it with fewer clients or
+// more processors. The control takes about 3% of one processor and is part of no
+// other figure.
 //
-// Clients of a killed server come back as phoenix.js does, each for itself: after
-// 10 ms, and after failures 50, 100, 150, 200, 250, 500 ms, 1, 2 and then each 5 s.
-// Whose join is refused as "overloaded", in any mode, joins again after 1, 2, 5 and
-// then each 10 s; how many were is counted.
+// # Reconnecting
 //
-// # What a server costs
+// Clients of a killed server reconnect with the backoff of phoenix.js: after 10 ms,
+// and after failures 50, 100, 150, 200, 250, 500 ms, 1 s, 2 s, and then every 5 s.
+// In every mode, a client whose join is refused as "overloaded" rejoins after 1, 2,
+// 5 and then every 10 s; such refusals are counted.
 //
-// CPU time and memory are read from /proc, of the servers that are started here
-// and of those whose process is named. Elsewhere than on Linux they are unknown,
-// which is "-" in a table and null in JSON. CPU time has a grain of 10 ms. The
-// generator's own CPU time is reported too: generator and server share the
-// machine, and a generator that takes most of it measures itself.
+// # CPU and memory
 //
-// What the machine's own host takes of the processors, if it is a virtual one, is in
-// nobody's CPU time but in every time and latency. The report tells how much that was
-// in all (steal of /proc/stat), and warns above 5% ([Machine]).
+// CPU time and memory are read from /proc, for servers started by --self and for
+// the processes named by --pid. They are unknown on systems other than Linux: "-"
+// in a table, null in JSON. CPU time has a resolution of 10 ms. The report includes
+// the generator's own CPU time, since generator and server share the machine: a
+// generator that takes most of it measures itself.
+//
+// On a virtual machine, time taken by the host counts as nobody's CPU time but
+// extends every duration and latency. The report gives its share (steal in
+// /proc/stat), with a warning above 5%; see [Machine].
 //
 // # The floor
 //
-// With Config.Floor fanout and conns are done with other servers, too, in turn with
-// the replica: the least that these clients can do with, made of net/http and
-// gorilla/websocket alone, which is what the library and the kernel cost
-// ([ServeFloor]). Of fanout there are two: one writes each frame to each subscriber
-// directly, the other has a goroutine a connection that writes all that waits at
-// once. The report ends with the figures side by side; figures of one run on one
-// machine are all that may be compared.
-//
-// To be cheap a client has one goroutine and a read buffer of 4 KiB; message
-// buffers are pooled; frames are cut apart without allocation; a presence
-// payload that many clients get is parsed once for all.
+// With Config.Floor, fanout and conns are repeated against minimal servers made of
+// net/http and gorilla/websocket only: the cost of the library and the kernel
+// ([ServeFloor]). Fanout has two of them. One writes each frame to each subscriber
+// directly; the other has a goroutine per connection that writes all pending frames
+// at once. The report ends with the figures side by side. Compare only figures of
+// one run on one machine.
 //
 // # Limits
 //
-// Only loopback addresses are used (127.0.0.0/8), so that nobody's network is
-// loaded by a slip. Clients have 250 source addresses, 127.0.0.2 to 127.0.0.251,
-// in turn: each has some 28,000 ports. Counts and times are bounded, see
-// [Config], and the run as a whole ends with Config.Timeout.
+// Only loopback addresses (127.0.0.0/8) are accepted, so that a typing error cannot
+// load a network. Clients use 250 source addresses in turn, 127.0.0.2 to
+// 127.0.0.251, with some 28,000 ports each. Counts and durations are limited, see
+// [Config]; Config.Timeout limits the whole run.
+//
+// A client costs one goroutine and a 4 KiB read buffer. Message buffers are pooled,
+// frames are split without allocation, and a presence payload sent to many clients
+// is parsed once.
 //
 // # Concurrency and shutdown
 //
 // [Run] may be called concurrently. When it returns, with or without an error, its
-// connections are closed, the processes that it started have ended, and no
-// goroutine of it runs. If this process is killed its children stay behind.
+// connections are closed, its processes have ended, and its goroutines have
+// returned. If this process is killed, its children keep running.
 package load

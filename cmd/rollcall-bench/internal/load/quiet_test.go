@@ -56,6 +56,6 @@ func TestAQuietRoomThatCannotBeIsAnError(t *testing.T) {
 		require.ErrorContains(t, err, what)
 		cancel()
 	}
-	require.ErrorContains(t, ServeQuietRoom(t.Context(), strings.NewReader(""), io.Discard, "http://example.com", "room:q"), "load is for this machine only")
+	require.ErrorContains(t, ServeQuietRoom(t.Context(), strings.NewReader(""), io.Discard, "http://example.com", "room:q"), "only this machine may be loaded")
 	require.ErrorContains(t, ServeQuietRoom(t.Context(), strings.NewReader(""), io.Discard, "http://127.0.0.1:1", "room:q"), "quiet room: connect to")
 }
