@@ -172,7 +172,7 @@ func TestTheReportIsATableByDefault(t *testing.T) {
 
 func TestAWarningIsNotInTheReport(t *testing.T) {
 	for _, out := range []output{{}, {json: true}, {lines: true}} {
-		for stolen, warning := range map[float64]string{4: "", 7: "rollcall-bench: the host took 7% of the processors' time meanwhile: repeat\n"} {
+		for stolen, warning := range map[float64]string{4: "", 7: "rollcall-bench: the host took 7% of the processor time during the run: the figures are unreliable, repeat it\n"} {
 			var stdout, stderr bytes.Buffer
 			require.NoError(t, out.print(&load.Report{Mode: "conns", Machine: load.Machine{CPUs: 2, Stolen: stolen}}, &stdout, &stderr))
 			require.Equal(t, warning, stderr.String())

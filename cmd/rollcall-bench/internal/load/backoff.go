@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The pauses of phoenix.js before each try, the last for all further ones: to
-// connect again after a connection was lost, and to join again after a refusal.
+// The backoff of phoenix.js before each attempt to reconnect after a lost
+// connection, and to rejoin after a refusal. The last delay repeats.
 var (
 	reconnectAfter = []time.Duration{
 		10 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 150 * time.Millisecond, 200 * time.Millisecond,
@@ -18,12 +18,12 @@ var (
 	rejoinAfter = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second}
 )
 
-// pause is the one before a try, from 0.
+// pause returns the delay before an attempt, counted from 0.
 func pause(all []time.Duration, try int) time.Duration { return all[min(try, len(all)-1)] }
 
-// reconnect has n clients with ids from first connect, each for itself, all at
-// once and again after their pauses, as pages do whose server is gone. It calls
-// then for each as soon as it is connected.
+// reconnect connects n clients with ids from first, all at once, each with its own
+// backoff, as pages do when their server is gone. It calls then for each client as
+// soon as it is connected.
 func (f *fleet) reconnect(ctx context.Context, first, n int, target *url.URL, then func(*client) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -54,12 +54,12 @@ func (f *fleet) reconnect(ctx context.Context, first, n int, target *url.URL, th
 	return f.fault()
 }
 
-// overloaded tells whether a reply refuses a join until later.
+// overloaded reports whether a reply refuses a join temporarily.
 func overloaded(m frame) bool {
 	return string(m.ref) == refJoin && bytes.Contains(m.payload, []byte(`"reason":"overloaded"`))
 }
 
-// rejoin sends the join of c once more, after a pause. Its reader calls it.
+// rejoin sends the join of c again after a delay. It is called by the reader of c.
 func (f *fleet) rejoin(c *client) {
 	f.refused.Add(1)
 	wait := pause(rejoinAfter, c.refusals)

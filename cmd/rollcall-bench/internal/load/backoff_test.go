@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPausesAreThoseOfPhoenixJS(t *testing.T) {
+func TestBackoffIsThatOfPhoenixJS(t *testing.T) {
 	ms := func(try int) int64 { return pause(reconnectAfter, try).Milliseconds() }
 	var reconnects, rejoins []int64
 	for try := range 12 {
@@ -23,7 +23,7 @@ func TestPausesAreThoseOfPhoenixJS(t *testing.T) {
 	require.Equal(t, []int64{1000, 2000, 5000, 10000, 10000}, rejoins)
 }
 
-func TestWhoCannotConnectTriesAgainUntilTheFleetFails(t *testing.T) {
+func TestAClientRetriesToConnectUntilTheFleetFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(nil)
 		defer f.close()
@@ -39,7 +39,7 @@ func TestWhoCannotConnectTriesAgainUntilTheFleetFails(t *testing.T) {
 	})
 }
 
-func TestOverloadedIsTheAnswerToAJoinOnly(t *testing.T) {
+func TestOnlyAReplyToAJoinIsOverloaded(t *testing.T) {
 	refusal := []byte(`{"status":"error","response":{"reason":"overloaded"}}`)
 	require.True(t, overloaded(frame{ref: []byte(refJoin), payload: refusal}))
 	require.False(t, overloaded(frame{ref: []byte(refPublish), payload: refusal}))

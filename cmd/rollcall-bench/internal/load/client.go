@@ -19,7 +19,7 @@ const (
 	writeBuffer      = 512
 	handshakeTimeout = 30 * time.Second
 	writeTimeout     = 30 * time.Second
-	maxMessage       = 64 << 20 // bytes; the state of a room of some 500,000
+	maxMessage       = 64 << 20 // bytes; the state of a room of about 500,000
 	sourceAddresses  = 250
 )
 
@@ -35,19 +35,19 @@ type client struct {
 	ws    *websocket.Conn
 
 	writing sync.Mutex
-	gone    atomic.Bool // its end is no fault
+	gone    atomic.Bool // its end is not a fault
 	ended   chan struct{}
-	joining atomic.Pointer[[]byte] // the join that was sent last
+	joining atomic.Pointer[[]byte] // the last join sent
 
 	// Owned by the reader, for the handler of the mode.
 	refusals int     // of its joins
 	present  bool    // conns: has seen itself
-	seen     *seen   // presence, kill, fresh: who is there
-	again    *seen   // kill: who is there again
+	seen     *seen   // presence, kill, fresh: users present
+	again    *seen   // kill: users present again
 	last     []int64 // of fanout and quiet rooms: the last publish of each publisher
 }
 
-// dial connects client id of a fleet from the source address that it has.
+// dial connects client id of a fleet from its source address.
 func dial(ctx context.Context, f *fleet, id int, target *url.URL) (*client, error) {
 	source := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+id%sourceAddresses))}
 	dialer := websocket.Dialer{
@@ -74,7 +74,7 @@ func dial(ctx context.Context, f *fleet, id int, target *url.URL) (*client, erro
 	return &client{id: id, fleet: f, ws: ws, ended: make(chan struct{})}, nil
 }
 
-// countingConn counts what is read.
+// countingConn counts the bytes read.
 type countingConn struct {
 	net.Conn
 	read *atomic.Int64
@@ -98,7 +98,7 @@ func (c *client) send(text []byte) error {
 	return nil
 }
 
-// join sends a join, which is sent again later if the server is overloaded.
+// join sends a join. It is sent again later if the server is overloaded.
 func (c *client) join(text []byte) error {
 	c.joining.Store(&text)
 	return c.send(text)
@@ -108,13 +108,13 @@ func (c *client) fault(what string, err error) error {
 	return fmt.Errorf("client %d: %s: %w", c.id, what, err)
 }
 
-// hangUp closes the socket without a word, as a lost client does.
+// hangUp closes the socket without a close frame, as a lost client does.
 func (c *client) hangUp() {
 	c.gone.Store(true)
 	c.ws.Close()
 }
 
-// read handles what comes, until the connection ends.
+// read handles frames until the connection ends.
 func (c *client) read() {
 	defer close(c.ended)
 	for {
@@ -135,7 +135,7 @@ func (c *client) readOne() error {
 	if err != nil {
 		return err
 	}
-	// Taken only now, so that idle clients have none.
+	// Taken only now, so that idle clients hold none.
 	buffer := bufferPool.Get().(*[]byte)
 	defer bufferPool.Put(buffer)
 	*buffer, err = readAll((*buffer)[:0], r)
@@ -149,9 +149,9 @@ func (c *client) readOne() error {
 	return c.fleet.receive(c, f)
 }
 
-// delivered reads a delivery: the number of the publish, 0 of anything else, and the
-// one before it of the same of so many publishers. What one publisher sends has to
-// stay in order.
+// delivered returns the number of the publish that m delivers, 0 if it is no
+// delivery, and the number of the previous delivery from the same publisher. It
+// returns an error if the publishes of one publisher arrive out of order.
 func (c *client) delivered(m frame, publishers int) (seq, before int64, err error) {
 	if string(m.event) != publishEvent {
 		return 0, 0, nil
@@ -170,7 +170,7 @@ func (c *client) delivered(m frame, publishers int) (seq, before int64, err erro
 	return seq, before, nil
 }
 
-// readAll appends what r has to b.
+// readAll appends everything read from r to b.
 func readAll(b []byte, r io.Reader) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhatOnePublisherSendsHasToStayInOrder(t *testing.T) {
+func TestPublishesOfOnePublisherMustArriveInOrder(t *testing.T) {
 	c := &client{}
 	come := func(event string, seq int64) (int64, int64, error) {
 		return c.delivered(frame{event: []byte(event), payload: fmt.Appendf(nil, `{"s":%d,"p":"x"}`, seq)}, 2)

@@ -9,12 +9,11 @@ import (
 	"time"
 )
 
-// conns connects clients, each to a topic of its own or of a few, and leaves
-// them idle.
+// conns connects clients, PerTopic to a topic, and leaves them idle.
 func (r *run) conns(ctx context.Context) ([]Row, error) {
 	var present atomic.Int64
 	f := newFleet(func(c *client, m frame) error {
-		// The state, or a diff: a client is present when it has seen itself.
+		// A client is present once a state or a diff shows it to itself.
 		if !c.present && bytes.Contains(m.payload, []byte(`"`+userKey(c.id)+`"`)) {
 			c.present = true
 			present.Add(1)

@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// quietRooms are a quiet room of the server that is measured and its control: the
-// same room, in the same steps, of a server that has nothing else to do. Server,
-// control and generator share the machine's processors, so a latency that both rooms
-// have is the machine's; what the control has not is the server's.
+// quietRooms are a quiet room on the loaded server and its control: the same room,
+// in the same steps, on an idle server. Server, control and generator share the
+// processors, so latency common to both rooms is machine noise. The difference is
+// due to the loaded server.
 type quietRooms struct {
 	room    *quietProcess
-	control *quietProcess // nil for servers that are not started here
-	alone   *servers      // the control's one server, of no cluster and in no other figure
+	control *quietProcess // nil unless Config.Self
+	alone   *servers      // the control's server: unclustered, and in no other figure
 }
 
-// openQuietRooms has them measure for a while before it returns. close ends them.
+// openQuietRooms starts both rooms and returns after they have measured for
+// quietBefore. The caller must close them.
 func (r *run) openQuietRooms(ctx context.Context, target *url.URL) (_ *quietRooms, err error) {
 	q := &quietRooms{}
 	defer func() {
@@ -25,7 +26,7 @@ func (r *run) openQuietRooms(ctx context.Context, target *url.URL) (_ *quietRoom
 			return
 		}
 		q.close()
-		if ctx.Err() != nil { // of which the processes have ended
+		if ctx.Err() != nil { // which has killed the processes
 			err = context.Cause(ctx)
 		}
 	}()
@@ -54,7 +55,7 @@ func (r *run) openQuietRooms(ctx context.Context, target *url.URL) (_ *quietRoom
 	}
 }
 
-// startControl starts the control's server.
+// startControl starts the control's server, outside of any cluster.
 func startControl(ctx context.Context, c *Config) (*servers, error) {
 	ctx, cancel := startingUp(ctx)
 	defer cancel()
@@ -66,7 +67,7 @@ func startControl(ctx context.Context, c *Config) (*servers, error) {
 	return s, nil
 }
 
-// during begins a step, in both at the same time.
+// during begins a step in both rooms, at the same time.
 func (q *quietRooms) during(name string) {
 	now := time.Now()
 	q.room.during(name, now)
@@ -75,8 +76,8 @@ func (q *quietRooms) during(name string) {
 	}
 }
 
-// rows ends the measuring, and has a row for each step, with the control's figures
-// if there is one.
+// rows ends the measurement and returns a row for each step, with the control's
+// figures if there is a control.
 func (q *quietRooms) rows() ([]Row, error) {
 	q.room.finish()
 	if q.control != nil {
@@ -92,7 +93,7 @@ func (q *quietRooms) rows() ([]Row, error) {
 			return nil, q.alone.withEnded(err)
 		}
 		if len(controls) != len(told) {
-			return nil, q.control.fault(fmt.Errorf("it tells of %d steps, the quiet room of %d", len(controls), len(told)))
+			return nil, q.control.fault(fmt.Errorf("reported %d steps, the quiet room %d", len(controls), len(told)))
 		}
 	}
 	var rows []Row
@@ -106,7 +107,7 @@ func (q *quietRooms) rows() ([]Row, error) {
 	return rows, nil
 }
 
-// close ends the rooms, and the control's server; it may be called after rows.
+// close ends the rooms and the control's server. It may be called after rows.
 func (q *quietRooms) close() {
 	for _, p := range []*quietProcess{q.room, q.control} {
 		if p != nil {

@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Commands that are as little of a server and of a quiet room as what starts them
-// needs. Each notes its process in $PROCESSES, and lives until it is ended. The
-// server's URL has port 1, the control's 2; a quiet room's p50 is its port in ms, and
-// its p99 when the step began.
+// Minimal fakes of a server and a quiet room. Each writes its process ID to
+// $PROCESSES and runs until it is killed. The URL of the server has port 1, that of
+// the control port 2. The p50 of a quiet room is its port in ms, and its p99 is the
+// time at which the step began.
 const (
 	fakeServer = `echo $$ >>"$PROCESSES"
 case $4 in bench-*) port=1 ;; control-1) port=2 ;; esac
@@ -31,7 +31,7 @@ while read -r at name; do steps="$steps,{\"Step\":\"$name\",\"P50\":$p50,\"P99\"
 echo "[${steps#,}]"`
 )
 
-// fakes makes commands of scripts, and knows the processes that came of them.
+// fakes makes commands of scripts and knows the processes that they started.
 type fakes struct{ notes string }
 
 func newFakes(t *testing.T) fakes {
@@ -49,7 +49,7 @@ func (f fakes) started() []string {
 	return strings.Fields(string(notes))
 }
 
-// requireEnded wants n processes to have been started, and none to be left.
+// requireEnded requires that n processes were started and none is left.
 func (f fakes) requireEnded(t *testing.T, n int) {
 	t.Helper()
 	pids := f.started()
@@ -63,7 +63,7 @@ func (f fakes) requireEnded(t *testing.T, n int) {
 	}
 }
 
-func TestAControlRoomIsOfAServerOfItsOwnInTheSameSteps(t *testing.T) {
+func TestAControlRoomHasItsOwnServerAndTheSameSteps(t *testing.T) {
 	t.Parallel()
 	f := newFakes(t)
 	c := &Config{Mode: "kill", Self: true, Command: f.command(fakeServer), QuietCommand: f.command(fakeQuietRoom)}
@@ -92,8 +92,8 @@ func TestAControlRoomIsOfAServerOfItsOwnInTheSameSteps(t *testing.T) {
 	f.requireEnded(t, 4)
 }
 
-// Of a server that runs nothing is known to be without other clients.
-func TestWithoutServersOfItsOwnThereIsNoControl(t *testing.T) {
+// A running server may have other clients.
+func TestARunningServerHasNoControlRoom(t *testing.T) {
 	t.Parallel()
 	f := newFakes(t)
 	c := &Config{Mode: "presence", Command: f.command(fakeServer), QuietCommand: f.command(fakeQuietRoom), URLs: []string{"http://127.0.0.1:1"}}
@@ -118,16 +118,14 @@ func TestAStepWithoutDeliveriesHasNoLatency(t *testing.T) {
 	}
 }
 
-// Whatever ends a run, and wherever: its error says what it was, and no process is
-// left.
-func TestARunWithAControlThatFailsLeavesNoProcess(t *testing.T) {
+func TestAFailedRunLeavesNoProcess(t *testing.T) {
 	tests := []struct {
 		name          string
 		server, quiet string // done before the fake
 		want          string
 		processes     int
 	}{
-		{"the control's server does not start", `case $4 in control*) echo not here >&2; exit 1 ;; esac`, "", "control room: start a server: it ended; its log: not here", 1},
+		{"the control's server does not start", `case $4 in control*) echo not here >&2; exit 1 ;; esac`, "", "control room: start a server: the process ended; its log: not here", 1},
 		{"the control does not start", "", `case $1 in *:2/*) echo not here >&2; exit 1 ;; esac`, "control room: EOF; its log: not here", 2},
 		{"the quiet room does not start", "", `case $1 in *:1/*) echo not here >&2; exit 1 ;; esac`, "quiet room: EOF; its log: not here", 3},
 		{"what is measured fails", "", "", "connect to 127.0.0.1:1", 4},
@@ -145,7 +143,7 @@ func TestARunWithAControlThatFailsLeavesNoProcess(t *testing.T) {
 	}
 }
 
-func TestARunWithAControlThatIsInterruptedLeavesNoProcess(t *testing.T) {
+func TestAnInterruptedRunLeavesNoProcess(t *testing.T) {
 	for name, quiet := range map[string]string{
 		"while it measures":             "",
 		"while the quiet room connects": `case $1 in *:1/*) echo $$ >>"$PROCESSES"; exec sleep 60 ;; esac`,
@@ -171,16 +169,16 @@ func TestARunWithAControlThatIsInterruptedLeavesNoProcess(t *testing.T) {
 	}
 }
 
-// A control that is lost half way is not a row of zeros.
-func TestAControlThatEndsIsAnErrorThatNamesIt(t *testing.T) {
+// Losing the control must not produce a row of zeros.
+func TestAControlThatEndsEarlyIsAnErrorThatNamesIt(t *testing.T) {
 	for _, test := range []struct {
 		name          string
 		server, quiet string
 		want          []string
-		processes     int // that noted themselves: whose script ends before does not
+		processes     int // that wrote their ID: a script that ends earlier does not
 	}{
 		{"its room", fakeServer, `case $1 in *:2/*) echo "quiet room: ready"; echo gone >&2; exit 1 ;; esac` + "\n" + fakeQuietRoom, []string{"control room: EOF; its log: gone"}, 3},
-		{"its room misses a step", fakeServer, `case $1 in *:2/*) echo "quiet room: ready"; echo "[]"; exit 0 ;; esac` + "\n" + fakeQuietRoom, []string{"control room: it tells of 0 steps, the quiet room of 1"}, 3},
+		{"its room misses a step", fakeServer, `case $1 in *:2/*) echo "quiet room: ready"; echo "[]"; exit 0 ;; esac` + "\n" + fakeQuietRoom, []string{"control room: reported 0 steps, the quiet room 1"}, 3},
 		{"its server", `case $4 in control*) echo "fake: listening at http://127.0.0.1:2"; echo out of memory >&2; exit 1 ;; esac` + "\n" + fakeServer,
 			`case $1 in *:2/*) echo "quiet room: ready"; exit 1 ;; esac` + "\n" + fakeQuietRoom,
 			[]string{"control room: EOF", "server 1 has ended; its log: out of memory"}, 2},

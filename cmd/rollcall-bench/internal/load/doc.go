@@ -80,7 +80,7 @@
 // the generator's own CPU time, since generator and server share the machine: a
 // generator that takes most of it measures itself.
 //
-// On a virtual machine, time taken by the host counts as nobody's CPU time but
+// On a virtual machine, time taken by the host is in no process's CPU time but
 // extends every duration and latency. The report gives its share (steal in
 // /proc/stat), with a warning above 5%; see [Machine].
 //

@@ -7,36 +7,36 @@ import (
 	"time"
 )
 
-// ringSize is how many publishes may be outstanding at a rate.
+// ringSize limits the outstanding publishes at a rate.
 const ringSize = 1 << 16
 
-// fanout is one topic with its subscribers, of whom the first publish.
+// fanout is one topic with its subscribers, the first of which publish.
 type fanout struct {
 	// Static once publishing begins.
 	*run
 	fleet   *fleet
 	clients []*client
 	origin  time.Time
-	tokens  chan struct{} // for each publish that may be begun, with a window
+	tokens  chan struct{} // with a window: one for each publish that may begin
 
-	ring       [ringSize]publish // of publish seq at seq mod ringSize
+	ring       [ringSize]publish // publish seq is at seq mod ringSize
 	deliveries atomic.Int64
-	completed  atomic.Int64              // publishes that all have
-	windowed   atomic.Bool               // completed ones give a token back
-	latency    atomic.Pointer[Histogram] // nil: not measured now
+	completed  atomic.Int64              // publishes that every subscriber has
+	windowed   atomic.Bool               // a completed publish returns its token
+	latency    atomic.Pointer[Histogram] // nil while not measuring
 
 	// Owned by the publishing goroutine.
 	published int64
 	frame     []byte
 }
 
-// publish is one that is outstanding.
+// publish is an outstanding publish.
 type publish struct {
-	at   atomic.Int64 // ns since origin: when it was to be sent
-	left atomic.Int64 // subscribers who do not have it
+	at   atomic.Int64 // scheduled send time, ns since origin
+	left atomic.Int64 // subscribers that do not have it
 }
 
-// startFanout connects the clients and has them join.
+// startFanout connects the clients and waits until all have joined.
 func (r *run) startFanout(ctx context.Context) (_ *fanout, err error) {
 	o := &fanout{run: r, origin: time.Now(), tokens: make(chan struct{}, maxWindow)}
 	o.fleet = newFleet(o.handle)
@@ -55,7 +55,7 @@ func (r *run) startFanout(ctx context.Context) (_ *fanout, err error) {
 	if err := o.fleet.await(ctx, settle, "all to join", func() bool { return o.fleet.joins.Load() == int64(r.Clients) }); err != nil {
 		return nil, err
 	}
-	// Everybody is told of everybody's join; that must not be measured.
+	// The presence diffs of the joins must not be measured.
 	if err := o.fleet.quiet(ctx, settle); err != nil {
 		return nil, err
 	}
@@ -99,13 +99,13 @@ func (o *fanout) handle(c *client, m frame) error {
 	if p.left.Add(-1) == 0 {
 		o.completed.Add(1)
 		if o.windowed.Load() {
-			o.tokens <- struct{}{} // there is room for all windows
+			o.tokens <- struct{}{} // never blocks: there is room for every window
 		}
 	}
 	return nil
 }
 
-// publish sends the next one, which was to be sent at a time.
+// publish sends the next publish, which was scheduled for at.
 func (o *fanout) publish(at time.Time) error {
 	o.published++
 	p := &o.ring[o.published%ringSize]
@@ -115,8 +115,8 @@ func (o *fanout) publish(at time.Time) error {
 	return o.clients[o.published%int64(o.Publishers)].send(o.frame)
 }
 
-// step publishes with a window, or at a rate if there is none, and measures what
-// comes after the first fifth.
+// step publishes with a window, or at a rate if window is 0, and measures after a
+// warm-up of a fifth of the duration.
 func (o *fanout) step(ctx context.Context, name string, window int, rate float64) (Row, error) {
 	o.show.set(name, func() string { return fmt.Sprintf("%d deliveries", o.deliveries.Load()) })
 	o.windowed.Store(window > 0)
@@ -148,8 +148,8 @@ func (o *fanout) step(ctx context.Context, name string, window int, rate float64
 	if err := publishUntil(began.Add(o.Duration)); err != nil {
 		return Row{}, err
 	}
-	// What is outstanding belongs to the step, which a server that lags behind
-	// makes longer.
+	// Outstanding publishes belong to the step: a server that lags behind makes it
+	// longer.
 	what := fmt.Sprintf("every subscriber to get each publish (%s)", name)
 	err := o.fleet.awaitAt(ctx, settle, time.Millisecond, what, func() bool { return o.completed.Load() == o.published })
 	if err != nil {
@@ -158,7 +158,7 @@ func (o *fanout) step(ctx context.Context, name string, window int, rate float64
 	took, after, selfAfter := time.Since(began), o.servers.usage(), self()
 	o.latency.Store(nil)
 	for range window {
-		<-o.tokens // all are back
+		<-o.tokens // all are returned
 	}
 	n := float64(o.deliveries.Load() - count)
 	return Row{Step: name, Cells: []Cell{
@@ -174,7 +174,7 @@ func (o *fanout) step(ctx context.Context, name string, window int, rate float64
 	}}, nil
 }
 
-// withWindow waits until one more may be outstanding.
+// withWindow waits until one more publish may be outstanding.
 func (o *fanout) withWindow(ctx context.Context) (time.Time, error) {
 	timer := time.NewTimer(settle)
 	defer timer.Stop()
@@ -186,18 +186,18 @@ func (o *fanout) withWindow(ctx context.Context) (time.Time, error) {
 	case <-ctx.Done():
 		return time.Time{}, context.Cause(ctx)
 	case <-timer.C:
-		return time.Time{}, fmt.Errorf("no publish was delivered to all subscribers for %v", settle)
+		return time.Time{}, fmt.Errorf("no publish reached every subscriber within %v", settle)
 	}
 }
 
-// atRate waits for the times of a schedule that nothing delays.
+// atRate returns a function that waits for the next time of a fixed schedule.
 func (o *fanout) atRate(rate float64) func(context.Context) (time.Time, error) {
 	began, i := time.Now(), 0
 	return func(ctx context.Context) (time.Time, error) {
 		at := began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
 		i++
 		if o.published-o.completed.Load() >= ringSize {
-			return time.Time{}, fmt.Errorf("the server does not keep up with %g publishes a second: %d are outstanding", rate, ringSize)
+			return time.Time{}, fmt.Errorf("the server does not keep up with %g publishes per second: %d are outstanding", rate, ringSize)
 		}
 		return at, o.fleet.sleepUntil(ctx, at)
 	}

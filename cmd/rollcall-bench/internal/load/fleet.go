@@ -13,28 +13,28 @@ import (
 )
 
 const (
-	// dialers is how many connect, or join, at a time where it is not measured
-	// what happens when all do.
+	// dialers limits concurrent connects and joins, unless a mass join is what is
+	// measured.
 	dialers = 32
-	// pulse is how often each client sends a heartbeat, as phoenix.js does.
+	// pulse is the heartbeat interval of each client, that of phoenix.js.
 	pulse = 30 * time.Second
-	// quietFor is how long nothing has to come until a fleet counts as quiet.
+	// quietFor is the time without frames after which a fleet is quiet.
 	quietFor = 300 * time.Millisecond
 )
 
-// fleet is the clients of one run. Its methods may be called concurrently,
-// except for connect and close.
+// fleet is the clients of one run. Its methods may be called concurrently, except
+// connect and close.
 type fleet struct {
 	// Static.
 	handle func(c *client, f frame) error // called by the reader of c
 	failed chan struct{}                  // closed at the first fault
 
 	bytesRead atomic.Int64
-	frames    atomic.Int64 // received, without replies to heartbeats
-	joins     atomic.Int64 // replies with ok to a join
-	leaves    atomic.Int64 // and to a leave
-	refused   atomic.Int64 // joins that were refused for now, and sent again
-	redials   atomic.Int64 // tries to connect again that failed
+	frames    atomic.Int64 // received, not counting replies to heartbeats
+	joins     atomic.Int64 // ok replies to joins
+	leaves    atomic.Int64 // ok replies to leaves
+	refused   atomic.Int64 // joins refused as overloaded, and sent again
+	redials   atomic.Int64 // failed attempts to reconnect
 
 	readers sync.WaitGroup
 	beat    sync.WaitGroup
@@ -46,14 +46,14 @@ type fleet struct {
 	err     error // the first fault
 }
 
-// newFleet begins to send heartbeats; close ends that.
+// newFleet starts sending heartbeats. The caller must close the fleet.
 func newFleet(handle func(*client, frame) error) *fleet {
 	f := &fleet{handle: handle, failed: make(chan struct{}), stop: make(chan struct{})}
 	f.beat.Go(f.heartbeats)
 	return f
 }
 
-// fail ends what waits for the fleet, with the first fault.
+// fail records the first fault and ends every wait for the fleet.
 func (f *fleet) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,14 +63,14 @@ func (f *fleet) fail(err error) {
 	}
 }
 
-// fault is the first fault.
+// fault returns the first fault, or nil.
 func (f *fleet) fault() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err
 }
 
-// connect connects n clients with ids from first, some at a time, and calls then
+// connect connects n clients with ids from first, dialers at a time, and calls then
 // for each as soon as it is connected.
 func (f *fleet) connect(ctx context.Context, first, n int, target *url.URL, then func(*client) error) ([]*client, error) {
 	all := make([]*client, n)
@@ -93,7 +93,7 @@ func (f *fleet) add(c *client) {
 	f.readers.Go(c.read)
 }
 
-// parallel calls do with 0 to n-1, dialers at a time, until one fails.
+// parallel calls do with 0 to n-1, dialers at a time, until a call fails.
 func parallel(ctx context.Context, n int, do func(context.Context, int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -119,8 +119,8 @@ func parallel(ctx context.Context, n int, do func(context.Context, int) error) e
 	return nil
 }
 
-// receive counts replies, and has the mode handle the rest and the replies to
-// leaves.
+// receive counts replies. Other frames, and replies to leaves, go to the handler of
+// the mode.
 func (f *fleet) receive(c *client, m frame) error {
 	if string(m.ref) != refHeartbeat {
 		f.frames.Add(1)
@@ -148,13 +148,14 @@ func (f *fleet) receive(c *client, m frame) error {
 	return nil
 }
 
-// await polls until done, for at most limit; what says what is awaited.
+// await polls until done returns true, for at most limit. The error says what was
+// awaited.
 func (f *fleet) await(ctx context.Context, limit time.Duration, what string, done func() bool) error {
 	return f.awaitAt(ctx, limit, 5*time.Millisecond, what, done)
 }
 
 func (f *fleet) awaitAt(ctx context.Context, limit, every time.Duration, what string, done func() bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("waited %v in vain for %s", limit, what))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("waited %v for %s", limit, what))
 	defer cancel()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -170,7 +171,7 @@ func (f *fleet) awaitAt(ctx context.Context, limit, every time.Duration, what st
 	return f.fault()
 }
 
-// quiet waits until nothing has come for quietFor.
+// quiet waits until no frame has arrived for quietFor.
 func (f *fleet) quiet(ctx context.Context, limit time.Duration) error {
 	last, since := f.frames.Load(), time.Now()
 	return f.await(ctx, limit, "silence after the joins", func() bool {
@@ -181,7 +182,8 @@ func (f *fleet) quiet(ctx context.Context, limit time.Duration) error {
 	})
 }
 
-// sleepUntil waits for a time, or returns why not.
+// sleepUntil waits until at. It returns early with an error if ctx ends or the
+// fleet fails.
 func (f *fleet) sleepUntil(ctx context.Context, at time.Time) error {
 	if d := time.Until(at); d > 0 {
 		timer := time.NewTimer(d)
@@ -198,9 +200,10 @@ func (f *fleet) sleepUntil(ctx context.Context, at time.Time) error {
 	return f.fault()
 }
 
-// heartbeats keeps the server from closing idle clients, evenly over the time.
+// heartbeats sends the heartbeats of all clients, spread evenly over the interval,
+// so that the server does not close idle ones.
 func (f *fleet) heartbeats() {
-	const parts = 3000 // so that it is a few at a time
+	const parts = 3000 // a few clients at a time
 	tick := time.NewTicker(pulse / parts)
 	defer tick.Stop()
 	for slice := 0; ; slice = (slice + 1) % parts {
@@ -222,7 +225,7 @@ func (f *fleet) heartbeats() {
 	}
 }
 
-// close hangs all up and waits until nothing of the fleet runs.
+// close closes all connections and waits for every goroutine of the fleet.
 func (f *fleet) close() {
 	f.mu.Lock()
 	f.closing = true

@@ -17,19 +17,19 @@ import (
 
 // The ways in which a floor server writes a broadcast.
 const (
-	// floorDirect: who got the publish writes it to all, one after the other.
+	// floorDirect writes to each subscriber from the goroutine that read the publish.
 	floorDirect = "direct"
-	// floorBatched: each connection has a goroutine that writes, with one write
-	// for all that waits.
+	// floorBatched has a writing goroutine per connection, which writes all pending
+	// frames at once.
 	floorBatched = "batched"
 )
 
-// floor is the least server that the clients of fanout and conns can do with,
-// made of gorilla/websocket and net/http alone: what it costs is the price of the
-// library and the kernel. It has small read buffers, pooled write buffers, a
-// reader in a goroutine of its own so that net/http's memory is released, and a
-// broadcast is a prepared frame. It has no presence (who joins is told of itself
-// alone), no limits, no deadlines, and drops what it does not know.
+// floor is a minimal server for the clients of fanout and conns, made of net/http
+// and gorilla/websocket only. Its cost is that of the library and the kernel. It
+// has small read buffers and pooled write buffers, broadcasts prepared frames, and
+// reads in a goroutine of its own so that net/http's memory is released. It has no
+// limits, no deadlines and no presence (a client that joins sees only itself), and
+// only acknowledges other messages.
 type floor struct {
 	upgrader websocket.Upgrader
 	batched  bool
@@ -41,11 +41,11 @@ type floor struct {
 	ended  sync.WaitGroup // readers and writers
 }
 
-// ServeFloor runs a floor server ("direct" or "batched") on a loopback port, which
-// it prints, until ctx ends.
+// ServeFloor runs a floor server of a kind, "direct" or "batched", on a loopback
+// port until ctx ends. It prints its URL.
 func ServeFloor(ctx context.Context, stdout io.Writer, kind string) error {
 	if kind != floorDirect && kind != floorBatched {
-		return fmt.Errorf("a floor is %s or %s, not %q", floorDirect, floorBatched, kind)
+		return fmt.Errorf("floor: unknown kind %[3]q: must be %[1]s or %[2]s", floorDirect, floorBatched, kind)
 	}
 	f := &floor{
 		upgrader: websocket.Upgrader{ReadBufferSize: 512, WriteBufferSize: 512, WriteBufferPool: &sync.Pool{}},
@@ -75,7 +75,7 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &floorConn{floor: f}
 	ws, err := f.upgrader.Upgrade(&corkingWriter{ResponseWriter: w, conn: c}, r, nil)
 	if err != nil {
-		return // it was answered
+		return // Upgrade has replied
 	}
 	c.ws = ws
 	f.mu.Lock()
@@ -92,7 +92,7 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.ended.Go(c.read)
 }
 
-// close ends all connections, and with them their goroutines.
+// close closes all connections, which ends their goroutines.
 func (f *floor) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,12 +109,12 @@ type floorConn struct {
 	corked corkedConn
 	topics []string // owned by read
 
-	mu      sync.Mutex // for writing; with batches, for queue
+	mu      sync.Mutex // guards writes; if batched, queue
 	failing bool
 
-	// With batches only.
+	// Batched only.
 	queue []*websocket.PreparedMessage
-	ready chan struct{}                // capacity 1: there is something in queue
+	ready chan struct{}                // capacity 1: queue is not empty
 	ended chan struct{}                // closed by read
 	spare []*websocket.PreparedMessage // owned by write
 }
@@ -148,7 +148,7 @@ func (c *floorConn) close() {
 	defer c.floor.mu.Unlock()
 	delete(c.floor.all, c)
 	for _, topic := range c.topics {
-		members := slices.Clone(c.floor.topics[topic]) // a broadcast may read the old one
+		members := slices.Clone(c.floor.topics[topic]) // a broadcast may be reading the old slice
 		if i := slices.Index(members, c); i >= 0 {
 			members = slices.Delete(members, i, i+1)
 		}
@@ -205,7 +205,7 @@ func (f *floor) broadcast(topic string, payload []byte) error {
 	members := f.topics[topic]
 	f.mu.Unlock()
 	for _, c := range members {
-		c.put(message) // what cannot be written ends that connection only
+		c.put(message) // a failed write ends that connection only
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (c *floorConn) send(text []byte) error {
 	return err
 }
 
-// put writes a message, or has it written.
+// put writes a message, or queues it if batched.
 func (c *floorConn) put(message *websocket.PreparedMessage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -241,7 +241,7 @@ func (c *floorConn) put(message *websocket.PreparedMessage) {
 	}
 }
 
-// write writes all that waits at once.
+// write writes all queued messages at once.
 func (c *floorConn) write() {
 	for {
 		select {
@@ -265,8 +265,8 @@ func (c *floorConn) write() {
 	}
 }
 
-// corkedConn holds writes back between cork and uncork. Only one goroutine writes:
-// the clients send no pings, which the reader would answer.
+// corkedConn buffers writes between cork and uncork. Only one goroutine writes: the
+// clients send no pings, to which the reader would reply.
 type corkedConn struct {
 	net.Conn
 	corked bool
@@ -295,7 +295,7 @@ func (c *corkedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// corkingWriter gives gorilla a corkedConn when it takes the connection over.
+// corkingWriter hands gorilla a corkedConn when it hijacks the connection.
 type corkingWriter struct {
 	http.ResponseWriter
 	conn *floorConn

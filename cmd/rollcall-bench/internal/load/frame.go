@@ -6,18 +6,18 @@ import (
 	"fmt"
 )
 
-// frame is a text frame of protocol V2. It points into the buffer it was cut
+// frame is a text frame of protocol V2. It points into the buffer it was parsed
 // from.
 type frame struct {
 	joinRef, ref []byte // nil for null
-	topic, event []byte // as they are in the text, escapes included
+	topic, event []byte // raw, with escapes
 	payload      []byte // JSON
 }
 
 var errFrame = errors.New("not a frame of protocol V2")
 
-// parseFrame cuts [join_ref, ref, topic, event, payload] apart, as the server
-// writes it. It does not look into the payload, which ends where the frame does.
+// parseFrame splits [join_ref, ref, topic, event, payload] as the server writes it.
+// It does not parse the payload.
 func parseFrame(data []byte) (f frame, err error) {
 	if len(data) < 2 || data[0] != '[' || data[len(data)-1] != ']' {
 		return frame{}, errFrame
@@ -35,7 +35,7 @@ func parseFrame(data []byte) (f frame, err error) {
 	return f, nil
 }
 
-// cutName cuts a string or null, and the comma behind it, from the front.
+// cutName splits off a leading string or null and its comma.
 func cutName(data []byte) (name, rest []byte, err error) {
 	if after, ok := bytes.CutPrefix(data, []byte("null,")); ok {
 		return nil, after, nil
@@ -48,7 +48,7 @@ func cutName(data []byte) (name, rest []byte, err error) {
 	return name, data[s.at:], nil
 }
 
-// The refs of what clients send say what a reply is to.
+// The refs of messages that clients send, by which replies are told apart.
 const (
 	refJoin      = "j"
 	refLeave     = "l"
@@ -58,8 +58,8 @@ const (
 
 const heartbeatFrame = `[null,"` + refHeartbeat + `","phoenix","heartbeat",{}]`
 
-// joinFrame joins as a user of a topic; n is what diffs will show of this join.
-// All clients have the same join_ref, so that what they are sent is the same.
+// joinFrame returns a join of topic as a user. n identifies this join in diffs. All
+// clients use the same join_ref, so that they receive the same bytes.
 func joinFrame(topic string, user int, n int64) []byte {
 	return fmt.Appendf(nil, `["1","`+refJoin+`",%q,"phx_join",{"key":%q,"meta":{"n":%d}}]`, topic, userKey(user), n)
 }
@@ -68,10 +68,10 @@ func leaveFrame(topic string) []byte {
 	return fmt.Appendf(nil, `["1","`+refLeave+`",%q,"phx_leave",{}]`, topic)
 }
 
-// publishEvent is the event of broadcasts.
+// publishEvent is the event name of broadcasts.
 const publishEvent = "load"
 
-// publishFrame appends a broadcast of publish seq with a payload of size bytes.
+// publishFrame appends the broadcast of publish seq with a payload of size bytes.
 func publishFrame(b []byte, topic string, seq int64, size int) []byte {
 	b = fmt.Appendf(b, `["1","`+refPublish+`",%q,"broadcast",{"event":"`+publishEvent+`","payload":`, topic)
 	start := len(b)
@@ -82,7 +82,7 @@ func publishFrame(b []byte, topic string, seq int64, size int) []byte {
 	return append(b, `"}}]`...)
 }
 
-// minPayload is the size of the smallest payload that has room for any number.
+// minPayload is the smallest payload size with room for any number.
 const minPayload = 32
 
 // publishSeq reads the number of a publish from its payload.
@@ -96,7 +96,7 @@ func publishSeq(payload []byte) (int64, error) {
 	return 0, errors.New("not the payload of a publish")
 }
 
-// cutNumber reads up to 18 digits from the front.
+// cutNumber splits off up to 18 leading digits.
 func cutNumber(data []byte) (n int64, rest []byte) {
 	i := 0
 	for i < len(data) && i < 18 && data[i] >= '0' && data[i] <= '9' {

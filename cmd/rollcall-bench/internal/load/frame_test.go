@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestFrameIsCutApart(t *testing.T) {
+func TestAFrameIsSplitIntoItsParts(t *testing.T) {
 	f, err := parseFrame([]byte(`["1",null,"room:a\"]","phx_reply",{"status":"ok","x":[1,"]"]}]`))
 	require.NoError(t, err)
 	require.Equal(t, "1", string(f.joinRef))
@@ -18,7 +18,7 @@ func TestFrameIsCutApart(t *testing.T) {
 	require.Equal(t, `{"status":"ok","x":[1,"]"]}`, string(f.payload))
 }
 
-func TestWhatIsNoFrameIsRefused(t *testing.T) {
+func TestAMalformedFrameIsAnError(t *testing.T) {
 	for _, text := range []string{
 		``, `[`, `]`, `{}`, `[]`, `["1","2","t","e"]`, `["1","2","t","e",]`, `[1,"2","t","e",{}]`, `["1","2",null,"e",{}]`, `["1","2","t",null,{}]`,
 		`["1","2","t","e",{}`, `["1,"2","t","e",{}]`, `["1" "2","t","e",{}]`,

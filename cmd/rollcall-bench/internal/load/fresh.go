@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// fresh has clients join one topic on two servers, leaves them idle, and starts
-// one server more. One client joins there at once, and waits until it sees all.
+// fresh joins clients to one topic on two servers, leaves them idle, and starts a
+// third server. One client joins there at once and waits until it sees all.
 func (r *run) fresh(ctx context.Context) ([]Row, error) {
 	parser := newSharedParser()
 	newcomer := r.Clients // its id

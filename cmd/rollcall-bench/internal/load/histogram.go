@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A value has subBits significant bits after its first, so that a bucket is at
-// most 1/128 wide of its lower bound. Values below 2^(subBits+1) ns are exact.
+// Values keep subBits bits after the leading one, so a bucket's width is at most
+// 1/128 of its lower bound. Values below 2^(subBits+1) ns are exact.
 const (
 	subBits    = 7
 	subBuckets = 1 << subBits
@@ -17,15 +17,15 @@ const (
 	buckets     = (maxExponent - subBits + 1) * subBuckets
 )
 
-// Histogram counts durations in buckets whose width grows with the value. Its
-// zero value is empty. Record may be called concurrently with everything else;
-// what is read meanwhile may miss what is just recorded.
+// Histogram counts durations in buckets whose width grows with the value. The zero
+// value is empty. Its methods may be called concurrently; a read may miss
+// concurrent calls of Record.
 type Histogram struct {
 	counts [buckets]atomic.Uint64
 }
 
-// Record counts d. A negative d is counted as 0, one of more than an hour as the
-// largest there is.
+// Record counts d. A negative d counts as 0, and one of more than 73 minutes as the
+// largest value.
 func (h *Histogram) Record(d time.Duration) { h.counts[bucketOf(d)].Add(1) }
 
 func bucketOf(d time.Duration) int {
@@ -41,7 +41,7 @@ func bucketOf(d time.Duration) int {
 	return (shift+1)*subBuckets + int(v>>shift) - subBuckets
 }
 
-// upperBound is the largest duration of a bucket.
+// upperBound returns the largest duration of a bucket.
 func upperBound(bucket int) time.Duration {
 	if bucket < subBuckets {
 		return time.Duration(bucket)
@@ -50,7 +50,7 @@ func upperBound(bucket int) time.Duration {
 	return time.Duration(uint64(bucket%subBuckets+subBuckets+1)<<shift - 1)
 }
 
-// Count is how many were recorded.
+// Count returns the number of recorded durations.
 func (h *Histogram) Count() uint64 {
 	var n uint64
 	for i := range h.counts {
@@ -59,8 +59,8 @@ func (h *Histogram) Count() uint64 {
 	return n
 }
 
-// Percentile is a duration that p percent (0 to 100) of those recorded do not
-// exceed, at most 0.8% above the smallest such one. It is 0 for none.
+// Percentile returns the p-th percentile, for p from 0 to 100, at most 0.8% too
+// high. It returns 0 if nothing was recorded.
 func (h *Histogram) Percentile(p float64) time.Duration {
 	total := h.Count()
 	if total == 0 {

@@ -25,7 +25,7 @@ func TestHistogramBucketHoldsItsValuesWithinOnePart128(t *testing.T) {
 	})
 }
 
-func TestHistogramTakesWhatIsOutOfRange(t *testing.T) {
+func TestHistogramClampsValuesOutOfRange(t *testing.T) {
 	var h Histogram
 	h.Record(-time.Second)
 	require.Equal(t, time.Duration(0), h.Percentile(100))
@@ -55,7 +55,7 @@ func TestHistogramPercentilesAreThoseOfTheSortedValues(t *testing.T) {
 	}
 }
 
-func TestHistogramCountsWhatManyRecord(t *testing.T) {
+func TestHistogramCountsConcurrentRecords(t *testing.T) {
 	var h Histogram
 	var all sync.WaitGroup
 	for range 4 {

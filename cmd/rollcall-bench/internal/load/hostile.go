@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// hostile measures what well-behaved subscribers of a topic notice of hostile
-// clients, one kind after the other: in their topic, and in another.
+// hostile measures the latency of well-behaved subscribers beside misbehaving
+// clients, one kind at a time, in their topic and in another.
 func (r *run) hostile(ctx context.Context) (rows []Row, err error) {
 	o, err := r.startFanout(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (r *run) hostile(ctx context.Context) (rows []Row, err error) {
 	return rows, nil
 }
 
-// against measures without hostile clients and then with them.
+// against measures without misbehaving clients and then with them.
 func (o *fanout) against(ctx context.Context, step string, kind mischief, topic string) (Row, error) {
 	target := o.servers.targets[0]
 	without, err := o.step(ctx, step+": without", 0, o.Rate)
@@ -57,7 +57,7 @@ func (o *fanout) against(ctx context.Context, step string, kind mischief, topic 
 	if err != nil {
 		return Row{}, err
 	}
-	// What is still told of those who have gone must not be in the next figures.
+	// Diffs about clients that have left must not be in the next figures.
 	if err := o.fleet.quiet(ctx, settle); err != nil {
 		return Row{}, err
 	}
@@ -85,7 +85,7 @@ func (o *fanout) against(ctx context.Context, step string, kind mischief, topic 
 	return row, nil
 }
 
-// websocketTryLater is the code for clients that cost too much.
+// websocketTryLater is the close code for clients that exceed a limit.
 const websocketTryLater = 1013
 
 func (r Row) cell(key string) Cell {
@@ -97,8 +97,8 @@ func (r Row) cell(key string) Cell {
 	return Cell{Key: key, Value: math.NaN()}
 }
 
-// rejections are the server's counts by cause, from its metrics; "" is their
-// sum. They are NaN where it shows none.
+// rejections returns the server's rejection counts by cause, from its metrics; ""
+// is their sum. They are NaN if the server does not expose them.
 func rejections(ctx context.Context, target *url.URL) map[string]float64 {
 	unknown := map[string]float64{"": math.NaN(), "slow": math.NaN(), "flood": math.NaN(), "mailbox": math.NaN(), "join_rate": math.NaN(), "address": math.NaN()}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)

@@ -7,27 +7,26 @@ import (
 	"time"
 )
 
-// The numbers of joins in kill: those that end with the killed server, and those
-// after it.
+// The numbers of joins in kill: before the server is killed, and after.
 const (
 	firstJoin = 1
 	joinAgain = 2
 )
 
-// killing is the topics of a server that is killed, each watched from another.
+// killing is the topics of the killed server, each watched from the other server.
 type killing struct {
 	*run
 	parser *sharedParser
 	origin time.Time
 
-	there, back        atomic.Int64 // joined first, and again, as their watchers see it
+	there, back        atomic.Int64 // first joins and rejoins that watchers see
 	firstGone, allGone atomic.Int64 // ns since origin
 	allBack            atomic.Int64
 }
 
-// kill kills the first server, with clients in some topics, and waits until those
-// who watch on the second see none of them; or, with Reconnect, until they see all
-// of them again, who connect to the second server with the pauses of phoenix.js.
+// kill kills the first server, which has clients in some topics, and waits until
+// watchers on the second see none of them. With Reconnect the clients reconnect to
+// the second server, and kill first waits until the watchers see them all again.
 func (r *run) kill(ctx context.Context) ([]Row, error) {
 	k := &killing{run: r, parser: newSharedParser(), origin: time.Now()}
 	quiet, err := r.openQuietRooms(ctx, r.servers.targets[1])
@@ -96,7 +95,7 @@ func (r *run) kill(ctx context.Context) ([]Row, error) {
 			cell("redials", "failed tries", 0, float64(f.redials.Load())),
 			cell("refused", "joins refused for now", 0, float64(f.refused.Load())))
 	}
-	err = f.await(ctx, settle, "the killed server's presences to be gone", func() bool { return k.there.Load() == int64(topics) })
+	err = f.await(ctx, settle, "the presences of the killed server to be gone", func() bool { return k.there.Load() == int64(topics) })
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +109,7 @@ func (r *run) kill(ctx context.Context) ([]Row, error) {
 	)}}, rows...), err
 }
 
-// handle is called by the readers; only what watchers get counts.
+// handle is called by the readers. Only frames of watchers count.
 func (k *killing) handle(c *client, m frame) error {
 	if c.id < k.Clients {
 		return nil

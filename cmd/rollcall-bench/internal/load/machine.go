@@ -10,28 +10,27 @@ import (
 	"strings"
 )
 
-// Machine is what a reader has to know of the machine to trust a figure.
+// Machine describes the machine, as far as it affects the figures.
 type Machine struct {
-	// CPUs is how many processors this process may use, and the servers that are
-	// started here: all of the machine's, or fewer in a container.
+	// CPUs is the number of processors that this process and its servers may use:
+	// all of the machine's, or fewer in a container.
 	CPUs int
-	// Stolen is which part of the machine's processor time its host gave to others
-	// while all was measured, in percent; NaN where it is not known. On a machine
-	// that is not virtual it is 0.
+	// Stolen is the percentage of processor time that the host of a virtual machine
+	// gave to others during the run. It is 0 on a physical machine, and NaN if
+	// unknown.
 	Stolen float64
 }
 
-// trusted is how many percent may be stolen: with more, the same run was seen to
-// take up to twice as long.
+// trusted is the highest acceptable Stolen. Above it, runs took up to twice as long.
 const trusted = 5.0
 
-// Warning says that the figures cannot be trusted, and why; it is empty where
-// nothing is known against them.
+// Warning says why the figures are unreliable. It is empty if they are not known to
+// be.
 func (m Machine) Warning() string {
 	if !(m.Stolen > trusted) {
 		return ""
 	}
-	return fmt.Sprintf("the host took %.0f%% of the processors' time meanwhile: repeat", m.Stolen)
+	return fmt.Sprintf("the host took %.0f%% of the processor time during the run: the figures are unreliable, repeat it", m.Stolen)
 }
 
 func (m Machine) String() string {
@@ -49,14 +48,13 @@ func (m Machine) cells() []Cell {
 	return []Cell{cell("cpus", "CPUs", 0, float64(m.CPUs)), cell("stolen_percent", "% stolen", 1, m.Stolen)}
 }
 
-// processors are the times of all processors of the machine, since it began, in
-// ticks.
+// processors is the time of all processors since boot, in ticks.
 type processors struct {
-	all    uint64 // idle or not
-	stolen uint64 // they were wanted, and the host ran something else
+	all    uint64 // busy and idle
+	stolen uint64 // the host ran something else although they were wanted
 }
 
-// readProcessors is false where they cannot be read.
+// readProcessors reads /proc/stat. It returns false if that is not possible.
 func readProcessors() (processors, bool) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -65,8 +63,8 @@ func readProcessors() (processors, bool) {
 	return processorsOf(stat)
 }
 
-// processorsOf reads the line "cpu" of /proc/stat: user, nice, system, idle, iowait,
-// irq, softirq and steal. What follows, the time of guests, is in user and nice.
+// processorsOf parses the line "cpu" of /proc/stat: user, nice, system, idle, iowait,
+// irq, softirq and steal. Guest time follows, but is included in user and nice.
 func processorsOf(stat []byte) (p processors, ok bool) {
 	line, _, _ := bytes.Cut(stat, []byte("\n"))
 	fields := strings.Fields(string(line))
@@ -79,14 +77,14 @@ func processorsOf(stat []byte) (p processors, ok bool) {
 			return processors{}, false
 		}
 		p.all += ticks
-		p.stolen = ticks // that of the last
+		p.stolen = ticks // steal is the last
 	}
 	return p, true
 }
 
-// stolenSince is how many percent of the time since before were stolen. Where no
-// time has passed, or a clock has gone back, as they may when a virtual machine
-// moves to another host, it is not known.
+// stolenSince returns the percentage stolen since before. It returns NaN if no time
+// has passed or a counter has decreased, which can happen when a virtual machine
+// migrates to another host.
 func (p processors) stolenSince(before processors) float64 {
 	if p.all <= before.all || p.stolen < before.stolen || p.stolen-before.stolen > p.all-before.all {
 		return math.NaN()
@@ -94,7 +92,7 @@ func (p processors) stolenSince(before processors) float64 {
 	return float64(p.stolen-before.stolen) / float64(p.all-before.all) * 100
 }
 
-// watchMachine begins to measure what is stolen; the function tells.
+// watchMachine starts measuring stolen time and returns a function that reports it.
 func watchMachine() func() Machine {
 	before, ok1 := readProcessors()
 	return func() Machine {

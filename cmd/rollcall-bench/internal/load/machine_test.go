@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStolenTimeIsAPartOfAll(t *testing.T) {
+func TestStolenTimeIsAPercentageOfAllTime(t *testing.T) {
 	before, ok := processorsOf([]byte("cpu  100 1 50 800 9 0 40 7 60 0\ncpu0 100 1 50 800 9 0 40 7 60 0\nintr 5\n"))
 	require.True(t, ok)
 	require.Equal(t, processors{all: 1007, stolen: 7}, before, "guests are in user")
@@ -18,7 +18,7 @@ func TestStolenTimeIsAPartOfAll(t *testing.T) {
 	require.Equal(t, 0.0, processors{all: 10}.stolenSince(processors{}))
 }
 
-func TestStolenTimeThatCannotBeKnown(t *testing.T) {
+func TestStolenTimeIsUnknownIfItCannotBeComputed(t *testing.T) {
 	for _, stat := range []string{"", "cpu", "cpu0 1 2 3 4 5 6 7 8", "cpu 1 2 3 4 5 6 7", "cpu 1 2 3 4 5 6 7 x", "cpu 1 2 3 4 5 6 7 -8", "cpu 1 2 3\n4 5 6 7 8", "cpu 18446744073709551615 1 0 0 0 0 0 0"} {
 		_, ok := processorsOf([]byte(stat))
 		require.False(t, ok, stat)
@@ -47,7 +47,7 @@ func FuzzStolenTime(f *testing.F) {
 	})
 }
 
-func TestTheMachineIsToldAndWarnedOf(t *testing.T) {
+func TestStolenTimeAboveTheLimitIsAWarning(t *testing.T) {
 	for _, test := range []struct {
 		machine       Machine
 		text, warning string
@@ -55,14 +55,14 @@ func TestTheMachineIsToldAndWarnedOf(t *testing.T) {
 		{Machine{CPUs: 2, Stolen: math.NaN()}, "2 CPUs", ""},
 		{Machine{CPUs: 1, Stolen: 0}, "1 CPU, of whose time the host took 0.0%", ""},
 		{Machine{CPUs: 2, Stolen: 5}, "2 CPUs, of whose time the host took 5.0%", ""},
-		{Machine{CPUs: 2, Stolen: 7.26}, "2 CPUs, of whose time the host took 7.3%", "the host took 7% of the processors' time meanwhile: repeat"},
+		{Machine{CPUs: 2, Stolen: 7.26}, "2 CPUs, of whose time the host took 7.3%", "the host took 7% of the processor time during the run: the figures are unreliable, repeat it"},
 	} {
 		require.Equal(t, test.text, test.machine.String())
 		require.Equal(t, test.warning, test.machine.Warning())
 	}
 }
 
-func TestTheMachineIsRead(t *testing.T) {
+func TestMachineIsReadFromProc(t *testing.T) {
 	told := watchMachine()
 	require.Positive(t, told().CPUs)
 	_, ok := readProcessors()

@@ -16,14 +16,14 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// A mischief is one kind of hostile client.
+// A mischief is a kind of misbehaving client.
 type mischief struct {
 	name string
-	// anywhere: it joins no topic, so that it has no place.
+	// anywhere: it joins no topic.
 	anywhere bool
-	// crowd: each has many connections at a time, all of one address.
+	// crowd: each client has many concurrent connections from one address.
 	crowd bool
-	// do makes mischief until the connection ends, or the mob is stopped.
+	// do misbehaves until the connection ends or the mob is stopped.
 	do func(m *mob, c *rogue) error
 }
 
@@ -39,23 +39,23 @@ var mischiefs = []mischief{
 }
 
 const (
-	// backoff is how long a hostile client that was closed stays away.
+	// backoff is the delay before a closed client reconnects.
 	backoff = 250 * time.Millisecond
-	// floodRate is frames a second of one that floods, floodEvery how often some
-	// of them are written at once.
+	// floodRate is the frames per second of a flooding client, which writes some
+	// every floodEvery.
 	floodRate  = 30_000
 	floodEvery = 10 * time.Millisecond
-	// greedRate is questions a second of one that does not read the answers, each
-	// of which has the metas of all the mob.
+	// greedRate is the requests per second of a client that does not read replies.
+	// Each reply has the metas of the whole mob.
 	greedRate = 200
 	greedMeta = 4 << 10 // bytes
-	// crowded is how many connections of each address in a crowd there are at a
-	// time: more than perAddress, which servers that are started here allow.
+	// crowded is the number of concurrent connections per address of a crowd. It
+	// exceeds perAddress, the limit of servers started by --self.
 	crowded    = 60
 	perAddress = 50
 )
 
-// A mob is some hostile clients of one kind at work.
+// A mob is a number of misbehaving clients of one kind.
 type mob struct {
 	// Static.
 	kind   mischief
@@ -66,11 +66,11 @@ type mob struct {
 	all    sync.WaitGroup
 
 	attempts atomic.Int64 // connections
-	closed   atomic.Int64 // of them by the server
-	refused  atomic.Int64 // not even let in
+	closed   atomic.Int64 // of them, closed by the server
+	refused  atomic.Int64 // handshakes refused
 
 	mu    sync.Mutex
-	codes map[int]int // of close frames
+	codes map[int]int // of close frames, by code
 }
 
 // A rogue is one connection of a mob.
@@ -80,7 +80,7 @@ type rogue struct {
 	id  int
 }
 
-// startMob sets n clients of a kind going; stop ends them.
+// startMob starts n clients of a kind. The caller must stop them.
 func startMob(ctx context.Context, kind mischief, n int, topic string, target *url.URL) *mob {
 	m := &mob{kind: kind, topic: topic, target: target, codes: map[int]int{}}
 	m.ctx, m.cancel = context.WithCancel(ctx)
@@ -95,8 +95,8 @@ func (m *mob) stop() {
 	m.all.Wait()
 }
 
-// run is one client, which comes back whenever it is closed; of a crowd, all of an
-// address.
+// run runs one client, or all clients of one address of a crowd. They reconnect
+// whenever they are closed.
 func (m *mob) run(id int) {
 	n, do := 1, m.connect
 	if m.kind.crowd {
@@ -108,7 +108,7 @@ func (m *mob) run(id int) {
 	m.times(n, func() error { return do(id) })
 }
 
-// count counts an end that was not ours.
+// count counts a connection that the server ended or refused.
 func (m *mob) count(err error) {
 	var closed *websocket.CloseError
 	if errors.Is(err, websocket.ErrBadHandshake) {
@@ -161,7 +161,7 @@ func (m *mob) connect(id int) error {
 
 func (c *rogue) send(frame []byte) error { return c.ws.WriteMessage(websocket.TextMessage, frame) }
 
-// readAll drops what comes, until the end.
+// readAll reads and drops frames until the connection ends.
 func (c *rogue) readAll() error {
 	for {
 		if _, r, err := c.ws.NextReader(); err != nil {
@@ -172,8 +172,8 @@ func (c *rogue) readAll() error {
 	}
 }
 
-// whileReading writes until the connection ends; the error is that of reading,
-// which knows why.
+// whileReading writes until the connection ends. It returns the error of the reader,
+// which has the close code.
 func (c *rogue) whileReading(write func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.readAll() }()
@@ -184,11 +184,11 @@ func (c *rogue) whileReading(write func() error) error {
 	return <-ended
 }
 
-// stopReading has the server send more and more, and reads none of it.
+// stopReading requests more and more data and reads none of it.
 func (m *mob) stopReading(c *rogue) error {
 	meta := fmt.Sprintf(`{"n":0,"p":"%s"}`, strings.Repeat("x", greedMeta))
 	if tcp, ok := c.raw.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(readBuffer) // or the kernel takes megabytes first
+		_ = tcp.SetReadBuffer(readBuffer) // otherwise the kernel buffers megabytes first
 	}
 	if err := c.send(fmt.Appendf(nil, `["1","j",%q,"phx_join",{"key":"rogue%d","meta":%s}]`, m.topic, c.id, meta)); err != nil {
 		return err
@@ -197,7 +197,7 @@ func (m *mob) stopReading(c *rogue) error {
 	return m.every(time.Second/greedRate, func() error { return c.send(list) })
 }
 
-// every calls do until it fails, or the mob is stopped.
+// every calls do at an interval until it fails or the mob is stopped.
 func (m *mob) every(d time.Duration, do func() error) error {
 	tick := time.NewTicker(d)
 	defer tick.Stop()
@@ -213,7 +213,7 @@ func (m *mob) every(d time.Duration, do func() error) error {
 	}
 }
 
-// readOneByte is stopReading that shows a sign of life each second.
+// readOneByte does what stopReading does, but reads one byte per second.
 func (m *mob) readOneByte(c *rogue) error {
 	stop := make(chan struct{})
 	var reading sync.WaitGroup
@@ -235,7 +235,7 @@ func (m *mob) readOneByte(c *rogue) error {
 	return m.stopReading(c)
 }
 
-// flood writes a frame again and again, at floodRate, and reads what comes.
+// flood writes frame repeatedly, at floodRate, and reads everything.
 func (m *mob) flood(c *rogue, first, frame []byte) error {
 	chunk := bytes.Repeat(frame, int(floodRate*floodEvery/time.Second))
 	return c.whileReading(func() error {
@@ -251,7 +251,7 @@ func (m *mob) flood(c *rogue, first, frame []byte) error {
 	})
 }
 
-// rawFrame is a client's frame of less than 126 bytes with a mask of zeros.
+// rawFrame returns a client frame of less than 126 bytes with a mask of zeros.
 func rawFrame(op byte, text string) []byte {
 	return append([]byte{0x80 | op, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
 }
@@ -266,7 +266,7 @@ func (m *mob) floodHeartbeats(c *rogue) error {
 
 func (m *mob) floodPings(c *rogue) error { return m.flood(c, nil, rawFrame(websocket.PingMessage, "")) }
 
-// joinAndLeave joins and leaves without a pause, as fast as both are answered.
+// joinAndLeave joins and leaves as fast as the server replies.
 func (m *mob) joinAndLeave(c *rogue) error {
 	join, leave := joinFrame(m.topic, 1_000_000+c.id, 0), leaveFrame(m.topic)
 	for m.ctx.Err() == nil {
@@ -289,8 +289,8 @@ func (m *mob) joinAndLeave(c *rogue) error {
 	return nil
 }
 
-// times does something some times at once, each of them for itself, again after a
-// pause, until the mob is stopped.
+// times runs do in n goroutines, each repeatedly with a delay of backoff, until the
+// mob is stopped.
 func (m *mob) times(n int, do func() error) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -306,15 +306,15 @@ func (m *mob) times(n int, do func() error) {
 	}
 }
 
-// crowdIn only stays.
+// crowdIn stays connected and does nothing else.
 func (m *mob) crowdIn(c *rogue) error { return c.readAll() }
 
-// halfHandshake begins a request, and goes on with it byte by byte.
+// halfHandshake begins a request and continues it byte by byte.
 func (m *mob) halfHandshake(id int) error {
 	m.attempts.Add(1)
 	raw, err := (&net.Dialer{LocalAddr: sourceOf(id)}).DialContext(m.ctx, "tcp", m.target.Host)
 	if err != nil {
-		return nil // it shows in the attempts
+		return nil // counted as an attempt only
 	}
 	defer raw.Close()
 	_, _ = fmt.Fprintf(raw, "GET %s HTTP/1.1\r\nHost: %s\r\nX-Header: ", m.target.RequestURI(), m.target.Host)

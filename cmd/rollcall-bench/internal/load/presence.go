@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// storm is a topic that all join.
+// storm is a topic that all clients join.
 type storm struct {
 	*run
 	fleet   *fleet
@@ -15,12 +15,12 @@ type storm struct {
 	parser  *sharedParser
 	times   *moments
 
-	full   atomic.Int64 // clients who see all
-	fullAt atomic.Int64 // ns since the origin of times: when all did for the last time
+	full   atomic.Int64 // clients that see all
+	fullAt atomic.Int64 // when all last became full, ns since the origin of times
 }
 
-// presence has all clients join one topic, and then some leave and join again.
-// Joins are numbered: user u joins as u+1 first.
+// presence joins all clients to one topic; then some leave and rejoin. Joins are
+// numbered: the first of user u has number u+1.
 func (r *run) presence(ctx context.Context) (rows []Row, err error) {
 	churns := 0
 	if r.Churn > 0 {
@@ -68,7 +68,7 @@ func (s *storm) handle(c *client, m frame) error {
 		c.seen = newSeen(s.Clients)
 	}
 	wasFull := c.seen.count == s.Clients
-	if string(m.event) == "phx_reply" { // to its leave: it is told nothing more
+	if string(m.event) == "phx_reply" { // to its leave, after which it receives no more diffs
 		c.seen.clear()
 	} else {
 		change, state, err := presenceOf(s.parser, m)
@@ -95,7 +95,7 @@ func (s *storm) awaitFull(ctx context.Context) error {
 	return s.fleet.await(ctx, settle, "every client to see all", func() bool { return s.full.Load() == int64(s.Clients) })
 }
 
-// join has all join, and waits until all see all.
+// join joins all clients and waits until all see all.
 func (s *storm) join(ctx context.Context) (Row, error) {
 	s.show.set("joining", func() string { return fmt.Sprintf("%d of %d see all", s.full.Load(), s.Clients) })
 	before, selfBefore, began := s.servers.usage(), self(), time.Now()
@@ -133,12 +133,12 @@ func (s *storm) join(ctx context.Context) (Row, error) {
 	}}, nil
 }
 
-// churn has n clients leave, evenly over time, and each join again.
+// churn makes n clients leave, at ChurnRate, and rejoin.
 func (s *storm) churn(ctx context.Context, n int) (Row, error) {
 	s.show.set("churn", func() string { return fmt.Sprintf("%d joined again", s.fleet.joins.Load()-int64(s.Clients)) })
 	before, selfBefore, began := s.servers.usage(), self(), time.Now()
 	bytesBefore, framesBefore := s.fleet.bytesRead.Load(), s.fleet.frames.Load()
-	number := make([]int64, s.Clients) // as which each is joined
+	number := make([]int64, s.Clients) // of the current join of each client
 	for i := range number {
 		number[i] = int64(i + 1)
 	}

@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// A present is somebody in a presence payload.
+// A present is a user in a presence payload.
 type present struct {
 	user int
-	n    int64 // the largest of its metas, 0 without
+	n    int64 // the largest of its metas, 0 if there is none
 }
 
-// change is a presence_diff, or a presence_state, whose presents are joins.
+// change is a presence_diff, or a presence_state as joins.
 type change struct{ joins, leaves []present }
 
-// of is the part of c that is about joins with number n.
+// of returns the part of c about joins with number n.
 func (c *change) of(n int64) *change {
 	pick := func(all []present) (some []present) {
 		for _, p := range all {
@@ -31,7 +31,7 @@ func (c *change) of(n int64) *change {
 
 func userKey(user int) string { return fmt.Sprintf("u%06d", user) }
 
-// userOf is the user of a key; other keys are nobody's.
+// userOf parses a key made by userKey. ok is false for other keys.
 func userOf(key []byte) (user int, ok bool) {
 	if len(key) < 2 || key[0] != 'u' {
 		return 0, false
@@ -42,8 +42,8 @@ func userOf(key []byte) (user int, ok bool) {
 
 var errPresences = errors.New("not a presence payload")
 
-// parseDiff reads the payload of presence_diff. Fields other than joins and
-// leaves are skipped.
+// parseDiff parses the payload of presence_diff. Fields other than joins and leaves
+// are skipped.
 func parseDiff(data []byte) (*change, error) {
 	c := &change{}
 	s := scanner{data: data}
@@ -61,7 +61,7 @@ func parseDiff(data []byte) (*change, error) {
 	return c, s.finish(err)
 }
 
-// parseState reads the payload of presence_state.
+// parseState parses the payload of presence_state.
 func parseState(data []byte) (*change, error) {
 	c := &change{}
 	s := scanner{data: data}
@@ -101,7 +101,8 @@ func (s *scanner) presents() (all []present, err error) {
 	return all, err
 }
 
-// sharedParser parses what many clients get once. It may be used concurrently.
+// sharedParser parses a payload once for all clients that receive it. It may be used
+// concurrently.
 type sharedParser struct {
 	seed maphash.Seed
 
@@ -121,14 +122,15 @@ type parsed struct {
 	err    error
 }
 
-// maxKnown bounds each half of what is kept.
+// maxKnown limits each half of the cache.
 const maxKnown = 1024
 
 func newSharedParser() *sharedParser {
 	return &sharedParser{seed: maphash.MakeSeed(), known: [2]map[parsedKey]*parsed{{}, {}}}
 }
 
-// parse is parseState or parseDiff. The result must not be changed.
+// parse calls parseState or parseDiff, or returns their cached result, which must not
+// be changed.
 func (p *sharedParser) parse(state bool, payload []byte) (*change, error) {
 	r := p.lookup(parsedKey{state, maphash.Bytes(p.seed, payload), len(payload)})
 	r.once.Do(func() {

@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestDiffTellsUsersAndTheirNumbers(t *testing.T) {
+func TestDiffHasUsersAndTheirNumbers(t *testing.T) {
 	c, err := parseDiff([]byte(`{"joins":{"u000003":{"metas":[{"n":4,"phx_ref":"a"},{"phx_ref":"b","n":9}]},"somebody":{"metas":[{"n":1}]}},
 		"x": [{"y": "}"}, null, -1.5e3], "leaves": {"u000001":{"user":{"n":7},"metas":[{"deep":{"n":8}}]}}}`))
 	require.NoError(t, err)
 	require.Equal(t, &change{joins: []present{{3, 9}}, leaves: []present{{1, 0}}}, c)
 }
 
-func TestStateTellsUsers(t *testing.T) {
+func TestStateHasUsersAndTheirNumbers(t *testing.T) {
 	c, err := parseState([]byte(`{"u000001":{"metas":[{"n":1}]},"u12":{"metas":[]}}`))
 	require.NoError(t, err)
 	require.Equal(t, []present{{1, 1}, {12, 0}}, c.joins)
@@ -26,7 +26,7 @@ func TestStateTellsUsers(t *testing.T) {
 	require.Empty(t, c.joins)
 }
 
-func TestWhatIsNoPresencePayloadIsRefused(t *testing.T) {
+func TestAMalformedPresencePayloadIsAnError(t *testing.T) {
 	for _, text := range []string{
 		``, `[]`, `{"joins":[]}`, `{"joins":{}`, `{"joins":{}}}`, `{"joins":{"u1":{"metas":{}}}}`, `{"joins":{"u1":{"metas":[{"n":}]}}}`, `{"joins"}`, `{"x":"`, `{"x":"\`,
 		`{"x":` + strings.Repeat("[", 10_000),
@@ -36,7 +36,7 @@ func TestWhatIsNoPresencePayloadIsRefused(t *testing.T) {
 	}
 }
 
-func TestSharedParserParsesOnceAndForgets(t *testing.T) {
+func TestSharedParserParsesOnceAndEvicts(t *testing.T) {
 	p := newSharedParser()
 	text := []byte(`{"u000001":{"metas":[{"n":1}]}}`)
 	first, err := p.parse(true, text)

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// clockTick is the unit of CPU times in /proc. Linux has shown 1/100 s there on
-// every architecture for as long as Go runs on it.
+// clockTick is the unit of CPU times in /proc: 1/100 s on every architecture of
+// Linux that Go supports.
 const clockTick = 10 * time.Millisecond
 
-// usage is what processes have used so far, or use now. known is false where it
-// cannot be read.
+// usage is the CPU time and memory of processes. known is false if they cannot be
+// read.
 type usage struct {
 	known    bool
 	cpu      time.Duration
 	resident int64 // bytes
-	peak     int64 // bytes, the largest resident of each, summed up
+	peak     int64 // bytes, the sum of the peaks of each
 }
 
-// usageOf sums up what processes use. Without any it is unknown.
+// usageOf returns the sum over processes. Without any it is unknown.
 func usageOf(pids []int) usage {
 	u := usage{known: len(pids) > 0}
 	for _, pid := range pids {
@@ -39,8 +39,8 @@ func usageOf(pids []int) usage {
 	return u
 }
 
-// cpuOf reads user and system time from /proc/PID/stat: fields 14 and 15, where
-// field 2 is a name in parentheses that may hold anything.
+// cpuOf parses user and system time from /proc/PID/stat: fields 14 and 15. Field 2
+// is a name in parentheses that may contain any character.
 func cpuOf(stat []byte) (time.Duration, bool) {
 	end := bytes.LastIndexByte(stat, ')')
 	if end < 0 {
@@ -55,7 +55,7 @@ func cpuOf(stat []byte) (time.Duration, bool) {
 	return time.Duration(user+system) * clockTick, err1 == nil && err2 == nil
 }
 
-// kibOf reads "name 123 kB" from /proc/PID/status, in bytes.
+// kibOf returns the value of "name 123 kB" in /proc/PID/status, in bytes.
 func kibOf(status []byte, name string) int64 {
 	for line := range strings.Lines(string(status)) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == name {
@@ -66,8 +66,8 @@ func kibOf(status []byte, name string) int64 {
 	return 0
 }
 
-// maxFiles is how many files this process may have open, and a child of it.
-// Where it cannot be read it is said to be many.
+// maxFiles returns the open-file limit of this process and its children, or a large
+// number if the limit cannot be read.
 func maxFiles() int {
 	limits, _ := os.ReadFile("/proc/self/limits")
 	for line := range strings.Lines(string(limits)) {

@@ -24,7 +24,7 @@ func TestMemoryOfAProcess(t *testing.T) {
 	require.Zero(t, kibOf(status, "VmSwap:"))
 }
 
-func TestUsageOfNobodyIsUnknown(t *testing.T) {
+func TestUsageOfNoProcessIsUnknown(t *testing.T) {
 	require.False(t, usageOf(nil).known)
 	require.False(t, usageOf([]int{1 << 30}).known)
 }

@@ -11,16 +11,16 @@ import (
 
 const (
 	quietClients = 4
-	// quietRate is publishes a second: enough to see a stall of some 20 ms, and
-	// too few to be a load.
+	// quietRate is publishes per second: enough to see a stall of about 20 ms, too
+	// few to be a load.
 	quietRate = 50.0
-	// quietBefore is how long nothing else happens, to compare with.
+	// quietBefore is the time measured before the load, for comparison.
 	quietBefore = 2 * time.Second
 )
 
-// quietRoom is a room beside what is measured: a few clients, one of whom
-// publishes at a low rate that nothing delays. Latencies are counted from when a
-// publish was due, and belong to the step in which it was.
+// quietRoom is a room beside the load: a few clients, one of which publishes at a
+// low rate on a fixed schedule. Latency is measured from the time a publish was due,
+// and belongs to the step of that time.
 type quietRoom struct {
 	// Static.
 	fleet  *fleet
@@ -34,14 +34,15 @@ type quietRoom struct {
 	steps []*quietStep
 }
 
-// quietStep is what was measured in one step.
+// quietStep is the measurement of one step.
 type quietStep struct {
 	name    string
 	from    time.Time
 	latency Histogram
 }
 
-// openQuietRoom has clients join a topic. close ends it.
+// openQuietRoom joins the clients to topic and starts publishing. The caller must
+// close the room.
 func openQuietRoom(ctx context.Context, target *url.URL, topic string) (*quietRoom, error) {
 	q := &quietRoom{}
 	q.fleet = newFleet(q.handle)
@@ -49,7 +50,7 @@ func openQuietRoom(ctx context.Context, target *url.URL, topic string) (*quietRo
 		return c.join(joinFrame(topic, c.id, 1))
 	})
 	if err == nil {
-		err = q.fleet.await(ctx, settle, "a few to join", func() bool { return q.fleet.joins.Load() == quietClients })
+		err = q.fleet.await(ctx, settle, "the quiet room to join", func() bool { return q.fleet.joins.Load() == quietClients })
 	}
 	if err != nil {
 		q.fleet.close()
@@ -61,7 +62,7 @@ func openQuietRoom(ctx context.Context, target *url.URL, topic string) (*quietRo
 	return q, nil
 }
 
-// due is when a publish is to be sent. Numbers begin at 1.
+// due returns the time at which publish seq is due. Numbers begin at 1.
 func (q *quietRoom) due(seq int64) time.Time {
 	return q.origin.Add(time.Duration(float64(seq-1) / quietRate * float64(time.Second)))
 }
@@ -70,7 +71,7 @@ func (q *quietRoom) publish(ctx context.Context, c *client, topic string) {
 	var frame []byte
 	for seq := int64(1); ; seq++ {
 		if err := q.fleet.sleepUntil(ctx, q.due(seq)); err != nil {
-			return // closed, or the fault is the fleet's
+			return // closed, or the fleet has failed
 		}
 		q.published.Store(seq)
 		frame = publishFrame(frame[:0], topic, seq, minPayload)
@@ -104,19 +105,20 @@ func (q *quietRoom) handle(c *client, m frame) error {
 	return nil
 }
 
-// during begins a step, at a time.
+// during begins a step at a given time.
 func (q *quietRoom) during(name string, from time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.steps = append(q.steps, &quietStep{name: name, from: from})
 }
 
-// figures ends the publishing, waits until all has come, and tells of each step.
+// figures stops publishing, waits for all deliveries, and returns the figures of
+// each step.
 func (q *quietRoom) figures(ctx context.Context) ([]quietFigures, error) {
 	q.stop()
 	q.ended.Wait()
 	all := q.published.Load() * quietClients
-	err := q.fleet.await(ctx, settle, "the quiet room to get all", func() bool { return q.delivered.Load() >= all })
+	err := q.fleet.await(ctx, settle, "the quiet room to receive every publish", func() bool { return q.delivered.Load() >= all })
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +131,7 @@ func (q *quietRoom) figures(ctx context.Context) ([]quietFigures, error) {
 	return told, nil
 }
 
-// close ends the room; it may be called after figures.
+// close ends the room. It may be called after figures.
 func (q *quietRoom) close() {
 	q.stop()
 	q.ended.Wait()

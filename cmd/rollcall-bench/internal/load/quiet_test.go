@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a storm holds up counts as held up in the storm, from when it was due.
+// A delivery delayed by the load counts in the step in which it was due.
 func TestALatencyOfTheQuietRoomBelongsToTheStepInWhichItWasDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &quietRoom{origin: time.Now()}
@@ -40,15 +40,15 @@ func TestALatencyOfTheQuietRoomBelongsToTheStepInWhichItWasDue(t *testing.T) {
 	})
 }
 
-// What keeps the process of a quiet room from measuring is in the error.
-func TestAQuietRoomThatCannotBeIsAnError(t *testing.T) {
+// The error has the reason.
+func TestAQuietRoomThatDoesNotStartIsAnError(t *testing.T) {
 	target := &url.URL{Scheme: "ws", Host: "127.0.0.1:1", Path: "/socket/websocket"}
 	for what, command := range map[string][]string{
-		"no command":            nil,
-		"no such file":          {"/nonexistent"},
-		"its log: not here":     {"sh", "-c", "echo not here >&2; exit 1"},
-		`it said "something\n"`: {"sh", "-c", "echo something"},
-		"context deadline":      {"sh", "-c", "echo 'quiet room: ready'; cat >/dev/null"},
+		"no command that starts":          nil,
+		"no such file":                    {"/nonexistent"},
+		"its log: not here":               {"sh", "-c", "echo not here >&2; exit 1"},
+		`unexpected output "something\n"`: {"sh", "-c", "echo something"},
+		"context deadline":                {"sh", "-c", "echo 'quiet room: ready'; cat >/dev/null"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		r := &run{Config: &Config{QuietCommand: command}, show: &progress{}}

@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// quietReady is what the process of a quiet room prints when all have joined.
+// quietReady is printed by the process of a quiet room when all clients have joined.
 const quietReady = "quiet room: ready"
 
-// quietFigures is what it tells of a step.
+// quietFigures are the figures of one step, as the process prints them.
 type quietFigures struct {
 	Step          string
 	P50, P99, Max time.Duration
 	Deliveries    uint64
 }
 
-// latencies are its cells, with what their keys and titles begin with. In a step
-// that was too short for a delivery they are not known.
+// latencies returns the cells; key and title are the prefixes of their keys and
+// titles. Values are unknown if the step was too short for a delivery.
 func (f quietFigures) latencies(key, title string) []Cell {
 	ms := func(d time.Duration) float64 {
 		if f.Deliveries == 0 {
@@ -41,10 +41,10 @@ func (f quietFigures) latencies(key, title string) []Cell {
 	}
 }
 
-// ServeQuietRoom has a few clients of the server at target in a topic, prints that
-// they are there, and measures, until stdin ends; then it prints its figures, and
-// returns. Each line of stdin begins a step: when, in Unix nanoseconds, and its
-// name.
+// ServeQuietRoom joins a few clients to a topic on the server at target, prints a
+// line when they have joined, and measures until stdin ends. Then it prints its
+// figures as JSON and returns. Each line of stdin begins a step: the time in Unix
+// nanoseconds, and the name.
 func ServeQuietRoom(ctx context.Context, stdin io.Reader, stdout io.Writer, target, topic string) error {
 	u, err := socketURL(target)
 	if err != nil {
@@ -61,7 +61,7 @@ func ServeQuietRoom(ctx context.Context, stdin io.Reader, stdout io.Writer, targ
 		at, name, _ := strings.Cut(lines.Text(), " ")
 		ns, err := strconv.ParseInt(at, 10, 64)
 		if err != nil {
-			return fmt.Errorf("quiet room: no step: %q", lines.Text())
+			return fmt.Errorf("quiet room: not a step: %q", lines.Text())
 		}
 		q.during(name, time.Unix(0, ns))
 	}
@@ -72,11 +72,10 @@ func ServeQuietRoom(ctx context.Context, stdin io.Reader, stdout io.Writer, targ
 	return json.NewEncoder(stdout).Encode(told)
 }
 
-// A quietProcess is a quiet room in a process of its own, so that its latencies are
-// the server's, and not those of a generator that has thousands of clients to look
-// after.
+// A quietProcess is a quiet room in a process of its own, so that the generator's
+// thousands of clients do not delay it.
 type quietProcess struct {
-	name   string // of the room, for errors
+	name   string // for errors
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
@@ -84,11 +83,11 @@ type quietProcess struct {
 	waited bool
 }
 
-// startQuietProcess starts command, followed by target and topic, and waits until
-// the room is there. close ends it, and so does the end of ctx.
+// startQuietProcess runs command with target and topic appended and waits until its
+// clients have joined. The process is killed by close, and when ctx ends.
 func startQuietProcess(ctx context.Context, command []string, name string, target *url.URL, topic string) (*quietProcess, error) {
 	if len(command) == 0 {
-		return nil, fmt.Errorf("%s: no command to start it with", name)
+		return nil, fmt.Errorf("%s: no command that starts it", name)
 	}
 	args := append(append([]string{}, command[1:]...), target.String(), topic)
 	q := &quietProcess{name: name, cmd: exec.CommandContext(ctx, command[0], args...), log: &tail{}}
@@ -104,7 +103,7 @@ func startQuietProcess(ctx context.Context, command []string, name string, targe
 	}
 	line, err := q.stdout.ReadString('\n')
 	if err == nil && strings.TrimSpace(line) != quietReady {
-		err = fmt.Errorf("it said %q", line)
+		err = fmt.Errorf("unexpected output %q", line)
 	}
 	if err != nil {
 		return nil, q.fault(err)
@@ -113,19 +112,19 @@ func startQuietProcess(ctx context.Context, command []string, name string, targe
 }
 
 func (q *quietProcess) fault(err error) error {
-	q.close() // or its log may not be whole
+	q.close() // the log is complete only then
 	return fmt.Errorf("%s: %w; its log: %s", q.name, err, q.log)
 }
 
-// during begins a step. What the process has against it, figures tells.
+// during begins a step. Errors of the process are returned by figures.
 func (q *quietProcess) during(name string, from time.Time) {
 	fmt.Fprintf(q.stdin, "%d %s\n", from.UnixNano(), name)
 }
 
-// finish ends the measuring. It may be called more than once.
+// finish ends the measurement. It may be called more than once.
 func (q *quietProcess) finish() { q.stdin.Close() }
 
-// figures are what was measured, a step each, when finish was called.
+// figures returns the figures of each step, after finish.
 func (q *quietProcess) figures() ([]quietFigures, error) {
 	var told []quietFigures
 	if err := json.NewDecoder(q.stdout).Decode(&told); err != nil {
@@ -134,8 +133,8 @@ func (q *quietProcess) figures() ([]quietFigures, error) {
 	return told, nil
 }
 
-// close ends the process, which has nothing to do any more; it may be called at any
-// time, and again.
+// close kills the process and waits for it. It may be called at any time and more
+// than once.
 func (q *quietProcess) close() {
 	if q.waited {
 		return

@@ -5,24 +5,24 @@ import (
 	"slices"
 )
 
-// floorsOf are the kinds of floor that a mode is compared with.
+// floorsOf lists the kinds of floor that a mode is compared with.
 var floorsOf = map[string][]string{
 	"fanout": {floorDirect, floorBatched},
 	"conns":  {floorDirect},
 }
 
-// floorStep names a step that was done with a floor.
+// floorStep returns the name of a step that is repeated with a floor.
 func floorStep(step, kind string) string { return step + ", floor " + kind }
 
-// compared are the figures in which a mode is compared with its floors.
+// compared lists the figures that are compared with the floors of a mode.
 var compared = map[string][]string{
 	"fanout": {"server_cpu_us_per_delivery"},
 	"conns":  {"server_cpu_us_per_join", "resident_kib_per_connection"},
 }
 
-// ratios sets each step beside the same one with the floors: a row for each
-// figure, of medians if there are any, with how many times the lowest floor the
-// replica takes.
+// ratios compares each step with the same step of the floors: a row for each
+// figure, of medians if there are any, with the ratio of the replica to the lowest
+// floor.
 func ratios(mode string, rows []Row) []Row {
 	last := map[string]Row{} // the median comes last
 	var steps []string
@@ -35,7 +35,7 @@ func ratios(mode string, rows []Row) []Row {
 	var all []Row
 	for _, step := range steps {
 		if _, ok := last[floorStep(step, floorsOf[mode][0])]; !ok {
-			continue // it is one of a floor
+			continue // a step of a floor
 		}
 		for _, key := range compared[mode] {
 			figure := func(step string) Cell {
@@ -50,7 +50,7 @@ func ratios(mode string, rows []Row) []Row {
 				row.Cells = append(row.Cells, cell("floor_"+kind, "floor "+kind, 2, v))
 			}
 			times := ours.Value / lowest
-			if lowest == 0 { // less than the grain of CPU times
+			if lowest == 0 { // below the resolution of CPU times
 				times = math.NaN()
 			}
 			row.Cells = append(row.Cells, cell("times_the_floor", "times the floor", 2, times))

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// remote has clients join on the first server and lose their connection a second
-// later, which others see on the second, who are in all topics.
+// remote joins clients on the first server, each of which loses its connection a
+// second later. Observers on the second server, in all topics, see both.
 func (r *run) remote(ctx context.Context) ([]Row, error) {
-	const firstNumber = 2 // 0 are those who watch, 1 is the one before all
+	const firstNumber = 2 // 0: observers; 1: a first join, before the measurement
 	joins := max(1, int(r.Rate*r.Duration.Seconds()))
 	before, times := newMoments(firstNumber), newMoments(joins+firstNumber)
 	parser := newSharedParser()
@@ -50,7 +50,7 @@ func (r *run) remote(ctx context.Context) ([]Row, error) {
 	saw := func(what string, n int, h *Histogram) error {
 		return f.await(ctx, settle, what, func() bool { return h.Count() == uint64(n*r.Clients) })
 	}
-	// The replicas meet in the topic before anything is measured.
+	// The replicas exchange interest in the topic before the measurement.
 	if err := f.quiet(ctx, settle); err != nil {
 		return nil, err
 	}

@@ -12,31 +12,30 @@ import (
 	"time"
 )
 
-// Report is what a run measured.
+// Report is the result of Run.
 type Report struct {
 	Mode     string
-	Settings []Cell // what was run
+	Settings []Cell
 	Machine  Machine
-	Rows     []Row // in the order in which they were measured
+	Rows     []Row // in the order of measurement
 }
 
-// Row is one measurement, or the median of several with the same step.
+// Row is one measurement, or the median of those with the same step.
 type Row struct {
 	Step  string // "window 8", "churn"
-	Run   int    // from 1; 0 is the median of all
+	Run   int    // from 1; 0 is the median
 	Cells []Cell
 }
 
-// Cell is one figure. NaN is one that is not known.
+// Cell is one figure; NaN is unknown.
 type Cell struct {
-	Key    string // of JSON: snake case, with the unit
-	Title  string // of the table
+	Key    string // in JSON: snake case, with the unit
+	Title  string // in the table
 	Value  float64
-	Digits int // behind the point, in the table
+	Digits int // decimal places in the table
 }
 
-// cell is a figure. One that was divided by nothing, as in a run without samples, is
-// not known.
+// cell returns a figure. An infinite value, from a run without samples, is unknown.
 func cell(key, title string, digits int, value float64) Cell {
 	if math.IsInf(value, 0) {
 		value = math.NaN()
@@ -44,7 +43,7 @@ func cell(key, title string, digits int, value float64) Cell {
 	return Cell{key, title, value, digits}
 }
 
-// known is v, or NaN where the usages that v was made from are unknown.
+// known returns v, or NaN if a usage that v was computed from is unknown.
 func known(v float64, from ...usage) float64 {
 	for _, u := range from {
 		if !u.known {
@@ -58,7 +57,7 @@ func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsec
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 func mib(n int64) float64            { return float64(n) / (1 << 20) }
 
-// withMedians appends a median of each step that was run several times.
+// withMedians appends the median of each step that was run more than once.
 func withMedians(rows []Row) []Row {
 	steps := map[string][]Row{}
 	var order []string
@@ -88,8 +87,8 @@ func withMedians(rows []Row) []Row {
 	return rows
 }
 
-// medianOf sorts values. Of an even number it is the lower of the middle two,
-// which was measured.
+// medianOf sorts values and returns the median, or the lower of the middle two: a
+// value that was measured.
 func medianOf(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()
@@ -98,8 +97,7 @@ func medianOf(values []float64) float64 {
 	return values[(len(values)-1)/2]
 }
 
-// WriteTable writes the figures for people to read: a table for each kind of
-// step, for steps of different kinds have different figures.
+// WriteTable writes Markdown: one table for all steps with the same figures.
 func (r *Report) WriteTable(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s:", r.Mode)
@@ -127,7 +125,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	return err
 }
 
-// writeRows writes a table as Markdown, with columns of even width.
+// writeRows writes a table with aligned columns.
 func writeRows(b *bytes.Buffer, rows []Row) {
 	lines := [][]string{{"step", "run"}}
 	for _, c := range rows[0].Cells {
@@ -172,9 +170,9 @@ func writeRows(b *bytes.Buffer, rows []Row) {
 	}
 }
 
-// MarshalJSON has an object for each row, with the cells' keys beside "step" and
-// "run" ("median" for the median), in the order of the table, and one for the
-// settings and one for the machine.
+// MarshalJSON encodes the settings, the machine and each row as an object with the
+// keys of its cells, in the order of the table. A row also has "step" and "run",
+// which is a number or "median".
 func (r *Report) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"mode":%q,"settings":{`, r.Mode)
@@ -216,9 +214,9 @@ func writeCells(b *bytes.Buffer, cells []Cell) {
 }
 
 // WriteBenchmarks writes each run of each step as a line in the format of Go's
-// benchmarks, which benchstat compares: "BenchmarkLoad/fanout/window_8 1 2.40
-// server-cpu-us/delivery ...". What is not known is left out, and so are medians. The
-// first line, which benchstat passes over, tells of the machine.
+// benchmarks, for benchstat: "BenchmarkLoad/fanout/window_8 1 2.40
+// server-cpu-us/delivery ...". It omits medians and unknown figures. The first line
+// is a comment that describes the machine.
 func (r *Report) WriteBenchmarks(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s: %s\n", r.Mode, r.Machine)

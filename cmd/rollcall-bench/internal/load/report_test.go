@@ -18,7 +18,7 @@ func sample() *Report {
 	return &Report{Mode: "presence", Settings: []Cell{cell("clients", "clients", 0, 5), cell("rate", "joins/s", 0, 0.5)}, Machine: Machine{CPUs: 2, Stolen: 1.25}, Rows: withMedians(rows)}
 }
 
-func TestTableHasWhatIsKnownAndMedians(t *testing.T) {
+func TestTableHasKnownFiguresAndMedians(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, sample().WriteTable(&b))
 	require.Equal(t, `presence: 5 clients, 0.5 joins/s
@@ -37,7 +37,7 @@ func TestTableHasWhatIsKnownAndMedians(t *testing.T) {
 `, b.String())
 }
 
-func TestJSONHasTheSame(t *testing.T) {
+func TestJSONHasTheFiguresOfTheTable(t *testing.T) {
 	data, err := json.Marshal(sample())
 	require.NoError(t, err)
 	require.JSONEq(t, `{"mode":"presence","settings":{"clients":5,"rate":0.5},"machine":{"cpus":2,"stolen_percent":1.25},"rows":[
@@ -61,7 +61,7 @@ BenchmarkLoad/presence/churn 1 0.125 c-s
 `, b.String())
 }
 
-func TestAFigureDividedByNothingIsNotKnown(t *testing.T) {
+func TestAFigureWithoutSamplesIsUnknown(t *testing.T) {
 	none := 0.0
 	rows := []Row{{Step: "window 1", Run: 1, Cells: []Cell{
 		cell("us_per_delivery", "us", 1, 5/none), cell("balance", "balance", 1, -5/none), cell("deliveries", "deliveries", 0, none),
@@ -77,7 +77,7 @@ func TestAFigureDividedByNothingIsNotKnown(t *testing.T) {
 	require.Equal(t, "# fanout: 2 CPUs\nBenchmarkLoad/fanout/window_1 1 0 deliveries\n", lines.String())
 }
 
-func TestMedianOfAnEvenNumberIsOneOfThem(t *testing.T) {
+func TestMedianOfAnEvenNumberIsAMeasuredValue(t *testing.T) {
 	require.Equal(t, 2.0, medianOf([]float64{4, 2, 3, 1}))
 	require.True(t, math.IsNaN(medianOf(nil)))
 }

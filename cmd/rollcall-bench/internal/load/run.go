@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// settle bounds how long a fleet is waited for after something was done to it.
+// settle limits each wait for a fleet.
 const settle = 60 * time.Second
 
-// Run runs what c says and returns what it measured. The error names every fault
-// of the config at once, or is the first thing that went wrong: that a server
-// does not start or ends, refuses a join, loses a delivery, closes a connection.
+// Run runs the mode of c and returns the measurements. The error names every fault
+// in c, or is the first failure: a server that does not start or that ends, a
+// refused join, a lost delivery, a closed connection.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	c = c.withDefaults()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not done within --timeout %v", c.Timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("not finished within --timeout %v", c.Timeout))
 	defer cancel()
 	p := startProgress(c.Progress, c.Mode)
 	defer p.stop()
@@ -45,12 +45,12 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	return report, nil
 }
 
-// run is one repeat of a mode.
+// run is one run of a mode.
 type run struct {
 	*Config
 	servers *servers
 	show    *progress
-	prefix  string // of the topics, unlike those of every other run
+	prefix  string // of the topics, unique to the run
 }
 
 func (r *run) topic(n int) string { return fmt.Sprintf("%s-%d", r.prefix, n) }
@@ -96,7 +96,7 @@ func runOnce(ctx context.Context, c *Config, p *progress) ([]Row, error) {
 	return rows, nil
 }
 
-// measure runs a mode with servers, and ends them.
+// measure runs a mode with servers and stops them.
 func measure(ctx context.Context, c *Config, p *progress, s *servers, do func(*run, context.Context) ([]Row, error)) ([]Row, error) {
 	defer s.close()
 	rows, err := do(&run{Config: c, servers: s, show: p, prefix: "room:load-" + rand.Text()[:10]}, ctx)
@@ -106,7 +106,7 @@ func measure(ctx context.Context, c *Config, p *progress, s *servers, do func(*r
 	return rows, err
 }
 
-// settings are what the report says was run.
+// settings returns the part of c that the report shows.
 func (c *Config) settings() []Cell {
 	cells := []Cell{cell("clients", "clients", 0, float64(c.Clients))}
 	switch c.Mode {
@@ -131,8 +131,8 @@ func (c *Config) settings() []Cell {
 	return cells
 }
 
-// progress writes a line about what goes on, each second: over the last one on
-// a terminal, else below it.
+// progress writes a line about the current step every second. On a terminal each
+// line replaces the previous one.
 type progress struct {
 	// Static.
 	w     io.Writer
@@ -143,7 +143,7 @@ type progress struct {
 
 	mu    sync.Mutex
 	step  string
-	count func() string // nil: nothing to count
+	count func() string // may be nil
 	since time.Time
 }
 
@@ -161,7 +161,7 @@ func startProgress(w io.Writer, mode string) *progress {
 	return p
 }
 
-// set says what goes on from now on. count may be called at any time.
+// set begins a step. count may be called at any time and by another goroutine.
 func (p *progress) set(step string, count func() string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,15 +1,15 @@
 package load
 
-// scanner walks over JSON without allocating. It takes all that is JSON, except
-// for deep nesting, and may take what is not quite: it is for what a server sends
-// to a generator of load. Everything that is no object, array or string is a word
-// of the characters that numbers and literals have.
+// scanner reads JSON without allocating. It accepts all JSON except for deep
+// nesting, and some input that is not JSON: the input comes from the server under
+// test. Any value that is not an object, array or string is a word of the characters
+// of numbers and literals.
 type scanner struct {
 	data []byte
 	at   int
 }
 
-// maxDepth bounds how deep skip goes.
+// maxDepth limits the nesting that skip accepts.
 const maxDepth = 64
 
 func (s *scanner) space() {
@@ -23,7 +23,7 @@ func (s *scanner) space() {
 	}
 }
 
-// accept takes b if it is next.
+// accept consumes b if it is next.
 func (s *scanner) accept(b byte) bool {
 	if s.space(); s.at < len(s.data) && s.data[s.at] == b {
 		s.at++
@@ -32,7 +32,7 @@ func (s *scanner) accept(b byte) bool {
 	return false
 }
 
-// text reads a string and returns what is between its quotes.
+// text reads a string and returns the bytes between its quotes.
 func (s *scanner) text() ([]byte, error) {
 	if !s.accept('"') {
 		return nil, errPresences
@@ -49,7 +49,7 @@ func (s *scanner) text() ([]byte, error) {
 	return nil, errPresences
 }
 
-// object reads an object; field has to read the value of each name.
+// object reads an object. field must read the value of each name.
 func (s *scanner) object(field func(name []byte) error) error {
 	if !s.accept('{') {
 		return errPresences
@@ -64,7 +64,7 @@ func (s *scanner) object(field func(name []byte) error) error {
 	})
 }
 
-// array reads an array; element has to read each of its elements.
+// array reads an array. element must read each element.
 func (s *scanner) array(element func() error) error {
 	if !s.accept('[') {
 		return errPresences
@@ -120,7 +120,7 @@ func wordByte(b byte) bool {
 	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b == 'E' || b == '-' || b == '+' || b == '.'
 }
 
-// finish is err, or that something follows.
+// finish returns err, or an error if input is left.
 func (s *scanner) finish(err error) error {
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestScheduleIsNotDelayedByWhoIsLate(t *testing.T) {
+func TestALatePublishDoesNotDelayTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(nil)
 		defer f.close()
@@ -34,12 +34,12 @@ func TestScheduleIsNotDelayedByWhoIsLate(t *testing.T) {
 	})
 }
 
-func TestWaitingEndsWithTheFirstFaultOrItsLimit(t *testing.T) {
+func TestAWaitEndsAtTheFirstFaultOrItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(nil)
 		never := func() bool { return false }
 		began := time.Now()
-		require.ErrorContains(t, f.await(t.Context(), 3*time.Second, "rain", never), "waited 3s in vain for rain")
+		require.ErrorContains(t, f.await(t.Context(), 3*time.Second, "rain", never), "waited 3s for rain")
 		require.Equal(t, 3*time.Second, time.Since(began))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -51,7 +51,7 @@ func TestWaitingEndsWithTheFirstFaultOrItsLimit(t *testing.T) {
 	})
 }
 
-func TestLatenciesAreCountedFromTheMomentDue(t *testing.T) {
+func TestLatencyIsMeasuredFromTheScheduledTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMoments(3)
 		m.joinsAt(1, time.Now())
@@ -66,7 +66,7 @@ func TestLatenciesAreCountedFromTheMomentDue(t *testing.T) {
 	})
 }
 
-func TestMomentsAreScatteredOverTheirSlots(t *testing.T) {
+func TestScheduledTimesAreScatteredOverTheirSlots(t *testing.T) {
 	began := time.Now()
 	all := scattered(began, 100, 10)
 	require.Equal(t, all, scattered(began, 100, 10), "in every run alike")

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// seen is who a client sees, of users 0 to n-1: a bit each. It is owned by the
-// client's reader.
+// seen is the set of users that a client sees: a bit for each user from 0. It is
+// owned by the client's reader.
 type seen struct {
 	set   []uint64
 	count int
@@ -35,8 +35,8 @@ func (s *seen) clear() {
 	s.count = 0
 }
 
-// apply takes a message of presence. Users have one meta each, so who leaves and
-// joins in one diff is there.
+// apply applies a presence message. Users have one meta each, so a user that both
+// leaves and joins in one diff is present.
 func (s *seen) apply(state bool, c *change) {
 	if state {
 		s.clear()
@@ -49,7 +49,7 @@ func (s *seen) apply(state bool, c *change) {
 	}
 }
 
-// presenceOf parses a message if it is one of presence.
+// presenceOf parses m if it is a presence message. Otherwise c is nil.
 func presenceOf(parser *sharedParser, m frame) (c *change, state bool, err error) {
 	switch string(m.event) {
 	case "presence_state":
@@ -64,8 +64,8 @@ func presenceOf(parser *sharedParser, m frame) (c *change, state bool, err error
 	return c, state, err
 }
 
-// scattered is n moments at a rate, each anywhere in its slot, so that no period of
-// the server's is met again and again. They are the same in every run.
+// scattered returns n times at a rate, each at a random offset in its slot, so that
+// they do not align with a period of the server. They are the same in every run.
 func scattered(began time.Time, n int, rate float64) []time.Time {
 	random := rand.New(rand.NewPCG(1, 2))
 	all := make([]time.Time, n)
@@ -75,24 +75,24 @@ func scattered(began time.Time, n int, rate float64) []time.Time {
 	return all
 }
 
-// moments is when numbered joins and leaves were to happen, and how long after
-// they were seen.
+// moments holds the scheduled times of numbered joins and leaves, and the delays
+// until clients saw them.
 type moments struct {
 	origin       time.Time
-	joins        []atomic.Int64 // ns since origin of join n; 0: not measured
-	leaves       []atomic.Int64 // of the leave of who joined as n
+	joins        []atomic.Int64 // of join n, ns since origin; 0: not measured
+	leaves       []atomic.Int64 // of the leave that ends join n
 	joined, left Histogram
 }
 
 func newMoments(n int) *moments {
-	// Somewhat ago, so that no moment is 0.
+	// A second ago, so that no time is 0.
 	return &moments{origin: time.Now().Add(-time.Second), joins: make([]atomic.Int64, n), leaves: make([]atomic.Int64, n)}
 }
 
 func (t *moments) joinsAt(n int64, at time.Time)  { t.joins[n].Store(int64(at.Sub(t.origin))) }
 func (t *moments) leavesAt(n int64, at time.Time) { t.leaves[n].Store(int64(at.Sub(t.origin))) }
 
-// saw records that a diff has come to somebody.
+// saw records that a client has received a diff.
 func (t *moments) saw(c *change) {
 	now := time.Since(t.origin)
 	record := func(all []present, moments []atomic.Int64, h *Histogram) {

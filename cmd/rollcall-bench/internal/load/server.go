@@ -21,20 +21,21 @@ import (
 const (
 	startTimeout = 30 * time.Second
 	stopTimeout  = 20 * time.Second
-	logTail      = 4 << 10 // bytes of a child's log that an error shows
+	logTail      = 4 << 10 // bytes of a child's log in an error
 )
 
-// servers is what is measured, replicas of one cluster; or the one of a control.
+// servers are the replicas of one cluster that are measured, or the server of a
+// control.
 type servers struct {
-	name     string     // their names are this and a number
-	targets  []*url.URL // their sockets
-	pids     []int      // none: what they use is unknown
-	children []*child   // none with Config.URLs
+	name     string     // replicas are named name-1, name-2, ...
+	targets  []*url.URL // WebSocket URLs
+	pids     []int      // empty: their usage is unknown
+	children []*child   // empty with Config.URLs
 }
 
 func (s *servers) usage() usage { return usageOf(s.pids) }
 
-// startServers starts n replicas, or takes those of the config.
+// startServers starts n replicas, or uses those of Config.URLs.
 func startServers(ctx context.Context, c *Config, n int) (*servers, error) {
 	s := &servers{name: "bench", pids: c.PIDs}
 	if !c.Self {
@@ -70,13 +71,14 @@ func startServers(ctx context.Context, c *Config, n int) (*servers, error) {
 }
 
 func startingUp(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the servers were not up within %v", startTimeout))
+	return context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the servers did not start within %v", startTimeout))
 }
 
-// startReplica starts one more, of a cluster with the first if it is clustered.
+// startReplica starts another replica. If clustered, it joins the cluster of the
+// first.
 func (s *servers) startReplica(ctx context.Context, c *Config, clustered bool) error {
 	args := []string{"--listen", "127.0.0.1:0", "--name", fmt.Sprintf("%s-%d", s.name, len(s.children)+1), "--log-level", "error"}
-	if c.Mode == "fanout" { // whose clients do what they are there to be kept from
+	if c.Mode == "fanout" { // its publishers exceed the default limits
 		args = append(args, "--message-rate", "1000000", "--broadcast-rate", "1000000")
 	}
 	if c.Mode == "hostile" {
@@ -103,7 +105,7 @@ func startFloor(ctx context.Context, c *Config, kind string) (*servers, error) {
 	return s, nil
 }
 
-// start starts one more process.
+// start starts another process.
 func (s *servers) start(ctx context.Context, command, args []string) error {
 	child, err := startChild(ctx, command, args)
 	if err != nil {
@@ -119,7 +121,7 @@ func (s *servers) start(ctx context.Context, command, args []string) error {
 	return nil
 }
 
-// withEnded adds to err which of the servers have ended.
+// withEnded adds to err the servers that have ended, and their logs.
 func (s *servers) withEnded(err error) error {
 	for i, child := range s.children {
 		select {
@@ -131,7 +133,7 @@ func (s *servers) withEnded(err error) error {
 	return err
 }
 
-// close ends the children, all at a time.
+// close stops all children concurrently.
 func (s *servers) close() {
 	var all sync.WaitGroup
 	for _, child := range s.children {
@@ -140,16 +142,16 @@ func (s *servers) close() {
 	all.Wait()
 }
 
-// child is a server that was started here.
+// child is a server process.
 type child struct {
 	cmd      *exec.Cmd
 	log      *tail
-	url      string // printed by it
-	cluster  string // the same, empty when it is alone
+	url      string // as it printed it
+	cluster  string // likewise; empty if unclustered
 	finished chan struct{}
 }
 
-// startChild runs command with args and waits until it says that it listens.
+// startChild runs command with args and waits until it prints that it listens.
 func startChild(ctx context.Context, command, args []string) (*child, error) {
 	args = append(append([]string{}, command[1:]...), args...)
 	c := &child{cmd: exec.Command(command[0], args...), log: &tail{}, finished: make(chan struct{})}
@@ -175,13 +177,13 @@ func startChild(ctx context.Context, command, args []string) (*child, error) {
 			}
 		}
 		_, _ = io.Copy(io.Discard, stdout)
-		_ = c.cmd.Wait() // killed ones end with an error
+		_ = c.cmd.Wait() // a killed process returns an error
 	}()
 	select {
 	case <-listening:
 		return c, nil
 	case <-c.finished:
-		err = errors.New("it ended")
+		err = errors.New("the process ended")
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -189,7 +191,7 @@ func startChild(ctx context.Context, command, args []string) (*child, error) {
 	return nil, fmt.Errorf("start a server: %w; its log: %s", err, c.log)
 }
 
-// awaitRoutes waits until the child knows n other servers.
+// awaitRoutes waits until the child has routes to n other servers.
 func (c *child) awaitRoutes(ctx context.Context, n int) error {
 	if n == 0 {
 		return nil
@@ -216,13 +218,13 @@ func (c *child) awaitRoutes(ctx context.Context, n int) error {
 	}
 }
 
-// kill ends the child at once, as kill -9 does, and waits for its end.
+// kill kills the child, as kill -9 does, and waits for its end.
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill() // it may have ended
 	<-c.finished
 }
 
-// stop ends the child in order, or kills it.
+// stop ends the child with SIGTERM, and kills it after stopTimeout.
 func (c *child) stop() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -232,7 +234,7 @@ func (c *child) stop() {
 	}
 }
 
-// tail keeps the end of what is written.
+// tail keeps the last logTail bytes written.
 type tail struct {
 	mu   sync.Mutex
 	data []byte
@@ -255,5 +257,5 @@ func (t *tail) String() string {
 	return strings.TrimSpace(string(t.data))
 }
 
-// self is what this process uses.
+// self returns the usage of this process.
 func self() usage { return usageOf([]int{os.Getpid()}) }
