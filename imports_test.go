@@ -59,7 +59,7 @@ const shells = `
 crdt
 presence               tracker.go watch.go session.go log.go
 presence/presencetest
-channel                admission.go alarm.go conn.go crew.go endpoint.go fetch.go mailbox.go metas.go room.go
+channel                admission.go conn.go endpoint.go fetch.go jobs.go mailbox.go metas.go room.go
 channel/jwtauth
 channel/metrics
 channel/token          auth.go entropy.go

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,12 +16,15 @@ import (
 
 // slowJoins is a handler whose joins take a second each, and note when they began.
 // Its channels of "apart:*" have a route of their own.
-func slowJoins(tr *trace) *Handler {
+func slowJoins(tr *trace) *Handler { return joinsOf(tr, time.Second) }
+
+// joinsOf is slowJoins with joins of another length.
+func joinsOf(tr *trace, length time.Duration) *Handler {
 	began := time.Now()
 	slow := script{
 		join: func(s *Socket, _ Payload) (any, error) {
 			tr.add("%v %s", time.Since(began), s.Topic())
-			time.Sleep(time.Second)
+			time.Sleep(length)
 			return nil, nil
 		},
 		terminate: func(s *Socket, _ Reason) { tr.add("%s ends", s.Topic()) },
@@ -39,7 +44,7 @@ func overloadedText(topic string) string {
 	return fmt.Sprintf(`["1","1","%s","phx_reply",{"status":"error","response":{"reason":"overloaded"}}]`, topic)
 }
 
-// storm has a connection of its own join each topic, one after the other.
+// storm connects a client for each topic, which joins it, one after another.
 func storm(t *testing.T, e *Endpoint, h *Handler, topics ...string) (all []*client) {
 	t.Helper()
 	for _, topic := range topics {
@@ -51,13 +56,14 @@ func storm(t *testing.T, e *Endpoint, h *Handler, topics ...string) (all []*clie
 	return all
 }
 
-// joinStats are the counts that are about joins.
+// joinStats returns the statistics of joins.
 func joinStats(e *Endpoint) Stats {
 	s := e.Stats()
 	return Stats{Channels: s.Channels, JoinsRunning: s.JoinsRunning, JoinsWaiting: s.JoinsWaiting, JoinsWaited: s.JoinsWaited, JoinsRefused: s.JoinsRefused}
 }
 
-// idleAdmission fails where something of a storm is left.
+// idleAdmission fails if a join runs or waits, a slot is taken or cools down, or the
+// timer is set.
 func idleAdmission(t *testing.T, e *Endpoint) {
 	t.Helper()
 	synctest.Wait()
@@ -65,16 +71,13 @@ func idleAdmission(t *testing.T, e *Endpoint) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	require.Empty(t, a.queues)
-	require.Zero(t, a.arrivals)
-	require.Zero(t, a.fresh)
-	require.False(t, a.lateness.isSet)
-	require.False(t, a.tiring.isSet)
+	require.Zero(t, a.arrivals.Len())
+	require.Zero(t, a.slots.Len())
 	require.Zero(t, a.running)
-	require.Equal(t, joinQueue{lines: a.spare.lines}, *a.spare)
-	require.Empty(t, a.spare.lines)
+	require.Nil(t, a.stop)
 }
 
-func TestSoManyJoinsOfARouteRunAtOnce(t *testing.T) {
+func TestJoinsOfARouteThatRunAtOnceAreLimited(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{MaxJoinsRunning: 2})
@@ -92,12 +95,11 @@ func TestSoManyJoinsOfARouteRunAtOnce(t *testing.T) {
 	})
 }
 
-// What uses no processor for its patience leaves the next one its turn.
-func TestFewJoinsOfARouteAreFreshAtOnce(t *testing.T) {
+func TestJoinThatOutlastsItsSlotLeavesItToTheNext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{MaxJoinsRunning: 5})
-		e.admission.few = 2
+		e.admission.perRoute = 2
 		storm(t, e, slowJoins(&tr), "a", "b", "c", "d", "e", "f", "apart:a")
 		require.Equal(t, []string{"0s a", "0s b", "0s apart:a"}, tr.take(), "another route does not wait")
 		require.Equal(t, Stats{JoinsRunning: 3, JoinsWaiting: 4, JoinsWaited: 4}, joinStats(e))
@@ -105,55 +107,171 @@ func TestFewJoinsOfARouteAreFreshAtOnce(t *testing.T) {
 		next := tr.take()
 		require.Len(t, next, 3)
 		require.ElementsMatch(t, []string{"1ms c", "1ms d"}, next[:2])
-		require.Equal(t, []string{"2ms e"}, next[2:], "and no more than run")
+		require.Equal(t, []string{"2ms e"}, next[2:], "no more than MaxJoinsRunning")
 		time.Sleep(2 * time.Second)
 		require.Equal(t, []string{"1s f"}, tr.take())
 		idleAdmission(t, e)
 	})
 }
 
-func TestAJoinThatEndsSoonerMakesRoomForAFreshOne(t *testing.T) {
+func TestARouteHasTwoSlotsForEachProcessor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		slots := 2 * runtime.GOMAXPROCS(0)
+		storm(t, e, slowJoins(&trace{}), strings.Split(strings.Repeat("a,", slots)+"a", ",")...)
+		require.EqualValues(t, slots, e.Stats().JoinsRunning)
+		require.EqualValues(t, 1, e.Stats().JoinsWaiting)
+	})
+}
+
+// Nothing waits, so no timer is set for the end of a's slot.
+func TestSlotThatIsOverIsFreeForAJoinThatArrives(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{})
+		e.admission.perRoute = 1
+		h := slowJoins(&tr)
+		storm(t, e, h, "a")
+		time.Sleep(slotTime)
+		storm(t, e, h, "b")
+		time.Sleep(slotTime - 1)
+		storm(t, e, h, "c")
+		require.Equal(t, []string{"0s a", "1ms b"}, tr.take())
+		require.EqualValues(t, 1, e.Stats().JoinsWaited)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, []string{"2ms c"}, tr.take())
+		idleAdmission(t, e)
+	})
+}
+
+func TestSlotCoolsDownThreeTimesAsLongAsItWasHeld(t *testing.T) {
+	for _, c := range []struct {
+		held time.Duration
+		want []string
+	}{
+		{2 * time.Microsecond, []string{"0s a", "2µs b", "4µs c"}},     // too short for a cooldown
+		{10 * time.Microsecond, []string{"0s a", "60µs b", "120µs c"}}, // at least 50 us
+		{100 * time.Microsecond, []string{"0s a", "400µs b", "800µs c"}},
+		{900 * time.Microsecond, []string{"0s a", "3.6ms b", "7.2ms c"}},
+		{time.Second, []string{"0s a", "1ms b", "2ms c"}}, // a slot that is over does not cool down
+	} {
+		t.Run(c.held.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var tr trace
+				e := startOne(t, Config{})
+				e.admission.perRoute = 1
+				storm(t, e, joinsOf(&tr, c.held), "a", "b", "c")
+				time.Sleep(2 * time.Second)
+				require.Equal(t, c.want, tr.take())
+				idleAdmission(t, e)
+			})
+		})
+	}
+}
+
+func TestSlotDoesNotCoolDownWhileNothingWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{})
+		e.admission.perRoute = 1
+		h := joinsOf(&tr, 300*time.Microsecond)
+		for _, topic := range []string{"a", "b", "c"} {
+			storm(t, e, h, topic)
+			time.Sleep(300 * time.Microsecond)
+			idleAdmission(t, e)
+		}
+		require.Equal(t, []string{"0s a", "300µs b", "600µs c"}, tr.take())
+		require.Zero(t, e.Stats().JoinsWaited)
+	})
+}
+
+func TestJoinThatArrivesDuringACooldownWaitsForItsEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var tr trace
+		e := startOne(t, Config{})
+		e.admission.perRoute = 1
+		h := joinsOf(&tr, 300*time.Microsecond)
+		clients := storm(t, e, h, "a", "b")
+		time.Sleep(500 * time.Microsecond)
+		require.Equal(t, Stats{Channels: 1, JoinsWaiting: 1, JoinsWaited: 1}, joinStats(e))
+		clients[1].drop()
+		storm(t, e, h, "c", "apart:a")
+		require.Equal(t, []string{"0s a", "500µs apart:a"}, tr.take(), "the cooldown goes on although b is withdrawn")
+		time.Sleep(700 * time.Microsecond)
+		require.Equal(t, []string{"1.2ms c"}, tr.take())
+		time.Sleep(300 * time.Microsecond)
+		idleAdmission(t, e)
+	})
+}
+
+func TestCooldownEndsAlthoughNothingWaitsAnyMore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{})
+		e.admission.perRoute = 1
+		clients := storm(t, e, joinsOf(&trace{}, 300*time.Microsecond), "a", "b")
+		time.Sleep(500 * time.Microsecond)
+		clients[1].drop()
+		time.Sleep(700 * time.Microsecond)
+		idleAdmission(t, e)
+	})
+}
+
+func TestSlotEndsForAJoinThatBeganAfterACooldown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		began := time.Now()
-		h := handlerOf(script{join: func(s *Socket, _ Payload) (any, error) {
-			tr.add("%v %s", time.Since(began), s.Topic())
-			time.Sleep(300 * time.Microsecond)
-			return nil, nil
-		}})
 		e := startOne(t, Config{})
-		e.admission.few = 1
-		storm(t, e, h, "a", "b", "c", "d", "e")
-		time.Sleep(time.Second)
-		require.Equal(t, []string{"0s a", "300µs b", "600µs c", "900µs d", "1.2ms e"}, tr.take())
+		e.admission.perRoute = 1
+		storm(t, e, handlerOf(script{join: func(s *Socket, _ Payload) (any, error) {
+			tr.add("%v %s", time.Since(began), s.Topic())
+			if s.Topic() == "short" {
+				time.Sleep(900 * time.Microsecond)
+			} else {
+				time.Sleep(time.Second)
+			}
+			return nil, nil
+		}}), "short", "a", "b")
+		time.Sleep(2 * time.Second)
+		require.Equal(t, []string{"0s short", "3.6ms a", "4.6ms b"}, tr.take())
 		idleAdmission(t, e)
 	})
 }
 
-// One that comes when those who are fresh have been so for longer than any
-// patience, though nobody waited for its end.
-func TestWhoComesAfterAllPatienceDoesNotWait(t *testing.T) {
+// The timer is set for the end of JoinWait, and c's slot ends sooner.
+func TestSlotEndsForAJoinThatBeganWhenAnotherEnded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
-		e := startOne(t, Config{})
-		e.admission.few = 1
-		h := slowJoins(&tr)
-		storm(t, e, h, "a")
-		time.Sleep(patienceBusy)
-		storm(t, e, h, "b")
-		time.Sleep(patienceBusy - 1)
-		storm(t, e, h, "c")
-		require.Equal(t, []string{"0s a", "10ms b"}, tr.take())
-		require.EqualValues(t, 1, e.Stats().JoinsWaited)
-		time.Sleep(2 * time.Second)
-		require.Len(t, tr.take(), 1)
+		e := startOne(t, Config{MaxJoinsRunning: 2})
+		e.admission.perRoute = 1
+		storm(t, e, slowJoins(&tr), "a", "b", "c", "d")
+		time.Sleep(3 * time.Second)
+		require.Equal(t, []string{"0s a", "1ms b", "1s c", "1.001s d"}, tr.take())
 		idleAdmission(t, e)
 	})
 }
 
-// A database that takes 50 ms for each of 1,000: with all of MaxJoinsRunning at
-// once 200 ms, and in turns of 4, a millisecond each, 300 ms.
-func TestSlowJoinsDoNotHoldUpEachOther(t *testing.T) {
+// Close waits for a timer that is set, and b would have been refused after an hour.
+func TestTimerIsStoppedWhenNothingWaits(t *testing.T) {
+	for name, end := range map[string]func(waits *client){
+		"began":     func(*client) { time.Sleep(1500 * time.Millisecond) },
+		"withdrawn": (*client).drop,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				began := time.Now()
+				e := startOne(t, Config{MaxJoinsRunning: 1, JoinWait: time.Hour})
+				end(storm(t, e, slowJoins(&trace{}), "a", "b")[1])
+				require.Zero(t, e.Stats().JoinsWaiting)
+				require.NoError(t, e.Close(context.Background()))
+				require.LessOrEqual(t, time.Since(began), 2*time.Second, "when both joins have ended")
+			})
+		})
+	}
+}
+
+// A database takes 50 ms for each of 1,000 joins. Four begin each millisecond, so
+// the last one ends after 300 ms.
+func TestSlowJoinsDoNotDelayEachOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var in atomic.Int64
 		done := make(chan time.Time, 1)
@@ -165,7 +283,7 @@ func TestSlowJoinsDoNotHoldUpEachOther(t *testing.T) {
 			return nil, nil
 		}})
 		e := startOne(t, Config{})
-		e.admission.few = 4
+		e.admission.perRoute = 4
 		began := time.Now()
 		for i := range 1000 {
 			connect(t, e, h, "").send(joinText(fmt.Sprint("t", i%10)))
@@ -175,144 +293,11 @@ func TestSlowJoinsDoNotHoldUpEachOther(t *testing.T) {
 	})
 }
 
-// An alarm that rings late tells that who has lasted may only wait for a processor.
-func TestWhereProcessorsAreShortPatienceIsLonger(t *testing.T) {
-	for _, c := range []struct {
-		late  int // so many alarms
-		began string
-	}{{0, "1ms b"}, {1, "2ms b"}, {5, "6ms b"}, {9, "10ms b"}, {20, "10ms b"}} {
-		bubble(t, func(t *testing.T) {
-			var tr trace
-			e := startOne(t, Config{})
-			a := &e.admission
-			a.few = 1
-			storm(t, e, slowJoins(&tr), "a", "b")
-			for range c.late {
-				a.mu.Lock()
-				a.tiring.due = a.tiring.due.Add(-onTime - 1)
-				a.mu.Unlock()
-				time.Sleep(time.Millisecond)
-				synctest.Wait()
-			}
-			time.Sleep(3 * time.Second)
-			require.Equal(t, []string{"0s a", c.began}, tr.take(), c.late)
-			idleAdmission(t, e)
-		})
-	}
-}
-
-// Who gives way is fresh meanwhile, so that few do it at a time, and its patience
-// has not begun.
-func TestWhoHadToWaitGivesWayBeforeItsPatienceBegins(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var tr trace
-		e := startOne(t, Config{})
-		h := slowJoins(&tr)
-		e.admission.few = 1
-		e.admission.giveWay = func() {
-			require.True(t, e.admission.mu.TryLock(), "no lock is held")
-			e.admission.mu.Unlock()
-			e.mu.Lock()
-			for c := range e.conns {
-				require.True(t, c.mu.TryLock())
-				c.mu.Unlock()
-			}
-			e.mu.Unlock()
-			tr.add("way")
-			time.Sleep(20 * time.Millisecond)
-		}
-		storm(t, e, h, "a", "b", "c")
-		time.Sleep(100 * time.Millisecond)
-		require.Equal(t, []string{"0s a", "way", "21ms b", "way", "42ms c"}, tr.take())
-		time.Sleep(2 * time.Second)
-		idleAdmission(t, e)
-	})
-}
-
-// A storm is to end before many are refused: it makes pauses for others only as
-// long as nobody has waited for a fifth of JoinWait.
-func TestWhoHadToWaitForLongMakesNoPause(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var tr trace
-		e := startOne(t, Config{MaxJoinsRunning: 1, JoinWait: 10 * time.Second})
-		e.admission.giveWay = func() {
-			tr.add("way")
-			time.Sleep(20 * time.Millisecond)
-		}
-		storm(t, e, slowJoins(&tr), "a", "b", "c", "d")
-		time.Sleep(5 * time.Second)
-		require.Equal(t, []string{"0s a", "way", "1.02s b", "2.02s c", "3.02s d"}, tr.take())
-		idleAdmission(t, e)
-	})
-}
-
-func TestAJoinWhoseConnectionEndsWhileItGivesWayIsNotCalled(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var tr trace
-		e := startOne(t, Config{})
-		e.admission.few = 1
-		e.admission.giveWay = func() { time.Sleep(20 * time.Millisecond) }
-		clients := storm(t, e, slowJoins(&tr), "a", "b", "c")
-		time.Sleep(10 * time.Millisecond)
-		clients[1].drop()
-		time.Sleep(2 * time.Second)
-		require.Equal(t, []string{"0s a", "41ms c"}, tr.take())
-		idleAdmission(t, e)
-	})
-}
-
-// As one does whose mailbox overflows before it has begun.
-func TestAJoinThatEndsBeforeItGivesWayMakesRoom(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		e := startOne(t, Config{})
-		a := &e.admission
-		a.few = 1
-		route := &Route{}
-		var members [3]*member
-		for i := range members {
-			members[i] = &member{route: route, topic: "a"}
-			members[i].box.init(&e.running, 1, 1, true, nil)
-			a.enter(members[i])
-		}
-		second := members[1].joiner
-		for _, m := range members {
-			a.leave(m)
-		}
-		require.Equal(t, turnOver, members[2].turn)
-		require.Nil(t, second.member, "a line that began with it may still be there")
-		idleAdmission(t, e)
-	})
-}
-
-// What is allocated for a join is so before admission's lock is taken.
-func TestAJoinAllocatesItsJoinerOnly(t *testing.T) {
-	e := startOne(t, Config{})
-	e.running.Add(1) // as they do
-	defer e.running.Done()
-	a := &e.admission
-	a.few = 1
-	route := &Route{}
-	var members [3]*member
-	for i := range members {
-		members[i] = &member{route: route, topic: fmt.Sprint("t", i)}
-		members[i].box.init(&e.running, 1, 1, true, nil)
-	}
-	require.EqualValues(t, len(members), testing.AllocsPerRun(100, func() {
-		for _, m := range members {
-			a.enter(m)
-		}
-		for _, m := range members {
-			a.leave(m)
-		}
-	}))
-}
-
-// That few are fresh takes no place from those who wait for the others.
-func TestWhoWaitsToBeFreshTakesNoPlaceOfTheWaiting(t *testing.T) {
+func TestJoinThatWaitsForASlotTakesNoPlaceOfMaxJoinsWaiting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{MaxJoinsRunning: 3, MaxJoinsWaiting: 2})
-		e.admission.few = 1
+		e.admission.perRoute = 1
 		h := slowJoins(&tr)
 		storm(t, e, h, "a", "b", "c", "d", "e", "f")
 		require.Equal(t, Stats{JoinsRunning: 1, JoinsWaiting: 4, JoinsWaited: 4, JoinsRefused: 1}, joinStats(e))
@@ -335,7 +320,7 @@ func TestTopicsTakeTurns(t *testing.T) {
 	})
 }
 
-func TestOfOneTopicWhoCameFirstIsFirst(t *testing.T) {
+func TestJoinsOfATopicBeginInOrderOfArrival(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{MaxJoinsRunning: 1, JoinWait: time.Minute})
@@ -356,22 +341,22 @@ func TestTooManyWaitingJoinsAreRefused(t *testing.T) {
 		e := startOne(t, Config{MaxJoinsRunning: 1, MaxJoinsWaiting: 4, Telemetry: []Telemetry{{Reject: func(r Rejection) { rejected = append(rejected, r) }}}})
 		clients := storm(t, e, slowJoins(&tr), "a", "a", "a", "a", "b", "c", "d")
 		for i, want := range [][]string{{}, {}, {}, {overloadedText("a")}, {}, {}, {overloadedText("d")}} {
-			require.Equal(t, want, clients[i].take(), "client %d: one topic has half of the places, all have all", i)
+			require.Equal(t, want, clients[i].take(), "client %d: one topic may take half of the places, all topics together all", i)
 		}
 		require.Len(t, rejected, 2)
 		require.Equal(t, Rejection{Cause: CauseOverloaded, Conn: clients[6].conn, Transport: "test", Topic: "d", Limit: 4}, rejected[1])
 		require.Equal(t, Stats{JoinsRunning: 1, JoinsWaiting: 4, JoinsWaited: 4, JoinsRefused: 2}, joinStats(e))
 
-		time.Sleep(1500 * time.Millisecond) // one waits less
+		time.Sleep(1500 * time.Millisecond) // one has begun
 		clients[6].send(joinText("d"))
-		require.Empty(t, clients[6].take(), "who asks again may wait")
+		require.Empty(t, clients[6].take(), "its second join waits")
 		time.Sleep(10 * time.Second)
 		require.Equal(t, []string{joinedText("d")}, clients[6].take())
 		idleAdmission(t, e)
 	})
 }
 
-func TestWhoHasWaitedTooLongIsRefused(t *testing.T) {
+func TestJoinThatHasWaitedTooLongIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		var rejected []Rejection
@@ -406,7 +391,7 @@ func TestWhoHasWaitedTooLongIsRefused(t *testing.T) {
 	})
 }
 
-func TestAWaitingJoinThatNobodyWantsIsWithdrawn(t *testing.T) {
+func TestJoinThatEndsWhileItWaitsIsNotCalled(t *testing.T) {
 	for name, c := range map[string]struct {
 		ends func(*client)
 		want []string
@@ -417,7 +402,7 @@ func TestAWaitingJoinThatNobodyWantsIsWithdrawn(t *testing.T) {
 		}},
 		"replaced": {func(c *client) { c.send(`["9","9","b","phx_join",{}]`) }, []string{overloadedText("b")}},
 		"flooded": {func(c *client) {
-			for range 3 { // beside its join, one too many
+			for range 3 { // with its join, one more than MailboxSize
 				c.send(`["1","2","b","ping",{}]`)
 			}
 		}, []string{`["1","1","b","phx_reply",{"status":"error","response":{"reason":"join crashed"}}]`}},
@@ -433,7 +418,7 @@ func TestAWaitingJoinThatNobodyWantsIsWithdrawn(t *testing.T) {
 				require.Empty(t, clients[2].take())
 				time.Sleep(10 * time.Second)
 				if name == "replaced" {
-					require.Equal(t, []string{"0s a", "1s b", "2s b"}, tr.take(), "behind the one that came meanwhile")
+					require.Equal(t, []string{"0s a", "1s b", "2s b"}, tr.take(), "after the join that arrived before it")
 					require.Equal(t, []string{`["9","9","b","phx_reply",{"status":"ok","response":{}}]`}, clients[1].take())
 				} else {
 					require.Equal(t, []string{"0s a", "1s b"}, tr.take())
@@ -447,8 +432,7 @@ func TestAWaitingJoinThatNobodyWantsIsWithdrawn(t *testing.T) {
 	}
 }
 
-// However a join ends, the next one has its turn.
-func TestEveryEndOfAJoinMakesRoom(t *testing.T) {
+func TestNextJoinBeginsHoweverAJoinEnds(t *testing.T) {
 	var refusal error = Refuse("no")
 	for name, join := range map[string]func(*Socket) (any, error){
 		"accepted":   func(*Socket) (any, error) { return nil, nil },
@@ -494,8 +478,7 @@ func TestEveryEndOfAJoinMakesRoom(t *testing.T) {
 	}
 }
 
-// What a channel does right after its join is what a storm is made of.
-func TestAJoinCountsUntilWhatItSentToItselfIsHandled(t *testing.T) {
+func TestJoinCountsUntilWhatItSentToItselfIsHandled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := startCluster(t, 1, func(c *Config) { c.MaxJoinsRunning = 1 }).endpoints[0]
 		h := handlerOf(script{
@@ -514,7 +497,7 @@ func TestAJoinCountsUntilWhatItSentToItselfIsHandled(t *testing.T) {
 		time.Sleep(time.Second)
 		idleAdmission(t, e)
 
-		// But no client can hold a place with messages that take long.
+		// A client cannot make its join last with messages that take long.
 		hog := connect(t, e, h, "")
 		hog.send(joinText("c"), `["1","2","c","work",{}]`)
 		time.Sleep(time.Second)
@@ -522,7 +505,7 @@ func TestAJoinCountsUntilWhatItSentToItselfIsHandled(t *testing.T) {
 	})
 }
 
-func TestADuplicateJoinWaitsForItsTurnToo(t *testing.T) {
+func TestDuplicateJoinWaitsForItsTurn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{MaxJoinsRunning: 1, DuplicateTimeout: 500 * time.Millisecond})
@@ -530,7 +513,7 @@ func TestADuplicateJoinWaitsForItsTurnToo(t *testing.T) {
 		c := storm(t, e, h, "a")[0]
 		c.send(`["2","2","a","phx_join",{}]`)
 		time.Sleep(600 * time.Millisecond)
-		require.Equal(t, []string{"0s a"}, tr.take(), "it gave up on the first, which still counts")
+		require.Equal(t, []string{"0s a"}, tr.take(), "the first join has timed out, but still counts")
 		require.EqualValues(t, 1, e.Stats().JoinsWaiting)
 		time.Sleep(3 * time.Second)
 		require.Equal(t, []string{"a ends", "1s a"}, tr.take())
@@ -539,7 +522,7 @@ func TestADuplicateJoinWaitsForItsTurnToo(t *testing.T) {
 	})
 }
 
-func TestDrainEndsTheWaitingAtOnce(t *testing.T) {
+func TestDrainEndsWaitingJoinsAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{MaxJoinsRunning: 1, JoinWait: time.Hour})
@@ -550,14 +533,14 @@ func TestDrainEndsTheWaitingAtOnce(t *testing.T) {
 		storm(t, e, slowJoins(&tr), topics...)
 		began := time.Now()
 		require.NoError(t, e.Close(context.Background()))
-		require.Equal(t, time.Second, time.Since(began), "the one that ran")
+		require.Equal(t, time.Second, time.Since(began), "the join that ran")
 		require.Equal(t, []string{"0s a0", "a0 ends"}, tr.take())
 		idleAdmission(t, e)
 	})
 }
 
-// Many connections at once, some of which give up, on all cores: for the race
-// detector, and for the bounds.
+// Many connections join at once on all cores, and some of them give up: for the race
+// detector, and for the limits.
 func TestAdmissionUnderAStorm(t *testing.T) {
 	const most = 5
 	var running, worst, ran atomic.Int64
@@ -572,7 +555,7 @@ func TestAdmissionUnderAStorm(t *testing.T) {
 	}})
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{MaxJoinsRunning: most, MaxJoinsWaiting: 200, JoinWait: 20 * time.Millisecond})
-		e.admission.few = most - 1 // so that it takes patience to come to the bound
+		e.admission.perRoute = most - 1 // so that slots have to end before the limit is reached
 		for i := range 500 {
 			c := connect(t, e, h, "")
 			go func() {

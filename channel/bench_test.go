@@ -3,7 +3,7 @@ package channel
 import (
 	"context"
 	"net/url"
-	"runtime"
+	"sync"
 	"testing"
 )
 
@@ -18,7 +18,12 @@ func BenchmarkBroadcast(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h := handlerOf(script{})
+	var joined sync.WaitGroup
+	joined.Add(1000)
+	h := handlerOf(script{
+		join: func(s *Socket, _ Payload) (any, error) { s.Send("joined"); return nil, nil },
+		info: func(*Socket, any) Result { joined.Done(); return NoReply() },
+	})
 	for range 1000 {
 		c, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		if err != nil {
@@ -27,9 +32,7 @@ func BenchmarkBroadcast(b *testing.B) {
 		c.Start(nullLink{})
 		c.Receive(false, []byte(`["1","1","t","phx_join",{}]`))
 	}
-	for e.Stats().Channels < 1000 {
-		runtime.Gosched()
-	}
+	joined.Wait()
 	payload := map[string]any{"body": "hello"}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -57,12 +57,11 @@ type Config struct {
 	// Default: MessageBurst. A page begins with the joins of its channels, up to
 	// MaxChannels, and with what it had to say while it was away.
 	MessageStart int
-	// MaxJoinsRunning is how many joins of one route run at once, from their turn
-	// until what Join sent to itself is handled. Others wait. Default 256: enough
-	// to keep a database busy. It is about joins that wait for something: of those
-	// that need a processor only a few run at once, whatever it is; see Many joins
-	// at once. A Join that never returns keeps its place: give what it waits for a
-	// deadline.
+	// MaxJoinsRunning is how many joins of one route run at once, from the call of
+	// Join until what it sent to itself is handled; others wait. It limits joins that
+	// are blocked: joins that compute are limited to twice GOMAXPROCS whatever it is
+	// (see Many joins at once). Default 256: enough to keep a database busy. A Join
+	// that never returns keeps its place: give what it waits for a deadline.
 	MaxJoinsRunning int
 	// MaxJoinsWaiting is how many joins of one route may wait beyond those that
 	// may run, and half of it how many of one topic. Default 20,000. A client over it is

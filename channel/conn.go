@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/time/rate"
 )
 
 // A Conn is one client's connection. A transport drives it: [Endpoint.Connect]
@@ -38,7 +40,7 @@ type Conn struct {
 	remote    net.Addr
 
 	// owned by the transport's reader: the caller of Receive and ReceiveControl
-	messages bucket
+	messages *rate.Limiter
 	flooded  bool // the client was told that it sends too much
 
 	assignsMu sync.RWMutex
@@ -147,7 +149,8 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 		remote:    info.RemoteAddr,
 	}
 	c.session = *newSession(&e.limits, cmp.Or(h.MaxChannels, e.config.MaxChannels), h.route)
-	c.messages.take(time.Since(e.limits.origin), e.messages, e.config.MessageBurst-e.config.MessageStart)
+	c.messages = rate.NewLimiter(rate.Limit(e.config.MessageRate), e.config.MessageBurst)
+	c.messages.AllowN(time.Now(), e.config.MessageBurst-e.config.MessageStart)
 	if c.dialect, err = negotiate(own, c.vsn); err != nil {
 		return nil, false, err
 	}
@@ -331,7 +334,7 @@ const messageUnit = 4 << 10
 // first that is too much closes the connection; what comes after it is nothing.
 func (c *Conn) count(now time.Time, bytes int) *CloseError {
 	e := c.endpoint
-	if c.flooded || c.messages.take(now.Sub(e.limits.origin), e.messages, 1+bytes/messageUnit) {
+	if c.flooded || c.messages.AllowN(now, min(1+bytes/messageUnit, e.config.MessageBurst)) {
 		return nil
 	}
 	c.flooded = true

@@ -68,8 +68,7 @@
 // it was sent by Socket.Send, and its end. Channels run side by side, also those
 // of one connection, and a callback that blocks holds up its own channel only:
 // the others, heartbeats and the fastlane go on. A channel has a goroutine only
-// while there is something to handle; of those that are done an endpoint keeps a
-// few, four for each processor, for whoever is next.
+// while there is something to handle.
 //
 // All methods of [Endpoint], [Conn], [Socket] and [Subscription] may be called
 // concurrently, from callbacks too, unless they say otherwise.
@@ -88,7 +87,8 @@
 //
 // A channel that tracks, or pushes the state, makes its topic's presence come to
 // all channels of the topic on its replica, as presence_diff, from their join
-// on. The first diff of a quiet topic is sent at once. In a busy one changes are
+// on. The first diff of a quiet topic is sent at once; with more than some 8,000
+// sessions in it, within one window. In a busy one changes are
 // merged: they go out when a join comes and as many wait as come in one window, or
 // when the first join has waited that long, or the first leave twice that; in the
 // long run once a window. There is none below 8 sessions; else it is 40 ms, or
@@ -122,42 +122,30 @@
 //
 // # Many joins at once
 //
-// When a replica dies its clients come to the others, all within seconds, and each
-// joins. What such a storm uses up is what joins lead to: what Join asks, a
-// database say, which is slower the more ask at once; and the time of all cores,
-// for tracking and for the frames that tell a room of it. So of each [Route]
-// [Config.MaxJoinsRunning] joins run at once, from their turn until what Join sent
-// to itself is handled, and the others wait: up to [Config.MaxJoinsWaiting] of
-// them, and for [Config.JoinWait] each. Beyond that a client is answered
-// {"reason":"overloaded"}, without a call of Join, and comes back later: phoenix.js
-// after 1, 2, 5 and then each 10 s. Joins are counted in [Stats], and those that
-// are refused are told as a [Rejection] of [CauseOverloaded].
+// When a replica dies, its clients connect to the others within seconds, and each
+// joins. Joins therefore wait in line, for each [Route] apart, and three limits apply:
 //
-// Of those only a few begin at a time, two for each processor (GOMAXPROCS): everyone
-// who can run has to wait for all who could before, so 256 joins would hold up what
-// the replica does for others by what 256 take. A join is one of the few until it
-// counts no longer, or has lasted 1 ms; 10 ms where the replica is short of
-// processors, which an alarm tells that rings late. One that lasts longer waits for
-// something else, a database say, and the next one begins: as many as 4,000 a second
-// on two processors, until MaxJoinsRunning run. Who had to wait for its turn also
-// goes behind all who can run before Join is called, and makes a pause for as long
-// as that took, 20 ms at most; but no pause once it has waited for a fifth of
-// JoinWait.
+//   - [Config.MaxJoinsRunning] joins run at once. They protect what Join asks, a
+//     database for instance. A join runs until what Join sent to itself is handled.
+//   - Twice GOMAXPROCS joins compute at once. A join that takes longer than 1 ms is
+//     taken to be blocked and no longer counts here, so a slow Join delays no other
+//     before MaxJoinsRunning are slow. While joins wait, the next one begins only after
+//     a cooldown of three times as long as the last one took: a storm uses at most a
+//     quarter of that time, and established clients get the rest.
+//   - [Config.MaxJoinsWaiting] joins wait, half of them for one topic, each for at most
+//     [Config.JoinWait]. Beyond that a client is answered {"reason":"overloaded"},
+//     Join is not called, and phoenix.js retries after 1, 2, 5 and then every 10 s.
 //
-// Who waits has no goroutine. Topics of a route take turns, and in a topic who
-// came first is first: in a storm of one room the join of another waits for one
-// place to become free, and half of the places to wait in are for others. Routes
-// do not wait for each other. A leave, a second join of the topic and the end of
-// the connection withdraw a join that waits: it is answered the same (its client
-// does not listen any more) but not counted as refused. Joins that do not have to
-// wait are delayed by nothing.
+// Topics of a route take turns, and within a topic joins are served in order of
+// arrival: a storm in one room delays a join of another room by one turn. Routes do not
+// wait for each other. Waiting joins hold no goroutine. A leave, a second join of the
+// topic and the end of the connection withdraw a join that waits; it is answered as if
+// refused, but not counted. Joins are counted in [Stats], and refused ones are reported
+// as a [Rejection] of [CauseOverloaded].
 //
-// What a storm costs those who are in is bounded in other places too: diffs are
-// merged and the state is encoded once for all who join between two of them (see
-// Presence), and each connection has a limit of its own ([Config.JoinRate]). Into a
-// large room a join lasts until its state is written, or until it has been one of the
-// few for long enough: more states that wait would be no sooner written, and each
-// would hold up the others, and whoever is in other rooms.
+// What a storm costs established clients is limited in other places too: diffs are
+// merged, the state is encoded once for all clients that join between two diffs (see
+// Presence), and each connection has a limit of its own ([Config.JoinRate]).
 //
 // # Failure
 //
@@ -235,11 +223,11 @@
 //   - A frame with Shared is given to all clients of a broadcast: what the
 //     transport makes of it, it makes once, with [Frame.Prepared].
 //   - A Link that is a [Gatherer] is given the states of large rooms in pieces, of
-//     which the largest is the same for all, and tells when they are written.
-//   - A frame with Patient, a presence_diff or presence_count, may go out after
-//     frames of other connections that were sent later: a diff to a room of 10,000
-//     then holds up no message in another room. A transport need not do so;
-//     package transport/websocket does.
+//     which the largest is the same for all.
+//   - A frame with Patient, a presence_diff or presence_count, has low priority: it may
+//     go out after frames of other connections that were sent later, so a diff to a room
+//     of 10,000 delays no message in another room. A transport need not do so; package
+//     transport/websocket does.
 //   - Close lets go out what was sent before, then tells the client code and
 //     reason in the transport's own way, and ends the connection, in bounded time.
 //     Only the first call counts. No code is 1000: some clients stay away after it.
@@ -259,65 +247,6 @@
 // application, because of a limit or a fault of the client. [Config.Logger] gets
 // the same as lines, at the levels of [Handler] and [Route], without secrets (see
 // [ParamFilter]). Package channel/metrics shows it to Prometheus.
-//
-// # What was tried
-//
-// For 20 who leave and 20 who join a second in a room of 1,000. Three quarters of
-// what that costs are rounds of frames, of 1,000 writes each, so what counts is how
-// many rounds there are. Rounds a second, and when half and 99% of the joins are
-// seen, in ms, simulated with 1 to 12 ms for a round:
-//
-//	a second change closes a diff, within 35 ms         21.5   11  46
-//	the same, 42 ms                                     20.4   11  50
-//	only a join does, a leave waits one window, 40 ms   19.3   11  52
-//	two windows, 40 ms                                  18.2   10  52
-//	two windows, 42 ms                                  17.9   10  54
-//	a quarter of a window more, after the join          17.3   20  54
-//	a join does if a quarter of a window has passed     17.1   12  54
-//	only a second join does                             14.5   38  54
-//	nothing does                                        16.6   42  54
-//
-// The fourth is what is done: measured, 15% fewer frames and 13% less CPU than the
-// first. Of the last but two the median was measured at 28 to 35 ms: it is at an
-// edge, where as many joins wait for nothing as for a window.
-//
-// The state that each who joins is given, 100 KB, is 1% of that time: it is encoded
-// once for all, from what the last one was encoded to.
-//
-// What floods cost others is what floods are let have, above all as often as they
-// come back (rollcall-bench hostile: five clients broadcast 30,000 times a second
-// each into a room of 100). Closed after 1,000 messages and 200 broadcasts, and back
-// a quarter of a second later with as many, they moved the others' 99th percentile
-// from 2.0 to 32 ms, and in another room to 7.4 ms. With 200 messages and 20
-// broadcasts for who has just come, that is 2.1 and 2.7 ms.
-//
-// 256 joins of a storm at once, as many as keep a database busy, for a room beside
-// 10,000 who connect and join: half of its messages within 7 to 32 ms, 99% within 255
-// to 620 (three runs). With MaxJoinsRunning 16 that was 8 to 16 and 130 to 350, and
-// all were in as soon; but a database would have been asked by 16 at a time. So few
-// begin at a time, and those that wait for a database do not count. 1,000 joins that
-// wait for 50 ms each are all in after 300 ms with two processors, and were after
-// 200 when 256 began at once.
-//
-// 10,000 who join one room are given 5.6 GiB of states. Copied into a frame for each
-// client, and that garbage collected, these were half of the processors' time. What it
-// came to, in one hour (rollcall-bench presence --clients 10000; server CPU, until all
-// have seen all, server's peak memory, and in ms the room beside it, whose control had
-// 0.9 and 6):
-//
-//	                                           CPU s     s    MiB    p50   p99
-//	a frame with a copy for each                 6.6   5.6    160    6.9    40
-//	the same bytes for all, and input is
-//	looked for (see transport/websocket)         4.3   4.3    180    3.8    44
-//	the same bytes for all, and a join lasts
-//	until they are written                       3.4   3.6     80    4.7    37
-//	all three: what is done                      3.3   3.5     75    1.5    16
-//
-// Where joins do not last, thousands of states can come to wait: in the kernel's
-// buffers, where clients read slowly, or for the few that may be written at a time, if
-// that is what is bounded (prototypes: 2 GiB in the kernel, and twice the time until
-// all were in). A break in the round of frames, after each 256 or 1,024 clients,
-// changed nothing.
 //
 // # Shutdown
 //

@@ -20,7 +20,6 @@ type Endpoint struct {
 	// static after New
 	config    Config
 	limits    sessionLimits
-	messages  rate // of one connection
 	logger    *slog.Logger
 	telemetry telemetry
 	pubsub    *pubsub
@@ -31,7 +30,7 @@ type Endpoint struct {
 	counters  counters
 
 	// running counts what Close waits for: joined channels, and goroutines.
-	running crew
+	running jobs
 
 	mu       sync.Mutex
 	draining bool
@@ -48,17 +47,15 @@ func New(cfg Config) (*Endpoint, error) {
 	}
 	e := &Endpoint{
 		limits: sessionLimits{
-			topic:    MaxTopic,
-			joins:    newRate(cfg.JoinRate, cfg.JoinBurst),
-			joinRate: cfg.JoinRate,
-			origin:   time.Now(),
+			topic:     MaxTopic,
+			joinRate:  cfg.JoinRate,
+			joinBurst: cfg.JoinBurst,
 		},
-		messages: newRate(cfg.MessageRate, cfg.MessageBurst),
-		config:   cfg,
-		logger:   cfg.Logger,
-		fetches:  make(chan struct{}, cfg.MaxFetches),
-		conns:    map[*Conn]struct{}{},
-		subs:     map[*Subscription]struct{}{},
+		config:  cfg,
+		logger:  cfg.Logger,
+		fetches: make(chan struct{}, cfg.MaxFetches),
+		conns:   map[*Conn]struct{}{},
+		subs:    map[*Subscription]struct{}{},
 	}
 	e.telemetry.log, e.telemetry.now = newEventLog(cfg.Logger, cfg.LogParams), time.Now
 	e.telemetry.panicked = func(where string, v any) { e.logPanic(where, v) }
@@ -246,7 +243,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 
 	done := make(chan struct{})
 	go func() {
-		e.running.end()
+		e.running.Wait()
 		close(done)
 	}()
 	select {
@@ -325,7 +322,7 @@ type counters struct {
 
 // Stats returns the counts.
 func (e *Endpoint) Stats() Stats {
-	begun, busy := e.running.jobs()
+	begun, busy := e.running.counts()
 	s := Stats{
 		Busy:             busy,
 		Begun:            begun,

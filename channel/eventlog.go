@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/time/rate"
 )
 
 // A LogLevel is the level at which something is logged. The zero value is the
@@ -59,9 +61,8 @@ type eventLog struct {
 	filter ParamFilter
 
 	mu      sync.Mutex
-	began   time.Time // of the budget; zero: nothing was rejected yet
-	budget  bucket
-	skipped uint64 // rejections that found it empty, since the last that did not
+	budget  *rate.Limiter // of rejections
+	skipped uint64        // rejections that found it empty, since the last that did not
 }
 
 // rejectRate and rejectBurst are how many rejections a second are logged.
@@ -70,10 +71,8 @@ const (
 	rejectBurst = 200
 )
 
-var rejections = newRate(rejectRate, rejectBurst)
-
 func newEventLog(logger *slog.Logger, filter ParamFilter) *eventLog {
-	return &eventLog{logger: logger, filter: filter}
+	return &eventLog{logger: logger, filter: filter, budget: rate.NewLimiter(rejectRate, rejectBurst)}
 }
 
 // wants tells whether lines of a level are written.
@@ -194,10 +193,7 @@ func (l *eventLog) reject(now func() time.Time, r Rejection) {
 func (l *eventLog) spend(now time.Time) (skipped uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.began.IsZero() {
-		l.began = now
-	}
-	if !l.budget.take(now.Sub(l.began), rejections, 1) {
+	if !l.budget.AllowN(now, 1) {
 		l.skipped++
 		return 0, false
 	}

@@ -10,17 +10,11 @@ type Frame struct {
 	// Shared is set in the frame of a broadcast: every connection is sent this
 	// same *Frame, so what Prepared caches in it pays off.
 	Shared bool
-	// Patient is set in what a room tells all its clients of who is present, diffs
-	// and counts: it has waited for others already, to be merged with them. A
-	// transport may send it after frames of other connections that are not patient
-	// and came later, but within a connection in the order of Send, as all frames,
-	// and in bounded time. One that sends all as they come may ignore it.
+	// Patient marks low-priority frames: presence diffs and counts, which have waited
+	// to be merged already. A transport may send frames of other connections first,
+	// also later ones, in bounded time; within a connection frames go out in the order
+	// of Send. A transport that sends all frames as they come may ignore it.
 	Patient bool
-	// Sent is what a [Gatherer] calls, once, when the frame is written: given to the
-	// kernel, if not yet read by the client. Nil where nobody wants to know. It does
-	// not block, and must not be called by Send, nor with a lock held that Send takes.
-	// Of a frame that is dropped it need not be called.
-	Sent func()
 
 	insert *insert // nil in most, and in all that a serializer of the application makes
 
@@ -28,27 +22,26 @@ type Frame struct {
 	prepared any
 }
 
-// An insert is what a frame has in common with others, who have a join_ref of their
-// own before it.
+// An insert is the part of a frame that it shares with frames to other clients, which
+// differ in the join_ref before it.
 type insert struct {
 	at   int // where it stands in Data
 	body []byte
 }
 
-// insertFrom is the size of a payload from which on it is not copied into each of
-// the frames that carry it, where the client's link can do with pieces. Below it,
-// gathering pieces costs more than copying them.
+// insertFrom is the size in bytes from which a payload is not copied into each frame
+// that carries it, on a link that gathers. Below it, gathering pieces costs more than
+// copying them.
 const insertFrom = 4 << 10
 
-// A Gatherer is a [Link] that takes frames in pieces. The state that those who join
-// a room are sent is then not copied for each of them (10,000 who come into one room
-// are sent 5.6 GiB), and the next join begins when it is written, so that no more of
-// it waits than can be written. Other links are given no such frame, and need not
-// know more of one than Data.
+// A Gatherer is a [Link] that takes frames in pieces. The state of a large room is
+// then not copied for each client that joins it: 10,000 clients that join one room are
+// sent 5.6 GiB. Other links are given no such frame, and need not know more of one
+// than Data.
 type Gatherer interface {
 	Link
-	// Gathers tells whether Send takes frames in pieces, and the link calls their Sent:
-	// always the same on one link.
+	// Gathers reports whether Send takes frames in pieces: always the same on one
+	// link.
 	Gathers() bool
 }
 
@@ -68,8 +61,6 @@ func (f *Frame) Len() int {
 	}
 	return len(f.Data) + len(f.insert.body)
 }
-
-func (f *Frame) inPieces() bool { return f.insert != nil }
 
 // Prepared returns what make returned on the first call: a transport's own
 // form of the frame, made once for all connections. All callers must pass the

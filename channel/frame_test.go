@@ -11,13 +11,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
-
-	"github.com/rollcall-go/rollcall/presence"
 )
 
 func whole(f *Frame) string {
 	head, body, tail := f.Pieces()
 	return string(head) + string(body) + string(tail)
+}
+
+func inPieces(f *Frame) bool {
+	_, body, _ := f.Pieces()
+	return body != nil
 }
 
 // A client cannot tell whether a frame was sent in pieces.
@@ -83,12 +86,8 @@ func stateOf(t *testing.T, link interface{ recorded() *testLink }) *Frame {
 	return nil
 }
 
-// biography is what each of a crowd says of itself, in bytes; heavyCrowd is how many
-// of them make a heavy state.
-const (
-	biography  = 8000
-	heavyCrowd = heavyState/biography + 1
-)
+// biography is the size of the meta of each user of a crowd, in bytes.
+const biography = 8000
 
 // crowd makes users present in "t".
 func crowd(t *testing.T, users int) (*Endpoint, *Handler) {
@@ -111,14 +110,13 @@ func TestTheStateIsNotCopiedForALinkThatGathers(t *testing.T) {
 			synctest.Wait()
 		}
 		for _, l := range []interface{ recorded() *testLink }{plain, not} {
-			require.False(t, stateOf(t, l).inPieces())
+			require.False(t, inPieces(stateOf(t, l)))
 			require.Equal(t, string(stateOf(t, plain).Data), whole(stateOf(t, a)))
 		}
 		_, inA, _ := stateOf(t, a).Pieces()
 		_, inB, _ := stateOf(t, b).Pieces()
 		require.Greater(t, len(inA), 2*biography)
 		require.Same(t, &inA[0], &inB[0])
-		require.Nil(t, stateOf(t, b).Sent, "it is soon written")
 	})
 }
 
@@ -130,7 +128,7 @@ func TestASmallStateAndThatOfAnOwnSerializerAreWhole(t *testing.T) {
 		time.Sleep(time.Second)
 		link := &gatherLink{}
 		joinRoom(t, e, h, link)
-		require.False(t, stateOf(t, link).inPieces())
+		require.False(t, inPieces(stateOf(t, link)))
 
 		e, h = crowd(t, 1)
 		h.Serializers = []ServedVersion{{"~> 2.0", &shorthand{}}}
@@ -140,114 +138,6 @@ func TestASmallStateAndThatOfAnOwnSerializerAreWhole(t *testing.T) {
 		link = &gatherLink{}
 		c.conn.link = link
 		require.Nil(t, c.conn.Receive(true, []byte(`{"j":"1","r":"1","t":"t","e":"phx_join","p":{}}`)))
-		require.False(t, stateOf(t, link).inPieces())
-	})
-}
-
-// busyCrowd is a crowd that some look at, who were sent a heavy state.
-func busyCrowd(t *testing.T, h *Handler, users int) (*Endpoint, *Handler) {
-	t.Helper()
-	e, pushed := crowd(t, users)
-	if h == nil {
-		h = pushed
-	}
-	for range 2 {
-		joinRoom(t, e, h, &quickLink{})
-		time.Sleep(time.Second)
-	}
-	idleAdmission(t, e)
-	return e, h
-}
-
-// quickLink has written what it is sent before the channel goes on.
-type quickLink struct{ testLink }
-
-func (*quickLink) Gathers() bool { return true }
-
-func (*quickLink) Send(f *Frame) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if f.Sent != nil {
-			f.Sent()
-		}
-	}()
-	<-done
-}
-
-// A heavy state is part of its join, until it is written, or its client was given
-// time enough to read; whether the room knows it already, or has to ask for it
-// because the channel has tracked something.
-func TestAHeavyStateIsWrittenBeforeTheNextJoin(t *testing.T) {
-	tracksFirst := handlerOf(script{
-		join: func(s *Socket, _ Payload) (any, error) { s.Send(0); return nil, nil },
-		info: func(s *Socket, _ any) Result {
-			_, err := s.Track("somebody", map[string]int{})
-			must(err)
-			must(s.PushPresenceState())
-			return NoReply()
-		},
-	})
-	for name, h := range map[string]*Handler{"known": nil, "asked for": tracksFirst} {
-		for how, sent := range map[string]bool{"written": true, "read slowly": false} {
-			t.Run(name+", "+how, func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					e, h := busyCrowd(t, h, heavyCrowd)
-					e.admission.few = 1
-					first, second := &gatherLink{}, &gatherLink{}
-					joinRoom(t, e, h, first)
-					joinRoom(t, e, h, second)
-					state := stateOf(t, first)
-					require.NotNil(t, state.Sent)
-					require.Empty(t, second.frames)
-					require.Equal(t, Stats{Channels: 3, JoinsRunning: 1, JoinsWaiting: 1, JoinsWaited: 1}, joinStats(e))
-					if sent {
-						state.Sent()
-					} else {
-						time.Sleep(patienceWrite + patienceUsual)
-					}
-					next := stateOf(t, second)
-					next.Sent()
-					idleAdmission(t, e)
-					state.Sent() // late, or again: nobody waits for it
-					next.Sent()
-					idleAdmission(t, e)
-					require.Equal(t, Stats{Channels: 4, JoinsWaited: 1}, joinStats(e))
-				})
-			})
-		}
-	}
-}
-
-// Nobody waits for a client that never reads.
-func TestAHeavyStateThatIsNeverWrittenIsForgotten(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		e, h := busyCrowd(t, nil, heavyCrowd)
-		link := &gatherLink{}
-		joinRoom(t, e, h, link)
-		require.NotNil(t, stateOf(t, link).Sent)
-		require.Equal(t, int64(1), e.Stats().JoinsRunning)
-		time.Sleep(patienceWrite + patienceUsual)
-		idleAdmission(t, e)
-	})
-}
-
-// A link that cannot tell when a heavy state is written, and a state that is not
-// heavy any more, hold up no join.
-func TestAJoinDoesNotWaitForWhatNobodyTells(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		e, h := busyCrowd(t, nil, heavyCrowd)
-		joinRoom(t, e, h, &testLink{})
-		idleAdmission(t, e)
-	})
-	bubble(t, func(t *testing.T) {
-		e, h := busyCrowd(t, nil, heavyCrowd)
-		for _, r := range e.rooms.all {
-			r.published = published{list: &presence.List{}}
-		}
-		link := &gatherLink{}
-		joinRoom(t, e, h, link)
-		require.False(t, stateOf(t, link).inPieces())
-		idleAdmission(t, e)
+		require.False(t, inPieces(stateOf(t, link)))
 	})
 }

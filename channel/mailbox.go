@@ -3,6 +3,8 @@ package channel
 import (
 	"fmt"
 	"sync"
+
+	"github.com/rollcall-go/rollcall/internal/queue"
 )
 
 // mailbox hands mail to one handler, one piece at a time and in order, on a
@@ -11,12 +13,12 @@ import (
 type mailbox[T any] struct {
 	// static after init
 	handle   func(T)
-	group    *crew // its owner holds it above zero until close
+	group    *jobs // its owner holds it above zero until close
 	limit    int   // pieces of mail that wait
 	maxBytes int   // their size, as put says it
 
 	mu      sync.Mutex
-	queue   []queued[T]
+	queue   queue.Queue[queued[T]]
 	bytes   int
 	held    bool // until release
 	running bool
@@ -29,7 +31,7 @@ type queued[T any] struct {
 }
 
 // init readies the mailbox. A held one handles nothing before release.
-func (b *mailbox[T]) init(group *crew, limit, maxBytes int, held bool, handle func(T)) {
+func (b *mailbox[T]) init(group *jobs, limit, maxBytes int, held bool, handle func(T)) {
 	b.group, b.limit, b.maxBytes, b.held, b.handle = group, limit, maxBytes, held, handle
 }
 
@@ -41,9 +43,9 @@ func (b *mailbox[T]) put(mail T, size int) error {
 	switch {
 	case b.closed:
 		return ErrClosed
-	case len(b.queue) >= b.limit:
+	case b.queue.Len() >= b.limit:
 		return &overflow{b.limit, "pieces of mail"}
-	case b.bytes+size > b.maxBytes && len(b.queue) > 0:
+	case b.bytes+size > b.maxBytes && b.queue.Len() > 0:
 		return &overflow{b.maxBytes, "bytes"}
 	}
 	b.add(mail, size)
@@ -69,13 +71,13 @@ func (b *mailbox[T]) force(mail T) {
 }
 
 func (b *mailbox[T]) add(mail T, size int) {
-	b.queue = append(b.queue, queued[T]{mail, size})
+	b.queue.Push(queued[T]{mail, size})
 	b.bytes += size
 	b.start()
 }
 
 func (b *mailbox[T]) start() {
-	if !b.running && !b.held && len(b.queue) > 0 {
+	if !b.running && !b.held && b.queue.Len() > 0 {
 		b.running = true
 		b.group.Go(b.run)
 	}
@@ -98,7 +100,8 @@ func (b *mailbox[T]) replace(last T, tell func()) {
 	if b.closed {
 		return
 	}
-	b.queue, b.bytes = nil, 0
+	b.queue.Clear()
+	b.bytes = 0
 	b.add(last, 0)
 	b.closed = true
 	b.group.Go(tell)
@@ -108,25 +111,24 @@ func (b *mailbox[T]) replace(last T, tell func()) {
 func (b *mailbox[T]) close() (rest []T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, q := range b.queue {
+	for q, ok := b.queue.Pop(); ok; q, ok = b.queue.Pop() {
 		rest = append(rest, q.mail)
 	}
-	b.closed, b.queue, b.bytes = true, nil, 0
+	b.queue.Clear()
+	b.closed, b.bytes = true, 0
 	return rest
 }
 
 func (b *mailbox[T]) run() {
 	for {
 		b.mu.Lock()
-		if len(b.queue) == 0 {
-			// An idle mailbox keeps no memory but its own.
-			b.queue, b.running = nil, false
+		next, ok := b.queue.Pop()
+		if !ok {
+			b.queue.Clear() // an idle mailbox keeps no memory but its own
+			b.running = false
 			b.mu.Unlock()
 			return
 		}
-		next := b.queue[0]
-		b.queue[0] = queued[T]{}
-		b.queue = b.queue[1:]
 		b.bytes -= next.size
 		b.mu.Unlock()
 		b.handle(next.mail)

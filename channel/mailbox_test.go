@@ -10,7 +10,7 @@ import (
 )
 
 func TestMailboxHandlesOneAtATimeInOrder(t *testing.T) {
-	var group crew
+	var group jobs
 	group.Add(1)
 	const senders, each = 8, 1000
 	var busy atomic.Int32
@@ -34,15 +34,15 @@ func TestMailboxHandlesOneAtATimeInOrder(t *testing.T) {
 	}
 	sending.Wait()
 	group.Done()
-	group.end()
+	group.Wait()
 	require.Equal(t, senders*each, total)
 }
 
 func TestMailboxWithoutMailHasNoGoroutine(t *testing.T) {
 	proves(t, "B085")
 	bubble(t, func(t *testing.T) {
-		var group crew
-		defer group.end()
+		var group jobs
+		defer group.Wait()
 		boxes := make([]mailbox[int], 100)
 		for i := range boxes {
 			boxes[i].init(&group, 10, 0, false, func(int) {})
@@ -51,15 +51,15 @@ func TestMailboxWithoutMailHasNoGoroutine(t *testing.T) {
 		group.Wait() // returns only when nothing of the mailboxes runs
 		for i := range boxes {
 			require.False(t, boxes[i].running)
-			require.Nil(t, boxes[i].queue)
+			require.Zero(t, boxes[i].queue)
 		}
 	})
 }
 
 func TestMailboxBounds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var group crew
-		defer group.end()
+		var group jobs
+		defer group.Wait()
 		var got []int
 		var b mailbox[int]
 		b.init(&group, 3, 100, true, func(n int) { got = append(got, n) })
@@ -83,8 +83,8 @@ func TestMailboxBounds(t *testing.T) {
 
 func TestMailboxReplaceAndClose(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var group crew
-		defer group.end()
+		var group jobs
+		defer group.Wait()
 		var got []int
 		var b, c mailbox[int]
 		told := 0

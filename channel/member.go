@@ -231,7 +231,7 @@ func (m *member) handle(v mail) {
 		}
 		m.act("HandleInfo", nil, func() Result { return h.HandleInfo(&m.socket, v.value) })
 	case mailSettled:
-		m.conn.endpoint.admission.settle(m)
+		m.conn.endpoint.admission.leave(m)
 		m.room.settle(m)
 	case mailStop:
 		if !m.accepted { // its join never ran
@@ -295,9 +295,6 @@ func (m *member) act(where string, to *ReplyRef, callback func() Result) {
 
 func (m *member) join(params Payload) {
 	e := m.conn.endpoint
-	if m.turn == turnCame {
-		e.admission.begin(m)
-	}
 	if m.conn.isClosed() || m.state.Load() == stateGone { // nobody waits for it any more
 		m.refuse(reasonJoinCrashed)
 		return

@@ -64,7 +64,6 @@ type room struct {
 	present    int
 	complete   bool
 	counted    []byte // the last presence_count, where that is shown
-	weight     int    // of the last state that was sent, in bytes
 	members    []*member
 	waiting    []*member // for the state, in the order of asking
 	published  published
@@ -119,7 +118,6 @@ type seat struct {
 
 	index int            // in members
 	held  *presence.Diff // nil: none
-	join  *joiner        // waits for the state; nil: does not
 }
 
 func newRoom(rs *rooms, key roomKey, route *Route) *room {
@@ -217,9 +215,6 @@ func (r *room) push(m *member) error {
 		return ErrClosed
 	}
 	m.seat.undecided, m.seat.held = false, nil
-	if r.weight >= heavyState {
-		m.seat.join = r.rooms.endpoint.admission.expect(m)
-	}
 	if !m.seat.waiting && r.complete && !tracks {
 		if state := r.published.state(); state != nil {
 			r.sendState(m, state)
@@ -483,28 +478,10 @@ func (r *room) sendState(m *member, state *presence.List) {
 	if r.tally == nil {
 		event, payload = eventPresenceState, state.JSON()
 	}
-	r.weight = len(payload)
 	f, err := m.conn.encodeShared(Message{Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: rawPayload(payload)})
-	r.weigh(m, f)
 	if err == nil {
 		m.seat.synced, m.seat.early = true, false
 		m.forward(f)
-	}
-}
-
-// weigh has the join that waits for the state, if it does, wait until the frame is
-// written; or no longer, where nobody will tell. r.mu is held.
-func (r *room) weigh(m *member, f *Frame) {
-	join := m.seat.join
-	if join == nil {
-		return
-	}
-	m.seat.join = nil
-	written := func() { r.rooms.endpoint.admission.written(join) }
-	if f != nil && f.inPieces() {
-		f.Sent = written
-	} else {
-		written()
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // session decides what happens on one connection: which channels it has
@@ -35,14 +37,13 @@ type session struct {
 	// closed: the connection is ending, nothing is sent any more.
 	closed bool
 
-	joins bucket
+	joins *rate.Limiter
 }
 
 type sessionLimits struct {
-	topic    int       // bytes
-	joins    rate      // of one connection
-	joinRate float64   // of joins, a second, as it is told
-	origin   time.Time // from which the times of buckets count
+	topic     int // bytes
+	joinRate  float64
+	joinBurst int
 }
 
 type phase uint8
@@ -98,7 +99,10 @@ type action struct {
 }
 
 func newSession(limits *sessionLimits, channels int, route func(topic string) *Route) *session {
-	return &session{limits: limits, channels: int32(min(channels, math.MaxInt32)), route: route}
+	return &session{
+		limits: limits, channels: int32(min(channels, math.MaxInt32)), route: route,
+		joins: rate.NewLimiter(rate.Limit(limits.joinRate), limits.joinBurst),
+	}
 }
 
 // latest is the latest entry of a topic, nil if there is none or it is gone.
@@ -171,7 +175,7 @@ func (s *session) join(now time.Time, m Message) []action {
 	if len(m.Topic) > s.limits.topic {
 		return refuse(reasonTopicLength, CauseTopicLength, s.limits.topic)
 	}
-	if !s.joins.take(now.Sub(s.limits.origin), s.limits.joins, 1) {
+	if !s.joins.AllowN(now, 1) {
 		return refuse(reasonTooFast, CauseJoinRate, s.limits.joinRate)
 	}
 	old := s.latest(m.Topic)

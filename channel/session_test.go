@@ -50,8 +50,7 @@ func TestSession(t *testing.T) {
 			switch d.Cmd {
 			case "new":
 				s = newSession(&sessionLimits{
-					joins: newRate(float64(arg("rate", 50)), arg("burst", 100)), joinRate: float64(arg("rate", 50)),
-					topic: MaxTopic, origin: began,
+					topic: MaxTopic, joinRate: float64(arg("rate", 50)), joinBurst: arg("burst", 100),
 				}, arg("channels", 100), handler.route)
 				return ""
 			case "recv":

@@ -47,6 +47,21 @@ func (l *List[T]) Push(element *T, node *Node[T]) {
 	l.n++
 }
 
+// PushFront is Push at the other end.
+func (l *List[T]) PushFront(element *T, node *Node[T]) {
+	if node.in != nil {
+		panic("list: node is in a list")
+	}
+	*node = Node[T]{element: element, in: l, next: l.first}
+	if l.first != nil {
+		l.first.prev = node
+	} else {
+		l.last = node
+	}
+	l.first = node
+	l.n++
+}
+
 // Pop removes and returns the element that was pushed first, or nil.
 func (l *List[T]) Pop() *T {
 	element := l.Front()

@@ -43,6 +43,12 @@ func TestAListIsASlice(t *testing.T) {
 				require.False(t, it.node.In(&other))
 				want = append(want, it)
 			},
+			"push front": func(t *rapid.T) {
+				it := &item{value: len(want)}
+				l.PushFront(it, &it.node)
+				require.True(t, it.node.In(&l))
+				want = slices.Insert(slices.Clone(want), 0, it)
+			},
 			"pop": func(t *rapid.T) {
 				if len(want) == 0 {
 					require.Nil(t, l.Front())
@@ -74,6 +80,7 @@ func TestANodeIsInOneListAtATime(t *testing.T) {
 	it := &item{}
 	a.Push(it, &it.node)
 	require.Panics(t, func() { b.Push(it, &it.node) })
+	require.Panics(t, func() { b.PushFront(it, &it.node) })
 	it.node.Remove()
 	b.Push(it, &it.node)
 	require.Zero(t, a.Len())

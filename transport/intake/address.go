@@ -11,7 +11,7 @@ import (
 // choose.
 const networkBits = 64
 
-// keyOf is whom an address counts as.
+// keyOf is what an address counts as.
 func keyOf(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if a.Is4() {
@@ -29,8 +29,8 @@ func RemoteAddress(r *http.Request) netip.Addr { return parseAddress(r.RemoteAdd
 // it, which is what the nearest proxy has seen, with or without a port. It is
 // RemoteAddress where the header is absent or its last entry no address.
 //
-// Use it only where nobody reaches the server but through a proxy that sets this
-// header, or adds to it: whoever does can be any address.
+// Use it only where the server is unreachable except through a proxy that sets this
+// header, or adds to it: any other client can claim any address.
 func FromHeader(name string) func(*http.Request) netip.Addr {
 	return func(r *http.Request) netip.Addr {
 		if lines := r.Header.Values(name); len(lines) > 0 {

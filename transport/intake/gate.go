@@ -5,18 +5,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rollcall-go/rollcall/internal/yield"
+	"github.com/rollcall-go/rollcall/internal/cooldown"
+	"github.com/rollcall-go/rollcall/internal/list"
 )
 
-// patience is how long a handshake counts at most as one that is worked on.
+// patience is how long a turn lasts at most while others wait.
 const patience = 10 * time.Millisecond
 
-// A gate gives turns, in the order of coming.
+// A gate gives turns, in the order of arrival. While handshakes wait, a turn that has
+// ended is given to the next only after a cooldown (package internal/cooldown). One that
+// has lasted for patience is given on at once.
 //
-// It has no goroutine: where a turn is to be taken from who has had it for too
-// long, one of those who wait does so, whichever is woken by their common alarm.
-// Nothing is allocated while its lock is held: who allocates may have to wait for
-// the garbage collector, and thousands would wait with him.
+// It has no goroutine: the handshakes that wait have an alarm in common, and the one
+// that it wakes ends the turns that have lasted too long.
 type gate struct {
 	// Static after bounds.
 	most, places int
@@ -24,9 +25,10 @@ type gate struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	running queue       // who has had the turn longest first
-	line    queue       // who came first first
-	alarm   *time.Timer // set while somebody waits; nil before that
+	running list.List[Turn] // in the order of beginning
+	line    list.List[Turn] // in the order of arrival
+	alarm   *time.Timer     // set while handshakes wait; nil before that
+	cooling int             // turns that cool down
 	waited  uint64
 	refused uint64
 }
@@ -37,9 +39,8 @@ type Turn struct {
 	came chan struct{} // static once in line: closed when it comes
 
 	// Guarded by gate.mu.
-	since      time.Time // when it came
-	in         *queue    // running or line; nil: neither
-	prev, next *Turn
+	since time.Time       // when it came
+	place list.Node[Turn] // in running or line
 }
 
 func (g *gate) bounds(most, places int, atMost time.Duration) {
@@ -65,7 +66,6 @@ func (g *gate) wait(ctx context.Context, closing <-chan struct{}) (*Turn, error)
 	for {
 		select {
 		case <-t.came:
-			yield.ToOthers() // there is a line: newcomers are many
 			return t, nil
 		case <-alarm:
 			g.relieve()
@@ -82,11 +82,11 @@ func (g *gate) wait(ctx context.Context, closing <-chan struct{}) (*Turn, error)
 	}
 }
 
-// enter gives t its turn if one is free: nobody waits then.
+// enter gives t its turn if one is free: none waits then.
 func (g *gate) enter(t *Turn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.running.n >= g.most {
+	if g.running.Len()+g.cooling >= g.most {
 		return false
 	}
 	g.begin(t, time.Now())
@@ -97,16 +97,16 @@ func (g *gate) enter(t *Turn) bool {
 func (g *gate) enqueue(t *Turn) (<-chan time.Time, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.line.n >= g.places {
+	if g.line.Len() >= g.places {
 		g.refused++
 		return nil, &Refusal{Err: ErrCrowded, Limit: g.places}
 	}
-	g.line.push(t)
+	g.line.Push(t, &t.place)
 	g.waited++
 	if g.alarm == nil {
 		g.alarm = time.NewTimer(patience) // once
 	}
-	if g.line.n == 1 {
+	if g.line.Len() == 1 {
 		g.admit(time.Now()) // a turn may have become free meanwhile
 	}
 	return g.alarm.C, nil
@@ -118,10 +118,24 @@ func (t *Turn) End() {
 	g := t.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if t.in != nil {
-		t.in.remove(t)
-		g.admit(time.Now())
+	if !t.place.Linked() {
+		return
 	}
+	t.place.Remove()
+	if pause := cooldown.After(time.Since(t.since)); g.line.Len() > 0 && pause > 0 {
+		g.cooling++
+		time.AfterFunc(pause, g.reuse)
+		return
+	}
+	g.admit(time.Now())
+}
+
+// reuse ends the cooldown of a turn.
+func (g *gate) reuse() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cooling--
+	g.admit(time.Now())
 }
 
 // withdraw gives up t, whose turn may just have come.
@@ -131,8 +145,8 @@ func (g *gate) withdraw(t *Turn, why error) {
 	if _, ok := why.(*Refusal); ok {
 		g.refused++
 	}
-	if t.in != nil {
-		t.in.remove(t)
+	if t.place.Linked() {
+		t.place.Remove()
 		g.admit(time.Now())
 	}
 }
@@ -142,8 +156,8 @@ func (g *gate) relieve() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	for g.line.n > 0 && g.running.n > 0 && now.Sub(g.running.first.since) >= patience {
-		g.running.remove(g.running.first)
+	for g.line.Len() > 0 && g.running.Len() > 0 && now.Sub(g.running.Front().since) >= patience {
+		g.running.Pop()
 	}
 	g.admit(now)
 }
@@ -152,61 +166,28 @@ func (g *gate) relieve() {
 
 func (g *gate) begin(t *Turn, now time.Time) {
 	t.since = now
-	g.running.push(t)
+	g.running.Push(t, &t.place)
 }
 
-// admit gives the turns that are free to who is first in line, and sets the alarm
-// for who remains.
+// admit gives the turns that are free to the first in line, and sets the alarm for
+// those that remain.
 func (g *gate) admit(now time.Time) {
-	for g.running.n < g.most && g.line.n > 0 {
-		t := g.line.first
-		g.line.remove(t)
+	for g.running.Len()+g.cooling < g.most && g.line.Len() > 0 {
+		t := g.line.Pop()
 		g.begin(t, now)
 		close(t.came)
 	}
 	switch {
 	case g.alarm == nil:
-	case g.line.n == 0:
+	case g.line.Len() == 0 || g.running.Len() == 0: // or there is nothing to end before its time
 		g.alarm.Stop()
 	default:
-		g.alarm.Reset(g.running.first.since.Add(patience).Sub(now))
+		g.alarm.Reset(g.running.Front().since.Add(patience).Sub(now))
 	}
 }
 
 func (g *gate) stats() Stats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return Stats{Running: g.running.n, Waiting: g.line.n, Waited: g.waited, Refused: g.refused}
-}
-
-// A queue is turns in a row. Each is in one queue at a time.
-type queue struct {
-	n           int
-	first, last *Turn
-}
-
-func (q *queue) push(t *Turn) {
-	t.in, t.prev, t.next = q, q.last, nil
-	if q.last != nil {
-		q.last.next = t
-	} else {
-		q.first = t
-	}
-	q.last = t
-	q.n++
-}
-
-func (q *queue) remove(t *Turn) {
-	if t.prev != nil {
-		t.prev.next = t.next
-	} else {
-		q.first = t.next
-	}
-	if t.next != nil {
-		t.next.prev = t.prev
-	} else {
-		q.last = t.prev
-	}
-	t.in, t.prev, t.next = nil, nil, nil
-	q.n--
+	return Stats{Running: g.running.Len(), Waiting: g.line.Len(), Waited: g.waited, Refused: g.refused}
 }

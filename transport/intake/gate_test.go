@@ -5,17 +5,19 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/internal/cooldown"
 )
 
-// A party is clients of an intake who want their turn.
+// A party is clients of an intake that want their turn.
 type party struct {
 	t       *testing.T
 	in      *Intake
@@ -61,9 +63,14 @@ func (p *party) settle() {
 	}
 }
 
+// end ends turns one after the other, each with its cooldown.
 func (p *party) end(names ...string) {
 	for _, name := range names {
-		p.turns[name].End()
+		turn := p.turns[name]
+		used := time.Since(turn.since)
+		turn.End()
+		p.settle()
+		time.Sleep(cooldown.After(used))
 		p.settle()
 	}
 }
@@ -94,7 +101,7 @@ func TestTurnsComeInTheOrderOfComing(t *testing.T) {
 	})
 }
 
-func TestWhoGoesAwayLeavesTheLine(t *testing.T) {
+func TestAClientThatGoesAwayLeavesTheLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(t, Options{MaxHandshakes: 1})
 		p.come("a", "b", "c")
@@ -107,25 +114,69 @@ func TestWhoGoesAwayLeavesTheLine(t *testing.T) {
 	})
 }
 
-// Its turn comes at the moment in which the client goes away: whichever is seen
-// first, the turn is not lost.
+// A turn comes at the moment in which its client goes away: whichever is seen first,
+// the turn is not lost.
 func TestATurnThatComesToNobodyGoesToTheNext(t *testing.T) {
 	for range 200 {
 		synctest.Test(t, func(t *testing.T) {
 			p := newParty(t, Options{MaxHandshakes: 1})
 			p.come("a", "b", "c")
-			p.gone["b"]()
-			p.turns["a"].End()
-			p.settle()
+			const lasted = time.Millisecond
+			time.Sleep(lasted)
+			time.AfterFunc(cooldown.After(lasted), p.gone["b"])
+			p.end("a")
 			if turn := p.turns["b"]; turn != nil {
-				turn.End()
+				p.end("b")
 			}
-			p.settle()
 			require.NotNil(t, p.turns["c"])
 			p.end("c")
 			require.Zero(t, p.in.Stats().Running)
 		})
 	}
+}
+
+// While others wait, a turn that has ended is given to the next after a cooldown of
+// three times as long as it lasted.
+func TestATurnCoolsDownWhileOthersWait(t *testing.T) {
+	for lasted, cools := range map[time.Duration]time.Duration{
+		10 * time.Microsecond: 50 * time.Microsecond,
+		time.Millisecond:      3 * time.Millisecond,
+		9 * time.Millisecond:  20 * time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParty(t, Options{MaxHandshakes: 2})
+			p.come("a", "b", "c", "d")
+			p.wants("a in", "b in")
+			time.Sleep(lasted)
+			p.turns["a"].End()
+			p.turns["b"].End()
+			p.come("e") // it does not take the place of one that cools down
+			require.Equal(t, Stats{Waiting: 3, Waited: 3}, p.in.Stats())
+			time.Sleep(cools - 1)
+			p.wants()
+			time.Sleep(time.Nanosecond)
+			p.settle()
+			require.ElementsMatch(t, []string{"c in", "d in"}, p.log)
+			p.log = nil
+			p.end("c", "d")
+			p.wants("e in")
+			p.end("e")
+		})
+	}
+}
+
+func TestATurnDoesNotCoolDownWhereNothingWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, Options{MaxHandshakes: 1})
+		began := time.Now()
+		for _, name := range []string{"a", "b", "c"} {
+			p.come(name)
+			p.wants(name + " in")
+			p.turns[name].End()
+		}
+		require.Zero(t, time.Since(began))
+		require.Equal(t, Stats{}, p.in.Stats())
+	})
 }
 
 func TestRefusedWhenTooManyWait(t *testing.T) {
@@ -141,8 +192,8 @@ func TestRefusedWhenTooManyWait(t *testing.T) {
 	})
 }
 
-// The turns are held for ever by those who have them, as long as patience lets
-// them, so that the last of the line waits in vain.
+// Each turn lasts until it is given on after 10 ms, so the last of the line waits too
+// long.
 func TestRefusedAfterHavingWaitedTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(t, Options{MaxHandshakes: 1, Wait: 25 * time.Millisecond})
@@ -156,8 +207,8 @@ func TestRefusedAfterHavingWaitedTooLong(t *testing.T) {
 	})
 }
 
-// A handshake that waits for something costs the others 10 ms, and no more.
-func TestATurnThatLastsTooLongCountsNoMore(t *testing.T) {
+// A handshake that waits for something else costs the others 10 ms, and no cooldown.
+func TestATurnThatLastsTooLongIsGivenOnAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(t, Options{MaxHandshakes: 2})
 		p.come("a", "b", "c", "d", "e", "f", "g")
@@ -165,20 +216,19 @@ func TestATurnThatLastsTooLongCountsNoMore(t *testing.T) {
 		p.wants("a in", "b in")
 		time.Sleep(time.Nanosecond)
 		p.wants("c in", "d in")
-		p.end("a", "b") // which ended by themselves
+		p.turns["a"].End() // it has ended by itself
+		p.turns["b"].End()
 		p.wants()
-		time.Sleep(patience / 2)
-		p.end("c")
+		time.Sleep(time.Millisecond)
+		p.end("c") // its place cools down meanwhile
 		p.wants("e in")
-		time.Sleep(patience / 2)
-		p.wants("f in")
-		time.Sleep(patience / 2)
-		p.wants("g in")
+		time.Sleep(patience)
+		p.wants("f in", "g in")
 		p.end("d", "e", "f", "g")
 		require.Equal(t, Stats{Waited: 5}, p.in.Stats())
 
-		// While nobody waits, turns last as long as they like; then one ends when
-		// somebody comes.
+		// While nothing waits, turns last as long as they like; then one ends when
+		// a client comes.
 		p.come("h", "i")
 		time.Sleep(time.Hour)
 		require.Equal(t, 2, p.in.Stats().Running)
@@ -189,7 +239,7 @@ func TestATurnThatLastsTooLongCountsNoMore(t *testing.T) {
 	})
 }
 
-func TestAClosingTransportWakesThoseWhoWait(t *testing.T) {
+func TestAClosingTransportEndsTheWaitOfItsClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(t, Options{MaxHandshakes: 1})
 		p.come("a", "b")
@@ -207,16 +257,15 @@ func TestAClosingTransportWakesThoseWhoWait(t *testing.T) {
 	})
 }
 
-// Time stands still in the bubble as long as one of them can run, so that no turn
-// ends because of patience.
 func TestNeverMoreThanTheBoundAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients, most = 500, 3
 		in, err := New(Options{MaxHandshakes: most})
 		require.NoError(t, err)
 		var inside, peak, let atomic.Int64
+		var group sync.WaitGroup
 		for range clients {
-			go func() {
+			group.Go(func() {
 				turn, err := in.Wait(httptest.NewRequest(http.MethodGet, "/", nil), nil)
 				if err != nil {
 					return
@@ -227,14 +276,12 @@ func TestNeverMoreThanTheBoundAtATime(t *testing.T) {
 						break
 					}
 				}
-				for range 10 {
-					runtime.Gosched()
-				}
+				time.Sleep(patience / 10)
 				inside.Add(-1)
 				turn.End()
-			}()
+			})
 		}
-		synctest.Wait()
+		group.Wait()
 		require.EqualValues(t, clients, let.Load())
 		require.EqualValues(t, most, peak.Load())
 		require.Zero(t, in.Stats().Running+in.Stats().Waiting)
@@ -250,37 +297,4 @@ func TestOptionsAreCheckedAllAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []any{20_000, 10 * time.Second, 0, 0}, []any{in.options.MaxWaiting, in.options.Wait, in.options.MaxPerAddress, in.options.MaxHTTP})
 	require.Positive(t, in.options.MaxHandshakes)
-}
-
-// Whoever had to wait lets those go first who can run: they are not newcomers.
-func TestWhoWaitedGivesWay(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	const rounds, each = 50, 10
-	in, err := New(Options{MaxHandshakes: 1})
-	require.NoError(t, err)
-	first := 0
-	for range rounds {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		blocker, err := in.Wait(r, nil)
-		require.NoError(t, err)
-		var others atomic.Int64
-		seen := make(chan int64)
-		go func() {
-			turn, err := in.Wait(r, nil)
-			if err != nil {
-				panic(err)
-			}
-			seen <- others.Load()
-			turn.End()
-		}()
-		for in.Stats().Waiting == 0 {
-			runtime.Gosched()
-		}
-		blocker.End()
-		for range each {
-			go others.Add(1)
-		}
-		first += int(<-seen)
-	}
-	require.Greater(t, first, rounds*each/2)
 }

@@ -13,9 +13,9 @@ import (
 
 // Options are the bounds of an Intake. The zero value serves well; New copies it.
 type Options struct {
-	// MaxHandshakes is how many handshakes have their turn at a time. More let a
-	// storm of clients take more of the processors at once, and delay what those
-	// who are in are sent; fewer slow down clients where Connect has to wait for
+	// MaxHandshakes is how many handshakes have their turn at a time. More allow a
+	// storm of clients to take more CPU time at once, which delays what established
+	// clients are sent; fewer slow down connecting where Connect has to wait for
 	// something. Zero: twice GOMAXPROCS.
 	MaxHandshakes int
 
@@ -158,7 +158,7 @@ var (
 	ErrGone    = errors.New("the client has gone away")
 )
 
-// RetryAfter is the Retry-After, in seconds, of who was refused a turn.
+// RetryAfter is the Retry-After, in seconds, of a handshake that was refused a turn.
 const RetryAfter = "2"
 
 // A Refusal is a bound that a client met.

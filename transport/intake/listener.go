@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/rollcall-go/rollcall/internal/queue"
 )
 
 // Listener returns a listener that lets an http.Server have so many of l's
@@ -43,7 +45,7 @@ type listener struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	waiting []accepted
+	waiting queue.Queue[accepted]
 }
 
 // accepted is what l's Accept returned.
@@ -100,28 +102,23 @@ func (p *listener) put(a accepted) bool {
 func (p *listener) add(a accepted) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) >= p.in.options.MaxWaiting {
+	if p.waiting.Len() >= p.in.options.MaxWaiting {
 		return false
 	}
-	p.waiting = append(p.waiting, a)
+	p.waiting.Push(a)
 	p.in.queued.Add(1)
 	return true
 }
 
-// take is whoever has waited longest.
+// take returns what has waited longest.
 func (p *listener) take() (a accepted, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) == 0 {
-		return accepted{}, false
+	if a, ok = p.waiting.Pop(); ok {
+		p.in.queued.Add(-1)
+		signal(p.taken)
 	}
-	a, p.waiting[0] = p.waiting[0], accepted{}
-	if p.waiting = p.waiting[1:]; len(p.waiting) == 0 {
-		p.waiting = nil
-	}
-	p.in.queued.Add(-1)
-	signal(p.taken)
-	return a, true
+	return a, ok
 }
 
 func signal(c chan<- struct{}) {

@@ -49,8 +49,8 @@
 // # Sessions
 //
 // Messages wait in the session until a poll takes them, in order, and a poll
-// that ends without an answer takes none. (No session's messages wait behind
-// another's, so it makes no difference whether they are Patient.) At most Options.BufferBytes wait; a
+// that ends without an answer takes none. (Low-priority frames are not treated apart,
+// since no session's messages wait behind another's.) At most Options.BufferBytes wait; a
 // session that would need more ends. So does one that is not polled for one and
 // a half windows after its last poll ended, with [channel.ReasonInactive]. Of
 // two polls at a time the later gets what comes, and the earlier waits for the

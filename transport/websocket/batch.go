@@ -10,22 +10,25 @@ import (
 // A batch is what goes out together. Batches are pooled: an idle connection
 // holds none.
 type batch struct {
-	since   time.Time // when the first of it began to wait
+	since   time.Time // when the first of it began to wait, see outbox.unlist
+	listed  time.Time // when what is left of it began to wait at the low priority
 	frames  []*channel.Frame
 	bytes   int // of the frames, with their headers
 	pong    []byte
 	pongDue bool
-	prompt  bool // some of it is not patient
-	tells   bool // somebody wants to know when some of it is written
+	urgent  bool // some of it is of normal priority
 
-	// bytes of the frames as they go out, once gathered; unsent is the part that
-	// is not written yet. gathered is the batch's own, unsent need not be.
-	gathered *[]byte
-	unsent   []byte
+	// How far writing has come: the bytes to be written next, those that follow
+	// them, what is left of the last frame that was begun, and the first frame that
+	// was not.
+	unsent, large, rest []byte
+	next                int
+	cork                *[]byte // what is gathered; nil: nothing was yet
 
 	// What a try to write came to. try is the batch's tryWrite as a value, which
 	// lasts as long as the batch: so writing costs no allocation.
 	try     func(fd uintptr)
+	most    int // bytes to write
 	written int
 	fault   error
 }
@@ -50,46 +53,81 @@ func (b *batch) release() {
 	if cap(b.frames) > keepBatch {
 		b.frames = nil
 	}
-	if b.gathered != nil {
-		releaseCork(b.gathered)
+	if b.cork != nil {
+		releaseCork(b.cork)
 	}
 	*b = batch{frames: b.frames[:0], pong: b.pong[:0], try: b.try}
 	batches.Put(b)
 }
 
-// sent tells who wants to know that the batch is written.
-func (b *batch) sent() {
-	if !b.tells {
-		return
-	}
-	for _, f := range b.frames {
-		if f.Sent != nil {
-			f.Sent()
+// gather readies unsent, and reports whether there is anything to write. It gathers
+// some corkSize bytes. What is larger than half of that, and all frames share, is not
+// copied.
+func (b *batch) gather() bool {
+	switch {
+	case len(b.unsent) > 0:
+		return true
+	case b.large != nil:
+		b.unsent, b.large = b.large, nil
+		return true
+	case b.next == len(b.frames) && len(b.rest) == 0 && !b.pongDue:
+		return false
+	case len(b.frames) == 1 && b.next == 0 && !b.pongDue && b.frames[0].Shared:
+		if p := prepared(b.frames[0]); p != nil { // a broadcast, mostly: nothing to gather
+			b.unsent, b.next = p.plain, 1
+			return true
 		}
 	}
-}
-
-// gather makes the bytes of the whole batch. A single shared frame is not copied.
-func (b *batch) gather() {
-	if len(b.frames) == 1 && !b.pongDue && b.frames[0].Shared {
-		if p := prepared(b.frames[0]); p != nil {
-			b.unsent = p.plain
-			return
-		}
+	if b.cork == nil {
+		b.cork = newCork()
 	}
-	b.gathered = newCork()
-	buf := *b.gathered
+	buf := append((*b.cork)[:0], b.rest...)
+	b.rest = nil
 	if b.pongDue {
+		b.pongDue = false
 		buf = append(appendHeader(buf, opPong, len(b.pong)), b.pong...)
 	}
-	for _, f := range b.frames {
-		buf = appendFrame(buf, f)
+	for b.next < len(b.frames) && len(buf) < corkSize && b.large == nil {
+		buf = b.begin(buf, b.frames[b.next])
+		b.next++
 	}
-	*b.gathered, b.unsent = buf, buf
+	*b.cork, b.unsent = buf, buf
+	if len(buf) == 0 { // a large frame comes first
+		return b.gather()
+	}
+	return true
 }
 
-// corkSize is how many bytes are gathered for one write to the socket, and the
-// size from which a frame is written by itself, uncopied.
+// begin appends a frame to buf, or its beginning: the others are then large and
+// rest.
+func (b *batch) begin(buf []byte, f *channel.Frame) []byte {
+	if f.Shared {
+		if p := prepared(f); p != nil {
+			if len(p.plain) > corkSize/2 {
+				b.large = p.plain
+				return buf
+			}
+			return append(buf, p.plain...)
+		}
+	}
+	head, body, tail := f.Pieces()
+	buf = appendHeader(buf, firstByte(f), f.Len())
+	switch {
+	case len(body) > corkSize/2:
+		b.large, b.rest = body, tail
+		return append(buf, head...)
+	case len(head) > corkSize/2: // whole: only frames in pieces have a body
+		b.large = head
+		b.rest = append(append([]byte(nil), body...), tail...)
+		return buf
+	}
+	return append(append(append(buf, head...), body...), tail...)
+}
+
+// wrote notes that n bytes of unsent were written.
+func (b *batch) wrote(n int) { b.unsent = b.unsent[n:] }
+
+// corkSize is how many bytes are gathered for one write to the socket.
 const corkSize = 64 << 10
 
 // corks holds the buffers that bytes are gathered in.

@@ -51,7 +51,7 @@ func openClients(tb testing.TB, n int) (links []channel.Link, received *meter) {
 	return links, received
 }
 
-// A meter counts what clients received and wakes who waits for it.
+// A meter counts what clients received and wakes the goroutine that waits for it.
 type meter struct {
 	received atomic.Int64
 	awaited  atomic.Int64
@@ -138,9 +138,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 		for range n {
 			clients = append(clients, rawClient(b, server))
 		}
-		for transport.Stats().Accepted < n {
-			runtime.Gosched()
-		}
+		require.Eventually(b, func() bool { return transport.Stats().Accepted == n }, time.Minute, time.Millisecond)
 		time.Sleep(100 * time.Millisecond) // net/http's goroutines end
 		b.ReportMetric(float64(memoryInUse()-before)/1024/n, "KiB/connection")
 		for _, client := range clients {

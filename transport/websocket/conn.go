@@ -18,10 +18,10 @@ import (
 
 // A conn is one WebSocket connection: the [channel.Link] of its session.
 //
-// Who reads owns the connection: waits for who writes for it, and is the last to
-// leave. That is called the reader. Over a socket it is nobody while the
-// connection is parked, and else one of the transport's readers, which runs
-// resume; elsewhere it is a goroutine of the connection's own, which runs serve.
+// The goroutine that reads owns the connection: it waits for writing to end, and is the
+// last to leave. It is called the reader. Over a socket there is none while the
+// connection is parked, and else it runs resume; elsewhere it is a goroutine of the
+// connection's own, which runs serve.
 type conn struct {
 	// Of their own.
 	out  outbox
@@ -34,11 +34,10 @@ type conn struct {
 	address *intake.Place // counts it; may be nil
 
 	// Owned by the reader.
-	place    place // for the most part the parking's
-	ended    bool  // the session was told
-	standing standing
-
-	behind *conn // in the newcomers' line; guarded by their mu
+	place  place // for the most part the parking's
+	ended  bool  // the session was told
+	known  bool  // has sent something
+	placed bool  // has a place among the newcomers
 }
 
 var _ channel.Gatherer = (*conn)(nil)
@@ -46,7 +45,7 @@ var _ channel.Gatherer = (*conn)(nil)
 // Send implements channel.Link.
 func (c *conn) Send(f *channel.Frame) { c.out.send(f) }
 
-// Gathers implements channel.Gatherer: gorilla, who compresses, takes a message
+// Gathers implements channel.Gatherer: gorilla, which compresses, takes a message
 // whole.
 func (c *conn) Gathers() bool { return !c.t.options.Compress }
 
@@ -83,8 +82,8 @@ func (c *conn) strayWrite() { c.out.armNow() }
 // the headers of.
 func (c *conn) longestMessage() int { return 2*c.t.options.MaxFrame + readAhead }
 
-// start begins the session. The handshake's goroutine calls it, before anybody
-// reads.
+// start begins the session. The handshake's goroutine calls it, before there is a
+// reader.
 func (c *conn) start() {
 	defer func() {
 		if p := recover(); p != nil {
@@ -97,32 +96,37 @@ func (c *conn) start() {
 	c.session.Start(c)
 }
 
-// resume is a turn of the connection, on one of the transport's readers. It was
-// parked, or begins, and there may be input: until it is dealt with, and the
-// connection parked again, or over.
-func (c *conn) resume() {
-	if c.standing == hasTurn {
-		c.t.giveWay()
-	}
+// resume reads the connection, which was parked, or begins: there may be input. It
+// returns when all that has arrived is dealt with and the connection is parked again,
+// or when it is over, and reports whether it still has its place among the newcomers.
+func (c *conn) resume() (placed bool) {
 	input, open := c.wire.look(c.place.since)
 	for open {
-		if input && !c.readOn() {
-			break
+		if input {
+			c.known = true
+			if !c.readOn() {
+				break
+			}
 		}
-		c.endTurn(input)
+		placed, c.placed = c.placed, false
 		if c.t.parking.park(c) {
-			return
+			return placed
+		}
+		if placed {
+			c.t.newcomers.leave()
 		}
 		input, open = true, c.wire.await()
 	}
-	c.endTurn(true)
+	c.aboutToWait()
 	c.finish()
+	return false
 }
 
-// endTurn lets the next newcomer be read, if c was one.
-func (c *conn) endTurn(heard bool) {
-	if next := c.t.newcomers.leave(c, heard); next != nil {
-		c.t.readers.resume(next)
+// aboutToWait implements wireOwner.
+func (c *conn) aboutToWait() {
+	if c.placed {
+		c.placed = false
+		c.t.newcomers.leave()
 	}
 }
 
@@ -141,7 +145,7 @@ func (c *conn) finish() {
 }
 
 // readOn gives the session the client's messages: those that have arrived, where
-// that can be told, else until the connection ends. It tells whether to go on.
+// that can be told, else until the connection ends. It reports whether to go on.
 // When we are closing it reads on, for the client's answer, and drops the rest.
 func (c *conn) readOn() (more bool) {
 	defer c.contain("reading")
@@ -160,8 +164,8 @@ func (c *conn) readOn() (more bool) {
 			err = c.receive(kind, r)
 		}
 		// What is left of a message, because we are closing or it is too big,
-		// NextReader would skip too. But who takes over a framer that is shared
-		// would read it.
+		// NextReader would skip too. But the next connection that a shared framer
+		// serves would read it.
 		if err == nil && c.own == nil {
 			_, err = io.Copy(io.Discard, r)
 		}
@@ -261,7 +265,7 @@ func (c *conn) logPanic(doing string, p any) {
 	c.t.options.Logger.Error("websocket: panic", "doing", doing, "panic", p, "stack", string(debug.Stack()))
 }
 
-// hangUp ends what is left of the connection and waits for who writes.
+// hangUp ends what is left of the connection and waits for writing to end.
 func (c *conn) hangUp() {
 	defer c.contain("closing")
 	if c.wire.readErr == nil {
@@ -274,7 +278,7 @@ func (c *conn) hangUp() {
 }
 
 // endSession tells the session, once, that nothing more will come or go. It is
-// not called by whoever closes: that may hold locks of the session.
+// not called where a connection is closed: the caller may hold locks of the session.
 func (c *conn) endSession() {
 	if !c.ended {
 		c.ended = true
@@ -285,9 +289,6 @@ func (c *conn) endSession() {
 	}
 }
 
-// aboutToWait implements wireOwner.
-func (c *conn) aboutToWait() { c.endTurn(true) }
-
 // guardRead implements wireOwner.
 func (c *conn) guardRead() { c.out.armRead(time.Now().Add(c.t.options.IdleTimeout)) }
 
@@ -295,9 +296,10 @@ func (c *conn) guardRead() { c.out.armRead(time.Now().Add(c.t.options.IdleTimeou
 // the outbox was closed.
 func (c *conn) readAgain(since time.Time) (time.Time, bool) {
 	since, until, idle := idleUntil(since, time.Now(), c.t.options.IdleTimeout)
-	if idle && c.out.close(channel.CloseProtocol, "idle timeout") {
+	if _, closing := c.out.closing(); idle && !closing { // counted before the client can see the close
 		c.t.stats.idle.Add(1)
 		c.session.Reject(channel.Rejection{Cause: channel.CauseIdle, Limit: c.t.options.IdleTimeout, Code: channel.CloseProtocol})
+		c.out.close(channel.CloseProtocol, "idle timeout")
 	}
 	if c.out.armRead(until) {
 		return since, true
@@ -331,7 +333,7 @@ func idleUntil(since, now time.Time, timeout time.Duration) (_, until time.Time,
 	return since, until, !now.Before(until)
 }
 
-// arm, armRead, wake, tellSlow, giveWay, tryWrite, write, writeClose and abort
+// arm, armRead, wake, tellSlow, tryWrite, waitWrite, write, writeClose and abort
 // implement port.
 
 func (c *conn) arm(deadline time.Time) { c.wire.Conn.SetWriteDeadline(deadline) }
@@ -348,11 +350,14 @@ var longAgo = time.Unix(1, 0)
 
 func (c *conn) tellSlow() { c.t.stats.slow.Add(1) }
 
-func (c *conn) giveWay() { c.t.giveWay() }
-
-func (c *conn) tryWrite(b *batch) (done bool, err error) {
+func (c *conn) tryWrite(b *batch) (_ progress, err error) {
 	defer c.containWrite(&err)
 	return c.wire.tryWrite(b)
+}
+
+func (c *conn) waitWrite(b *batch) (err error) {
+	defer c.containWrite(&err)
+	return c.wire.waitWrite(b)
 }
 
 func (c *conn) write(b *batch) (err error) {

@@ -202,9 +202,9 @@ func TestPanicWhileWritingEndsThatConnection(t *testing.T) {
 	defer far.Close()
 	c.wrap(near)
 	require.Equal(t, errPanic, c.write(&batch{frames: []*channel.Frame{nil, nil}}))
-	done, err := c.tryWrite(&batch{frames: []*channel.Frame{nil}})
-	require.False(t, done)
+	_, err := c.tryWrite(&batch{frames: []*channel.Frame{nil}})
 	require.Equal(t, errPanic, err)
+	require.Equal(t, errPanic, c.waitWrite(&batch{frames: []*channel.Frame{nil}}))
 	require.Equal(t, errPanic, c.writeClose(&closeNotice{})) // there is no gorilla.Conn to write to
 	require.Contains(t, logged.String(), "doing=writing")
 	c.out.taken = true

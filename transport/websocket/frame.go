@@ -42,18 +42,6 @@ func firstByte(f *channel.Frame) byte {
 	return opText
 }
 
-// appendFrame appends a frame as it goes out.
-func appendFrame(b []byte, f *channel.Frame) []byte {
-	if f.Shared {
-		if p := prepared(f); p != nil {
-			return append(b, p.plain...)
-		}
-	}
-	head, body, tail := f.Pieces()
-	b = append(appendHeader(b, firstByte(f), f.Len()), head...)
-	return append(append(b, body...), tail...)
-}
-
 // preparedFrame is a shared frame as it goes out, made once for all connections
 // of all transports.
 type preparedFrame struct {

@@ -20,14 +20,14 @@ type framer struct {
 	reader *bufio.Reader // what ws reads from
 	line   *line         // what that reads from, of one that is shared
 
-	conn *conn // whom it serves now
+	conn *conn // the one that it serves now
 }
 
-// A line is the connection that gorilla has, with the wire of whom it serves now.
+// A line is the connection that gorilla has, with the wire of the one that it serves now.
 type line struct{ *wire }
 
 // newFramer makes a shared framer. gorilla makes its connections of handshakes
-// only, so one takes place, with nobody.
+// only, so one takes place, without a client.
 func newFramer() *framer {
 	f := &framer{reader: bufio.NewReaderSize(nil, readBuffer), line: &line{&wire{Conn: nowhere{}, mode: wireDirect}}}
 	upgrader := newUpgrader(false)
@@ -52,7 +52,7 @@ func (f *framer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return f.line, bufio.NewReadWriter(f.reader, bufio.NewWriterSize(nil, writeBuffer)), nil
 }
 
-// nowhere is a connection with nobody.
+// nowhere is a connection without a client.
 type nowhere struct{ net.Conn }
 
 func (nowhere) SetDeadline(time.Time) error { return nil }
@@ -82,7 +82,7 @@ func (f *framer) serve(c *conn) {
 	f.reader.Reset(f.line)
 }
 
-// rest lets go of whom it served.
+// rest ends serving a connection.
 func (f *framer) rest() {
 	f.conn, f.line.wire = nil, nil
 	f.reader.Reset(nil)

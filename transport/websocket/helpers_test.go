@@ -89,7 +89,7 @@ func (s *fakeSession) timesClosed() int {
 
 type connectFunc = httptransport.Connect[session]
 
-// letIn connects everybody to s.
+// letIn connects all clients to s.
 func letIn(s *fakeSession) connectFunc {
 	return func(context.Context, channel.ConnectInfo) (session, error) { return s, nil }
 }
@@ -171,9 +171,9 @@ type pipeWriter struct {
 
 func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.conn, w.rw, nil }
 
-func text(s string) *channel.Frame    { return &channel.Frame{Data: []byte(s)} }
-func patient(s string) *channel.Frame { return &channel.Frame{Data: []byte(s), Patient: true} }
-func shared(s string) *channel.Frame  { return &channel.Frame{Data: []byte(s), Shared: true} }
+func text(s string) *channel.Frame        { return &channel.Frame{Data: []byte(s)} }
+func lowPriority(s string) *channel.Frame { return &channel.Frame{Data: []byte(s), Patient: true} }
+func shared(s string) *channel.Frame      { return &channel.Frame{Data: []byte(s), Shared: true} }
 
 // requireText reads one text message.
 func requireText(t testing.TB, client *gorilla.Conn, want string) {

@@ -47,7 +47,7 @@ func (c *conn) attach() {
 	in.framer.serve(c)
 }
 
-// drained tells whether all that was read ahead is dealt with.
+// drained reports whether all that was read ahead is dealt with.
 func (c *conn) drained() bool {
 	return c.framer().reader.Buffered() == 0 && len(c.wire.input.ahead) == 0
 }

@@ -3,83 +3,94 @@ package websocket
 import (
 	"runtime"
 	"sync"
+	"time"
+
+	"github.com/rollcall-go/rollcall/internal/cooldown"
+	"github.com/rollcall-go/rollcall/internal/queue"
 )
 
-// newcomers are the connections that have not been heard yet. When thousands come
-// at once their first messages, joins mostly, come at once too, and each would have
-// a reader: thousands that can run, for which all others have to wait. So only a
-// few are read at a time, in the order in which they were heard; who has been heard
-// once is read at once, always.
+// newcomers limit how many connections are read at once that have sent nothing yet.
+// When thousands of clients come in one second, so do their first messages, mostly
+// joins, and as many goroutines that could run would delay everything else. The
+// others wait in order of arrival, and while they do a place is given to the next
+// only after a cooldown (package internal/cooldown). Connections that have sent
+// something are read at once.
 //
-// A newcomer's turn is over when what it sent is dealt with, or the rest of it has
-// to be waited for: nobody can hold one by sending slowly.
+// A connection has its place until what it sent is dealt with, or the rest of it has
+// to be waited for: a client cannot hold a place by sending slowly.
 type newcomers struct {
-	most int // static: at a time
+	// Static after newNewcomers.
+	most  int
+	group *sync.WaitGroup // of the transport
 
 	mu sync.Mutex
 	// Guarded by mu.
-	turns       int   // that are taken
-	first, last *conn // the line
+	active int // places that are taken, or cool down
+	line   queue.Queue[*conn]
 }
 
-// perProcessor is how many newcomers are read at a time for each processor: one
-// that computes, and one that the processor can turn to when that one cannot go on.
-const perProcessor = 2
+func newNewcomers(group *sync.WaitGroup) *newcomers {
+	return &newcomers{most: runtime.GOMAXPROCS(0), group: group}
+}
 
-func newNewcomers() *newcomers { return &newcomers{most: perProcessor * runtime.GOMAXPROCS(0)} }
+// enter has a connection read, now or in its turn. It does not block.
+func (n *newcomers) enter(c *conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.active >= n.most {
+		n.line.Push(c)
+		return
+	}
+	n.active++
+	n.start(c)
+}
 
-// A standing is what a connection is to the newcomers.
-type standing uint8
+// start is called with mu held. c holds its slot of the transport, or Close would not
+// wait for the group.
+func (n *newcomers) start(c *conn) {
+	n.group.Add(1)
+	go n.run(c)
+}
 
-const (
-	isNew   standing = iota // has not been heard
-	hasTurn                 // is being heard
-	isKnown                 // has been
-)
+func (n *newcomers) run(c *conn) {
+	defer n.group.Done()
+	for c != nil {
+		began := time.Now()
+		c.placed = true
+		if !c.resume() {
+			return
+		}
+		c = n.next(time.Since(began))
+	}
+}
 
-// enter tells whether c may be read now. Otherwise it is in line, and belongs to
-// whoever ends the turn before its own. It is called by who owns c.
-func (n *newcomers) enter(c *conn) bool {
-	if c.standing == isKnown {
-		return true
+// next is the connection to be read in the place of one that was, for so long.
+func (n *newcomers) next(used time.Duration) *conn {
+	if n.waiting() {
+		time.Sleep(cooldown.After(used))
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.turns < n.most {
-		n.turns++
-		c.standing = hasTurn
-		return true
+	c, ok := n.line.Pop()
+	if !ok {
+		n.active--
 	}
-	if n.last == nil {
-		n.first = c
+	return c
+}
+
+func (n *newcomers) waiting() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.line.Len() > 0
+}
+
+// leave gives the place of a connection that has to wait for input to the next.
+func (n *newcomers) leave() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c, ok := n.line.Pop(); ok {
+		n.start(c)
 	} else {
-		n.last.behind = c
+		n.active--
 	}
-	n.last = c
-	return false
-}
-
-// leave ends c's turn, if it has one, and returns whose turn it is next, if anybody
-// is in line. One that was not heard in its turn is a newcomer again. It is called
-// by c's reader.
-func (n *newcomers) leave(c *conn, heard bool) (next *conn) {
-	if c.standing != hasTurn {
-		return nil
-	}
-	c.standing = isNew
-	if heard {
-		c.standing = isKnown
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if next = n.first; next == nil {
-		n.turns--
-		return nil
-	}
-	if n.first = next.behind; n.first == nil {
-		n.last = nil
-	}
-	next.behind = nil
-	next.standing = hasTurn
-	return next
 }

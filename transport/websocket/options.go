@@ -21,8 +21,8 @@ type Options struct {
 
 	// Subprotocols, in order of preference: the first that the client offers is
 	// answered, and a client that offers only others is refused. A client that
-	// offers none is accepted. Nil: "phoenix" is answered where it is offered and
-	// nobody is refused. A list should contain "phoenix" if phoenix.js is to send
+	// offers none is accepted. Nil: "phoenix" is answered where it is offered, and
+	// no client is refused. A list should contain "phoenix" if phoenix.js is to send
 	// auth tokens.
 	Subprotocols []string
 
@@ -40,9 +40,9 @@ type Options struct {
 	// of the files the process may have open. Where that is unknown, 10,000.
 	MaxConnections int
 
-	// Intake bounds how many handshakes are worked on at a time, and how many
-	// connections an address has; several transports may share one. Nil: one of its
-	// own with the defaults, which are without a bound per address.
+	// Intake limits how many handshakes run at a time, and how many connections an
+	// address has; several transports may share one. Nil: one of its own with the
+	// defaults, which do not limit addresses.
 	Intake *intake.Intake
 
 	// MaxFrame is the most bytes of one message from a client, after
@@ -61,9 +61,9 @@ type Options struct {
 	// would need more is closed with 1013. Zero: 1 MiB.
 	OutboxBytes int
 
-	// OutboxAge is how long a frame may take from Send until the socket has it
-	// (up to a quarter longer is tolerated), without the time for which it gave
-	// way to others (channel.Frame.Patient); then the connection is cut. Zero: 10 s.
+	// OutboxAge is how long a frame may take from Send until the socket has it, up
+	// to a quarter longer, before the connection is cut. The time for which it waits at
+	// the low priority does not count. Zero: 10 s.
 	OutboxAge time.Duration
 
 	// CloseTimeout is how long a connection lasts at most after it was closed:

@@ -5,23 +5,25 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/internal/list"
 )
 
-// An outbox holds what waits to be written to one connection. Whoever sends
-// never waits: a frame is put in a queue, and the outbox is given to the writers
+// An outbox holds what waits to be written to one connection. Sending never
+// waits: a frame is put in a queue, and the outbox is given to the writers
 // of its transport, which write all that waits as one batch; what is sent
-// meanwhile is the next batch. So one that gets many frames costs one write for
-// many, and an idle one costs neither a goroutine nor a buffer.
+// meanwhile is the next batch. So many frames cost one write, and an idle outbox
+// costs neither a goroutine nor a buffer.
 //
-// Where all that waits are patient frames the outbox is given to the writers'
-// patient lane; the first other frame, a pong or a close moves it to the prompt
+// Where all that waits are low-priority frames the outbox waits for the writers at
+// their low priority; the first other frame, a pong or a close moves it to the normal
 // one, with all that waits in it. So nothing is overtaken by a later frame of the
 // same connection.
 //
-// The writers never wait for a client. A batch that the socket does not take at
-// once is the start of a writer of the outbox's own, a goroutine that lasts
-// until nothing waits any more. Where writing without waiting is impossible
-// (TLS, compression), that goroutine is started by the send that finds none.
+// The writers never wait for a client: while its socket is full a goroutine of the
+// outbox's own does. Nor do they write much of one connection at once: what is left
+// of a large batch waits for them again, at the low priority. Where writing without
+// waiting is impossible (TLS, compression), a goroutine of the outbox's own writes as
+// long as anything waits.
 //
 // Two bounds keep a slow client from growing memory:
 //
@@ -29,8 +31,8 @@ import (
 //     batch that is being written. One more closes the connection with 1013.
 //   - age: a batch must be written maxAge after its first frame was sent. A write
 //     that is stuck for longer ends the connection. Nothing watches the queue:
-//     what waits behind a stuck write is younger than it. For how long it was in
-//     the patient lane no client is to blame: its age counts from the end of that.
+//     what waits behind a stuck write is younger than it. Waiting at the low
+//     priority is not the client's fault: age counts from the end of that.
 //
 // An outbox goes from open to closing (no new frames; what waits is written,
 // then a close frame) to ended (nothing is written any more). A failed write
@@ -41,14 +43,16 @@ import (
 type outbox struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	state     outboxState
-	taken     bool     // somebody writes or will, and looks at the queue again
-	slow      slowness // which bound was exceeded
-	lane      laneID   // where it waits for the writers, if it does; taken is set
-	inPatient bool     // it is in the patient lane: stale if lane is not that one
-	queue     *batch
+	state outboxState
+	taken bool     // it waits or is written to, and the queue is looked at again
+	waits priority // for the writers, if it does; taken is set
+	slow  slowness // which bound was exceeded
+	queue *batch
+	begun *batch // what is left of the one before; goes first
 
-	writing sync.WaitGroup // who writes; Add is called with mu held and state not ended
+	place list.Node[outbox] // in the writers' lists; guarded by their mu
+
+	writing sync.WaitGroup // taken; Add is called with mu held and state not ended
 
 	// Static after creation.
 	writers *writers // nil: writing may wait, so this outbox has a writer of its own
@@ -76,6 +80,15 @@ const (
 	slowAge
 )
 
+// priority says at what priority an outbox waits for the writers.
+type priority uint8
+
+const (
+	priorityNone priority = iota // it does not wait
+	priorityLow                  // all that waits in it are low-priority frames
+	priorityNormal
+)
+
 type outboxState uint8
 
 const (
@@ -93,18 +106,18 @@ type closeNotice struct {
 
 // A port is the connection as an outbox sees it. arm, armRead, wake and tellSlow
 // are called with the outbox's mu held and must not block; the others are called
-// by who writes.
+// by the goroutine that writes.
 type port interface {
 	arm(deadline time.Time)     // sets the write deadline, also of a write that is under way; zero: none
 	armRead(deadline time.Time) // sets the read deadline
 	wake()                      // the outbox is closing: the reader should notice
 	tellSlow()                  // a bound was exceeded
 
-	// giveWay lets others go first, before much is written.
-	giveWay()
-	// tryWrite writes the batch if that can be done without waiting. What it did
-	// not write it leaves in the batch.
-	tryWrite(b *batch) (done bool, err error)
+	// tryWrite writes of the batch what can be written without waiting, and not too
+	// much of it; waitWrite waits until there is more that can. What they did not
+	// write they leave in the batch.
+	tryWrite(b *batch) (progress, error)
+	waitWrite(b *batch) error
 	write(b *batch) error          // writes the batch, in as few writes to the socket as it can
 	writeClose(*closeNotice) error // writes a close frame
 	abort()                        // ends the connection at once, so that its reader ends too
@@ -131,8 +144,7 @@ func (o *outbox) send(f *channel.Frame) {
 	b := o.waiting()
 	b.frames = append(b.frames, f)
 	b.bytes += size
-	b.prompt = b.prompt || !f.Patient
-	b.tells = b.tells || f.Sent != nil
+	b.urgent = b.urgent || !f.Patient
 	o.start()
 }
 
@@ -146,7 +158,7 @@ func (o *outbox) sendPong(data string) {
 	}
 	b := o.waiting()
 	b.pong, b.pongDue = append(b.pong[:0], data...), true
-	b.prompt = true
+	b.urgent = true
 	o.start()
 }
 
@@ -159,7 +171,7 @@ func (o *outbox) waiting() *batch {
 }
 
 // close lets what waits go out, then a close frame. Only the first call counts.
-// It never blocks; the outbox has ended closeTimeout later. It tells whether
+// It never blocks; the outbox has ended closeTimeout later. It reports whether
 // this was the first call.
 func (o *outbox) close(code int, reason string) bool {
 	o.mu.Lock()
@@ -172,20 +184,24 @@ func (o *outbox) close(code int, reason string) bool {
 }
 
 // end stops all writing: the connection is gone. The caller closes the socket
-// and may then wait for who writes. An outbox that still waits for the writers
+// and may then wait for writing. An outbox that still waits for the writers
 // does so no longer.
 func (o *outbox) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.state = outboxEnded
 	o.drop()
-	if o.lane != laneNone {
-		o.unlist()
+	if o.waits != priorityNone && o.writers.remove(o) {
+		o.waits = priorityNone
+		if o.begun != nil {
+			o.begun.release()
+			o.begun = nil
+		}
 		o.leave()
 	}
 }
 
-// closing tells whether the outbox was closed, or has ended, and until when what
+// closing reports whether the outbox was closed, or has ended, and until when what
 // is left of the connection may last.
 func (o *outbox) closing() (by time.Time, closing bool) {
 	o.mu.Lock()
@@ -219,47 +235,47 @@ func (o *outbox) start() {
 			return
 		}
 		o.enlist()
-	case o.lane == lanePatient && !o.patient():
+	case o.waits == priorityLow && !o.low():
 		o.unlist()
-		o.enlist()
+		o.waits = priorityNormal
+		o.writers.promote(o)
 	}
 }
 
-// patient tells whether all that waits is. mu is held.
-func (o *outbox) patient() bool { return o.state == outboxOpen && !o.queue.prompt }
+// low reports whether what goes next is what is left of a batch, or low-priority
+// frames only. mu is held.
+func (o *outbox) low() bool {
+	return o.state == outboxOpen && (o.begun != nil || !o.queue.urgent)
+}
 
-// enlist gives the outbox to the writers: once to each lane at most, so that the
-// lanes do not grow with what moves between them. A stale entry in the patient
-// lane becomes good again, and keeps its place. mu is held, and lane is laneNone.
+// enlist gives the outbox to the writers. mu is held.
 func (o *outbox) enlist() {
-	if to := o.choose(); to != laneNone {
-		o.writers.add(o, to)
-	}
-}
-
-// choose is enlist, but that the outbox has yet to be added to the lane that it
-// returns, if to any. Until it is, others may move it: its entry is stale then.
-func (o *outbox) choose() (to laneID) {
-	if o.lane = lanePrompt; o.patient() {
-		o.lane = lanePatient
-		if o.inPatient {
-			return laneNone
+	o.waits = priorityNormal
+	if o.low() {
+		o.waits = priorityLow
+		if o.begun != nil {
+			o.begun.listed = time.Now()
 		}
-		o.inPatient = true
 	}
-	return o.lane
+	o.writers.add(o, o.waits == priorityLow)
 }
 
-// unlist ends the outbox's waiting for the writers: what a lane still has of it is
-// stale. mu is held.
+// unlist notes that the outbox no longer waits for the writers, or no longer at the
+// low priority: the age of what it holds does not include that time. mu is held.
 func (o *outbox) unlist() {
-	if o.lane == lanePatient && o.queue != nil {
-		o.queue.since = time.Now()
+	if o.waits == priorityLow {
+		now := time.Now()
+		if o.begun != nil { // its client may have taken part of its time already
+			o.begun.since = o.begun.since.Add(now.Sub(o.begun.listed))
+		}
+		if o.queue != nil {
+			o.queue.since = now
+		}
 	}
-	o.lane = laneNone
+	o.waits = priorityNone
 }
 
-// leave ends what start began, where nobody writes any more. mu is held.
+// leave ends what start began. mu is held.
 func (o *outbox) leave() {
 	o.taken = false
 	o.writing.Done()
@@ -319,87 +335,95 @@ func (o *outbox) arm(deadline time.Time) {
 	o.port.arm(deadline)
 }
 
-// attempt is called by one of the writers, for an entry of one of their lanes. If
-// it is not stale one batch is written, where that needs no waiting, and the outbox
-// is given back, behind the others, if more waits by then. What may need waiting
-// goes to a writer of its own. While one of the writers writes lane is laneNone: so
-// a stale entry that comes up meanwhile is passed over, and only one writes.
-// attempt tells whether the entry was good.
-func (o *outbox) attempt(from laneID) (good bool) {
+// attempt is called by one of the writers, which has taken the outbox from their
+// lists: it writes what the socket takes at once, within bounds. What may need waiting
+// goes to a goroutine of the outbox's own.
+func (o *outbox) attempt() {
 	o.mu.Lock()
-	if from == lanePatient {
-		o.inPatient = false
-	}
-	if o.lane != from {
-		o.mu.Unlock()
-		return false
-	}
 	o.unlist()
-	b := o.queue
-	if o.state != outboxOpen || b == nil || b.bytes > tryLimit {
+	if o.state != outboxOpen {
 		o.mu.Unlock()
 		go o.write()
-		return true
+		return
 	}
-	o.queue = nil
+	b := o.first()
 	o.mu.Unlock()
-
-	done, err := o.port.tryWrite(b)
+	wrote, err := o.port.tryWrite(b)
 	switch {
 	case err != nil:
+		o.failed(b, err)
+	case wrote == wroteAll:
 		b.release()
-		o.fail(err)
-		o.writing.Done()
-		return true
-	case !done:
-		o.mu.Lock()
-		if o.state != outboxEnded {
-			o.armFor(b.since)
-		}
-		o.mu.Unlock()
-		go o.writeFrom(b)
-		return true
+		o.goOn(nil)
+	case wrote == wroteSome:
+		o.goOn(b)
+	default:
+		go o.wait(b)
 	}
-	b.sent()
-	b.release()
+}
 
-	to := laneNone
+// first takes the batch that goes first. mu is held.
+func (o *outbox) first() *batch {
+	b := o.begun
+	o.begun = nil
+	if b == nil {
+		b, o.queue = o.queue, nil
+	}
+	return b
+}
+
+// wait waits until the socket takes more of a batch, and has the outbox wait for the
+// writers again.
+func (o *outbox) wait(b *batch) {
 	o.mu.Lock()
-	if o.queue == nil && o.state != outboxClosing {
-		o.leave()
-	} else {
-		to = o.choose()
+	if o.state != outboxEnded {
+		o.armFor(b.since)
 	}
 	o.mu.Unlock()
-	if to != laneNone { // without mu, which who sends waits for
-		o.writers.add(o, to)
+	if err := o.port.waitWrite(b); err != nil {
+		o.failed(b, err)
+		return
 	}
-	return true
+	o.goOn(b)
+}
+
+// goOn has the outbox wait for the writers again, behind the others, if b, which may
+// be nil, is left of a batch, or more has come.
+func (o *outbox) goOn(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.state == outboxEnded:
+		if b != nil {
+			b.release()
+		}
+		o.leave()
+	case b == nil && o.queue == nil && o.state == outboxOpen:
+		o.leave()
+	default:
+		o.begun = b
+		o.enlist()
+	}
+}
+
+// failed is for a batch that could not be written.
+func (o *outbox) failed(b *batch, err error) {
+	b.release()
+	o.fail(err)
+	o.writing.Done()
 }
 
 // write is a writer of the outbox's own. It ends when nothing waits, when the
 // close frame is written, and when a write fails.
-func (o *outbox) write() { o.writeFrom(nil) }
-
-// writeFrom is write that begins with a batch for which the deadline is set.
-func (o *outbox) writeFrom(b *batch) {
+func (o *outbox) write() {
 	defer o.writing.Done()
 	for {
-		var notice *closeNotice
-		if b == nil {
-			b, notice = o.take()
-		}
+		b, notice := o.take()
 		var err error
 		switch {
 		case b != nil:
-			if b.bytes > tryLimit {
-				o.port.giveWay() // to copy a state of a large room takes a millisecond
-			}
-			if err = o.port.write(b); err == nil {
-				b.sent()
-			}
+			err = o.port.write(b)
 			b.release()
-			b = nil
 		case notice != nil:
 			if err = o.port.writeClose(notice); err == nil {
 				return
@@ -421,9 +445,12 @@ func (o *outbox) take() (*batch, *closeNotice) {
 	defer o.mu.Unlock()
 	switch {
 	case o.state == outboxEnded:
-	case o.queue != nil:
-		b := o.queue
-		o.queue = nil
+		if o.begun != nil {
+			o.begun.release()
+			o.begun = nil
+		}
+	case o.begun != nil || o.queue != nil:
+		b := o.first()
 		o.armFor(b.since)
 		return b, nil
 	case o.state == outboxClosing:

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -14,15 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
-	"github.com/rollcall-go/rollcall/internal/yield"
 )
 
-// A fakePort records what an outbox does. While held, writes wait, until they
-// are let go or their deadline comes.
+// A fakePort records what an outbox does. While held, its socket is full: writes wait
+// until they are let go, their deadline passes or the socket is closed.
 type fakePort struct {
 	mu        sync.Mutex
 	changed   *sync.Cond
 	held      bool
+	gone      bool // the socket is closed
 	fail      error
 	slow      *atomic.Int32
 	deadline  time.Time
@@ -33,8 +34,9 @@ type fakePort struct {
 	aborts    int
 	unlockers []*time.Timer
 	tries     int
+	waits     int
+	parts     int    // tries that write a part only
 	after     func() // called after a batch was written
-	ways      int    // calls of giveWay; owned by who writes
 }
 
 func newPort() *fakePort {
@@ -57,23 +59,31 @@ func (p *fakePort) arm(deadline time.Time) {
 
 func (p *fakePort) armRead(time.Time) {}
 func (p *fakePort) wake()             { p.wakes++ }
-
-// giveWay counts its calls.
-func (p *fakePort) giveWay() { p.ways++ }
-
-func (p *fakePort) tellSlow() { p.slow.Add(1) }
+func (p *fakePort) tellSlow()         { p.slow.Add(1) }
 
 // tryWrite writes when it is not held, whatever the deadline.
-func (p *fakePort) tryWrite(b *batch) (done bool, err error) {
+func (p *fakePort) tryWrite(b *batch) (progress, error) {
 	p.mu.Lock()
 	p.tries++
-	held := p.held
-	p.mu.Unlock()
-	if held {
-		return false, nil
+	held, part := p.held, p.parts > 0
+	if !held && part {
+		p.parts--
 	}
-	err = p.record(b, func() error { return nil })
-	return err == nil, err
+	p.mu.Unlock()
+	switch {
+	case held:
+		return socketFull, nil
+	case part:
+		return wroteSome, nil
+	}
+	return wroteAll, p.record(b, func() error { return nil })
+}
+
+func (p *fakePort) waitWrite(*batch) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waits++
+	return p.wait()
 }
 
 func (p *fakePort) write(b *batch) error { return p.record(b, p.wait) }
@@ -111,6 +121,9 @@ func (p *fakePort) writeClose(n *closeNotice) error {
 // wait is called with mu held.
 func (p *fakePort) wait() error {
 	for {
+		if p.gone {
+			return net.ErrClosed
+		}
 		if !p.deadline.IsZero() && !time.Now().Before(p.deadline) {
 			return os.ErrDeadlineExceeded
 		}
@@ -127,6 +140,14 @@ func (p *fakePort) hold(held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.held = held
+	p.changed.Broadcast()
+}
+
+// cut closes the socket.
+func (p *fakePort) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = true
 	p.changed.Broadcast()
 }
 
@@ -160,7 +181,7 @@ func eachOutbox(t *testing.T, maxBytes int, run func(t *testing.T, o *testOutbox
 	t.Run("shared writers", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var group sync.WaitGroup
-			run(t, newTestOutbox(maxBytes, newWriters(&group, yield.ToOthers)))
+			run(t, newTestOutbox(maxBytes, newWriters(&group)))
 			group.Wait()
 		})
 	})
@@ -310,7 +331,7 @@ func TestDeadlineIsSetSeldomAndNeverStale(t *testing.T) {
 func TestWhatNeedNotWaitHasNoDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var group sync.WaitGroup
-		o := newTestOutbox(1<<20, newWriters(&group, yield.ToOthers))
+		o := newTestOutbox(1<<20, newWriters(&group))
 		o.send(text("1"))
 		o.writing.Wait()
 		require.Zero(t, o.port.armings)
@@ -328,18 +349,6 @@ func TestWhatNeedNotWaitHasNoDeadline(t *testing.T) {
 		o.writing.Wait()
 		require.Equal(t, []string{"1", "2", "3", "4"}, o.port.batches)
 		require.Equal(t, armings, o.port.armings)
-		o.port.stop()
-	})
-}
-
-func TestLargeBatchIsNotForTheSharedWriters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var group sync.WaitGroup
-		o := newTestOutbox(1<<20, newWriters(&group, yield.ToOthers))
-		o.send(text(strings.Repeat("x", tryLimit)))
-		o.writing.Wait()
-		require.Zero(t, o.port.tries)
-		require.Len(t, o.port.batches, 1)
 		o.port.stop()
 	})
 }
@@ -401,7 +410,7 @@ func TestFailedWriteEndsTheOutbox(t *testing.T) {
 // writer does between.
 func TestConcurrentSendersKeepTheirOrder(t *testing.T) {
 	var group sync.WaitGroup
-	for name, w := range map[string]*writers{"own writer": nil, "shared writers": newWriters(&group, yield.ToOthers)} {
+	for name, w := range map[string]*writers{"own writer": nil, "shared writers": newWriters(&group)} {
 		t.Run(name, func(t *testing.T) { testConcurrentSenders(t, newTestOutbox(1<<20, w)) })
 	}
 	group.Wait()
@@ -437,60 +446,4 @@ func testConcurrentSenders(t *testing.T, o *testOutbox) {
 	}
 	require.NotNil(t, o.port.closed)
 	o.port.stop()
-}
-
-// Who writes much lets those go first who can run: a storm's clients each get the
-// state of a large room.
-func TestWhoWritesMuchGivesWay(t *testing.T) {
-	for size, ways := range map[int]int{tryLimit / 2: 0, tryLimit + 1: 1} {
-		o := newTestOutbox(1<<20, nil)
-		written := make(chan int, 1)
-		o.port.after = func() { written <- o.port.ways }
-		o.send(text(strings.Repeat("x", size)))
-		require.Equal(t, ways, <-written, "before %d bytes were written", size)
-		o.writing.Wait()
-		o.port.stop()
-	}
-}
-
-// Who wants to know is told once of each frame that is written, however it is, and
-// can send again at once.
-func TestWhoWantsToKnowIsToldThatAFrameIsWritten(t *testing.T) {
-	for _, size := range []int{1, tryLimit + 1} {
-		eachOutbox(t, 4<<20, func(t *testing.T, o *testOutbox) {
-			told := make(chan int, 10)
-			for i := range 3 {
-				f := text(strings.Repeat("x", size))
-				f.Sent = func() {
-					told <- i
-					if i == 0 {
-						o.send(text("more"))
-					}
-				}
-				o.send(f)
-				o.send(text("nobody asks"))
-			}
-			for i := range 3 {
-				require.Equal(t, i, <-told)
-			}
-			o.close(1000, "")
-			o.writing.Wait()
-			require.Empty(t, told)
-			o.port.stop()
-		})
-	}
-}
-
-// Of what is not written nobody is told that it is.
-func TestNobodyIsToldOfAFrameThatIsDropped(t *testing.T) {
-	eachOutbox(t, 100, func(t *testing.T, o *testOutbox) {
-		o.port.fail = errors.New("broken")
-		f := text("x")
-		f.Sent = func() { t.Error("it was not") }
-		o.send(f)
-		o.writing.Wait()
-		o.send(f)
-		require.Len(t, o.port.batches, 1)
-		o.port.stop()
-	})
 }

@@ -2,14 +2,15 @@ package websocket
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/rollcall-go/rollcall/internal/list"
 )
 
 // A parking is where connections are that wait for input: with no goroutine of
 // their own, and so no stack. One goroutine waits for all of them, and for the
-// first that will have been silent for too long. What is to go on is given to
-// the transport's readers.
+// first that will have been silent for too long. What is to go on is given back to
+// the transport.
 //
 // The goroutine runs while the transport has connections.
 type parking struct {
@@ -18,34 +19,29 @@ type parking struct {
 	goOn    func(*conn)   // must not block
 	group   *sync.WaitGroup
 
-	looked atomic.Int64 // when look did last, in ns since began
-	began  time.Time    // static
-
 	mu sync.Mutex
 	// Guarded by mu.
 	poll     *poll // nil: no connection yet, or no longer
 	broken   bool  // poll cannot be had, now or ever
 	places   []*conn
-	free     []int32   // places without a connection
-	first    *conn     // of those that are parked, in the order of since
-	last     *conn     // of those
-	alarm    time.Time // when the goroutine looks for silence; zero: nobody is parked
-	patience time.Time // until then nobody is held to be silent: we were stalled
+	free     []int32         // places without a connection
+	parked   list.List[conn] // in the order of since
+	alarm    time.Time       // when the goroutine looks for silence; zero: none is parked
+	patience time.Time       // until then none is held to be silent: we were stalled
 }
 
 // A place is a connection's part in its parking: guarded by its mu, but for
 // since, which is the reader's while the connection is not parked.
 type place struct {
-	since      time.Time // when it was parked last: the client has not been heard since
-	next, prev *conn
-	number     int32 // in places; of those that were parked before
-	known      bool  // was parked before
-	parked     bool
-	roused     bool // is not to be parked any more
+	since  time.Time       // when it was parked last: the client has not been heard since
+	node   list.Node[conn] // in parked
+	number int32           // in places; of those that were parked before
+	known  bool            // was parked before
+	roused bool            // is not to be parked any more
 }
 
 func newParking(timeout time.Duration, group *sync.WaitGroup, goOn func(*conn)) *parking {
-	return &parking{timeout: timeout, goOn: goOn, group: group, began: time.Now()}
+	return &parking{timeout: timeout, goOn: goOn, group: group}
 }
 
 // park leaves c to the parking, until goOn is called with it: its reader, which
@@ -65,7 +61,7 @@ func (p *parking) park(c *conn) bool {
 		return false
 	}
 	c.place.since = time.Now()
-	p.enlist(c)
+	p.parked.Push(c, &c.place.node)
 	if p.alarm.IsZero() {
 		p.setAlarm(c.place.since.Add(p.timeout))
 	}
@@ -99,43 +95,14 @@ func (p *parking) admit(c *conn) {
 	p.places = append(p.places, c)
 }
 
-// enlist and delist keep the list of those that are parked. mu is held.
-func (p *parking) enlist(c *conn) {
-	c.place.parked = true
-	c.place.prev, c.place.next = p.last, nil
-	if p.last != nil {
-		p.last.place.next = c
-	} else {
-		p.first = c
-	}
-	p.last = c
-}
-
-func (p *parking) delist(c *conn) {
-	prev, next := c.place.prev, c.place.next
-	if prev != nil {
-		prev.place.next = next
-	} else {
-		p.first = next
-	}
-	if next != nil {
-		next.place.prev = prev
-	} else {
-		p.last = prev
-	}
-	c.place.parked, c.place.prev, c.place.next = false, nil, nil
-}
-
 // rouse has c go on if it is parked, and keeps it from being parked again. It
 // must be called before c can be parked no more because it is closed: the poll
 // does not tell of that. It does not block.
 func (p *parking) rouse(c *conn) {
 	p.mu.Lock()
 	c.place.roused = true
-	parked := c.place.parked
-	if parked {
-		p.delist(c)
-	}
+	parked := c.place.node.Linked()
+	c.place.node.Remove()
 	p.mu.Unlock()
 	if parked {
 		p.goOn(c)
@@ -169,7 +136,7 @@ func (p *parking) run(poll *poll) {
 	for {
 		err := poll.wait(p.heard)
 		if err != nil && isTimeout(err) {
-			if err = poll.look(p.heard); err == nil { // who has been heard is not silent
+			if err = poll.look(p.heard); err == nil { // what has been heard is not silent
 				p.findSilent(poll, time.Now())
 			}
 		}
@@ -177,27 +144,6 @@ func (p *parking) run(poll *poll) {
 			p.fail(poll)
 			return
 		}
-	}
-}
-
-// lookEvery is how often look looks at most: a look that finds nothing takes half a
-// microsecond.
-const lookEvery = 300 * time.Microsecond
-
-// look has those go on who have input, without waiting for any. As long as every
-// processor finds goroutines that can run, Go's scheduler looks at the network every
-// 10 ms only, and the goroutine that waits for input is so late. Who has much to do
-// for others therefore calls look once in a while.
-func (p *parking) look() {
-	now, last := int64(time.Since(p.began)), p.looked.Load()
-	if now-last < int64(lookEvery) || !p.looked.CompareAndSwap(last, now) {
-		return
-	}
-	p.mu.Lock()
-	poll := p.poll
-	p.mu.Unlock()
-	if poll != nil {
-		_ = poll.look(p.heard) // a fault the goroutine sees, too
 	}
 }
 
@@ -209,18 +155,17 @@ func (p *parking) heard(number int32) {
 	if int(number) < len(p.places) {
 		c = p.places[number]
 	}
-	if c != nil && c.place.parked {
-		p.delist(c)
-	} else {
-		c = nil
+	parked := c != nil && c.place.node.Linked()
+	if parked {
+		c.place.node.Remove()
 	}
 	p.mu.Unlock()
-	if c != nil {
+	if parked {
 		p.goOn(c)
 	}
 }
 
-// findSilent has those go on who were silent for too long, to be closed, and
+// findSilent has connections go on that were silent for too long, to be closed, and
 // sets the next alarm.
 func (p *parking) findSilent(poll *poll, now time.Time) {
 	p.mu.Lock()
@@ -232,18 +177,18 @@ func (p *parking) findSilent(poll *poll, now time.Time) {
 		p.patience = now.Add(min(stallGrace, p.timeout))
 	}
 	var silent []*conn
-	for c := p.first; c != nil && !now.Before(p.patience) && !now.Before(c.place.since.Add(p.timeout)); c = p.first {
+	for c := p.parked.Front(); c != nil && !now.Before(p.patience) && !now.Before(c.place.since.Add(p.timeout)); c = p.parked.Front() {
 		c.place.since = now.Add(-p.timeout) // it is no stall of ours, see idleUntil
-		p.delist(c)
+		c.place.node.Remove()
 		silent = append(silent, c)
 	}
 	switch {
-	case p.first == nil:
+	case p.parked.Len() == 0:
 		p.setAlarm(time.Time{})
 	case now.Before(p.patience):
 		p.setAlarm(p.patience)
 	default:
-		p.setAlarm(p.first.place.since.Add(p.timeout))
+		p.setAlarm(p.parked.Front().place.since.Add(p.timeout))
 	}
 	p.mu.Unlock()
 	for _, c := range silent {
@@ -269,8 +214,7 @@ func (p *parking) fail(poll *poll) {
 	p.broken, p.poll = true, nil
 	poll.close()
 	var all []*conn
-	for c := p.first; c != nil; c = p.first {
-		p.delist(c)
+	for c := p.parked.Pop(); c != nil; c = p.parked.Pop() {
 		all = append(all, c)
 	}
 	p.mu.Unlock()

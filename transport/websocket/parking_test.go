@@ -15,25 +15,16 @@ import (
 	"github.com/rollcall-go/rollcall/channel"
 )
 
-// parked is how many connections are, which a list that is whole tells both ways.
-func (p *parking) parked(t testing.TB) (n int) {
-	t.Helper()
+// parkedNow returns how many connections are parked.
+func (p *parking) parkedNow() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var prev *conn
-	for c := p.first; c != nil; prev, c = c, c.place.next {
-		require.Same(t, c, p.places[c.place.number])
-		require.True(t, c.place.parked)
-		require.Equal(t, prev, c.place.prev)
-		n++
-	}
-	require.Equal(t, prev, p.last)
-	return n
+	return p.parked.Len()
 }
 
 func awaitParked(t testing.TB, transport *Transport, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return transport.parking.parked(t) == n }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return transport.parking.parkedNow() == n }, 10*time.Second, time.Millisecond)
 }
 
 func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
@@ -53,12 +44,15 @@ func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 	require.Eventually(t, func() bool { return runtime.NumGoroutine()-before < n/2 }, 10*time.Second, time.Millisecond)
 }
 
-// The same connections with and without a poll, which a system may refuse.
+// The same connections with and without a poll, which a system may refuse. They are
+// real ones, so time has to pass.
 func TestParkedAndWaitingConnectionsAreServedAlike(t *testing.T) {
 	for name, broken := range map[string]bool{"parked": false, "waiting": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const idle = time.Second
 			sessions := make(chan *fakeSession, 3)
-			transport, server := serveLoopback(t, Options{IdleTimeout: time.Second}, func(context.Context, channel.ConnectInfo) (session, error) {
+			transport, server := serveLoopback(t, Options{IdleTimeout: idle}, func(context.Context, channel.ConnectInfo) (session, error) {
 				s := echo()
 				sessions <- s
 				return s, nil
@@ -69,25 +63,30 @@ func TestParkedAndWaitingConnectionsAreServedAlike(t *testing.T) {
 					awaitParked(t, transport, 1)
 				}
 			}
-			client := dial(t, server, nil)
+			client, slow := dial(t, server, nil), dial(t, server, nil)
 			<-sessions
-			began := time.Now()
-			for i := 0; time.Since(began) < 1500*time.Millisecond; i++ { // longer than the timeout
+			<-sessions
+			// Whole messages keep the one alive for longer than the timeout, and parts of a
+			// message the other.
+			long := strings.Repeat("x", 200_000)
+			rest := rawFrame(0x81, []byte(long))
+			var last time.Time
+			for i, began := 0, time.Now(); last.Sub(began) < idle*5/4; i++ {
+				last = time.Now()
 				want := fmt.Sprint(i, strings.Repeat("x", i%20*i%20*100))
 				require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte(want)))
 				requireText(t, client, want)
-			}
-			// Part of a message is waited for, and counts as being heard: time has to
-			// pass between them, and no bubble has sockets.
-			frame := rawFrame(0x81, []byte("parts"))
-			for _, part := range [][]byte{frame[:1], frame[1:4], frame[4:]} {
-				_, err := client.NetConn().Write(part)
+				_, err := slow.NetConn().Write(rest[:1])
 				require.NoError(t, err)
-				time.Sleep(600 * time.Millisecond)
+				rest = rest[1:]
 			}
-			requireText(t, client, "parts")
+			_, err := slow.NetConn().Write(rest)
+			require.NoError(t, err)
+			requireText(t, slow, long)
 			requireClosed(t, client, channel.CloseProtocol, "idle timeout")
-			require.Eventually(t, func() bool { return transport.Stats().Idle == 1 }, 10*time.Second, time.Millisecond) // counted after the close
+			require.GreaterOrEqual(t, time.Since(last), idle)
+			requireClosed(t, slow, channel.CloseProtocol, "idle timeout")
+			require.EqualValues(t, 2, transport.Stats().Idle, "they are counted before the close")
 
 			client = dial(t, server, nil)
 			s := <-sessions
@@ -105,8 +104,8 @@ func TestParkedAndWaitingConnectionsAreServedAlike(t *testing.T) {
 	}
 }
 
-// Who is cut while it is parked: the kernel does not tell of a socket that we
-// close ourselves.
+// A connection may be cut while it is parked: the kernel does not report a socket that
+// we close ourselves.
 func TestParkedConnectionThatIsCutEnds(t *testing.T) {
 	s := newSession()
 	transport, server := serveLoopback(t, Options{}, letIn(s))
@@ -145,7 +144,7 @@ func TestParkingOpensAndCloses(t *testing.T) {
 	}
 }
 
-// An event may be about one who had the place before.
+// An event may be about a connection that had the place before.
 func TestConnectionWithoutInputIsParkedAgain(t *testing.T) {
 	transport, server := serveLoopback(t, Options{}, letIn(echo()))
 	client := dial(t, server, nil)
@@ -153,14 +152,14 @@ func TestConnectionWithoutInputIsParkedAgain(t *testing.T) {
 		awaitParked(t, transport, 1)
 		c := only(t, transport)
 		transport.parking.heard(c.place.number)
-		transport.parking.heard(c.place.number + 1) // nobody's
+		transport.parking.heard(c.place.number + 1) // no connection has it
 	}
 	awaitParked(t, transport, 1)
 	require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("here")))
 	requireText(t, client, "here")
 }
 
-// A process that was stopped, or a machine that slept, has not listened: who
+// A process that was stopped, or a machine that slept, has not listened: a client that
 // seems to have been silent meanwhile gets time to be heard.
 func TestStallIsNotTheClientsSilence(t *testing.T) {
 	s := newSession()
@@ -172,21 +171,21 @@ func TestStallIsNotTheClientsSilence(t *testing.T) {
 	now := time.Now()
 	p.mu.Lock()
 	poll := p.poll
-	p.first.place.since, p.alarm = now.Add(-2*p.timeout), now.Add(-p.timeout)
+	p.parked.Front().place.since, p.alarm = now.Add(-2*p.timeout), now.Add(-p.timeout)
 	p.mu.Unlock()
 	p.findSilent(poll, now)
-	require.Equal(t, 1, p.parked(t))
+	require.Equal(t, 1, p.parkedNow())
 	p.mu.Lock()
 	require.Equal(t, now.Add(stallGrace), p.alarm)
 	p.mu.Unlock()
 	p.findSilent(poll, now.Add(stallGrace-time.Millisecond))
-	require.Equal(t, 1, p.parked(t))
+	require.Equal(t, 1, p.parkedNow())
 	require.Zero(t, transport.Stats().Idle)
 
 	p.mu.Lock()
 	p.patience = now // as if that time were over
 	p.mu.Unlock()
 	p.findSilent(poll, now)
-	require.Zero(t, p.parked(t))
+	require.Zero(t, p.parkedNow())
 	require.Eventually(t, func() bool { return transport.Stats().Idle == 1 }, 10*time.Second, time.Millisecond)
 }

@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -18,16 +17,8 @@ type poll struct {
 	file *os.File
 	raw  syscall.RawConn
 
-	// Owned by wait.
-	awaited readiness
-
-	looking sync.Mutex
-	// Guarded by looking.
-	found readiness
-}
-
-// readiness is what the kernel told at one time: of more sockets at the next.
-type readiness struct {
+	// Owned by the goroutine that calls wait and look. The kernel tells of so many
+	// sockets at one time, and of more at the next.
 	events [128]syscall.EpollEvent
 	n      int
 	fault  error
@@ -54,7 +45,7 @@ func newPoll() (*poll, error) {
 }
 
 // arm has wait tell of number once there is input on the socket, or its end.
-// first tells that the socket has not been armed before.
+// first reports that the socket has not been armed before.
 func (p *poll) arm(s *socket, number int32, first bool) error {
 	op := syscall.EPOLL_CTL_MOD
 	if first {
@@ -80,40 +71,37 @@ func within(raw syscall.RawConn, f func(fd int) error) (err error) {
 // waits for the first, at the longest until the deadline, and then returns an
 // error that isTimeout.
 func (p *poll) wait(tell func(number int32)) error {
-	if err := p.raw.Read(p.awaited.collect); err != nil {
+	if err := p.raw.Read(p.collect); err != nil {
 		return err
 	}
-	return p.awaited.tell(tell)
+	return p.tell(tell)
 }
 
-// look is wait without waiting. Unlike that it may be called by any number of
-// goroutines at once, also while one waits.
+// look is wait without waiting.
 func (p *poll) look(tell func(number int32)) error {
-	p.looking.Lock()
-	defer p.looking.Unlock()
-	if err := p.raw.Control(func(fd uintptr) { p.found.collect(fd) }); err != nil {
+	if err := p.raw.Control(func(fd uintptr) { p.collect(fd) }); err != nil {
 		return err
 	}
-	return p.found.tell(tell)
+	return p.tell(tell)
 }
 
-// collect is false when no socket is ready.
-func (r *readiness) collect(fd uintptr) bool {
+// collect reports false when no socket is ready.
+func (p *poll) collect(fd uintptr) bool {
 	for {
-		n, err := syscall.EpollWait(int(fd), r.events[:], 0)
+		n, err := syscall.EpollWait(int(fd), p.events[:], 0)
 		if err == syscall.EINTR {
 			continue
 		}
-		r.n, r.fault = max(n, 0), os.NewSyscallError("epoll_wait", err)
+		p.n, p.fault = max(n, 0), os.NewSyscallError("epoll_wait", err)
 		return n != 0
 	}
 }
 
-func (r *readiness) tell(tell func(number int32)) error {
-	for _, event := range r.events[:r.n] {
+func (p *poll) tell(tell func(number int32)) error {
+	for _, event := range p.events[:p.n] {
 		tell(event.Fd)
 	}
-	return r.fault
+	return p.fault
 }
 
 // setDeadline changes until when wait waits, also one that does; zero is for

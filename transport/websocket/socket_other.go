@@ -13,6 +13,7 @@ type socket struct{}
 func (*socket) open(*wire)  {}
 func (*socket) ready() bool { return false }
 
-func (*socket) await() error                 { return errors.ErrUnsupported }
-func (*socket) look() error                  { return errors.ErrUnsupported }
-func (*socket) tryWrite(*batch) (int, error) { return 0, errors.ErrUnsupported }
+func (*socket) await() error                      { return errors.ErrUnsupported }
+func (*socket) look() error                       { return errors.ErrUnsupported }
+func (*socket) tryWrite(*batch, int) (int, error) { return 0, errors.ErrUnsupported }
+func (*socket) waitWrite(*batch) (int, error)     { return 0, errors.ErrUnsupported }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http/httptest"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -55,7 +58,7 @@ func TestIdleConnectionHoldsNoBuffers(t *testing.T) {
 	c.wire.mu.Unlock()
 }
 
-// Framers are shared: what one client sends of a message that nobody reads must
+// Framers are shared: what one client sends of a message that is not read must
 // not be there for another one.
 func TestRestOfAMessageIsNotReadFromAnotherClient(t *testing.T) {
 	tooBig := rawFrame(0x01, bytes.Repeat([]byte("x"), 2000)) // not its last part
@@ -164,16 +167,15 @@ func bytesIn(b []byte, size int) func(yield func([]byte) bool) {
 	}
 }
 
-// stuck connects a client that reads nothing, and fills its socket.
-func stuck(t *testing.T, server *httptest.Server, s *fakeSession) (*gorilla.Conn, channel.Link) {
+// stuck connects a client that reads nothing, and sends it more than its socket takes.
+func stuck(t *testing.T, server *httptest.Server, s *fakeSession, frames ...*channel.Frame) (*gorilla.Conn, channel.Link) {
 	client := dial(t, server, nil)
 	link := awaitLink(t, s)
 	c := link.(*conn)
 	require.NoError(t, client.NetConn().(*net.TCPConn).SetReadBuffer(64<<10))
 	require.NoError(t, c.wire.Conn.(*net.TCPConn).SetWriteBuffer(64<<10))
-	filler := shared(strings.Repeat("x", 16<<10))
-	for range 64 {
-		link.Send(filler)
+	for _, f := range frames {
+		link.Send(f)
 	}
 	require.Eventually(t, func() bool {
 		c.out.mu.Lock()
@@ -183,9 +185,23 @@ func stuck(t *testing.T, server *httptest.Server, s *fakeSession) (*gorilla.Conn
 	return client, link
 }
 
+// fillers are 1 MiB in frames of 16 KiB.
+func fillers() []*channel.Frame { return slices.Repeat([]*channel.Frame{shared(filler)}, 64) }
+
+var filler = strings.Repeat("x", 16<<10)
+
+// large is a frame of many times what a socket takes at once.
+func large() *channel.Frame {
+	var data []byte
+	for i := 0; len(data) < 3<<20; i++ {
+		data = strconv.AppendInt(append(data, ' '), int64(i), 10)
+	}
+	return &channel.Frame{Data: data}
+}
+
 // A full socket neither holds up the writers nor loses, doubles or tears what
 // was sent to it.
-func TestFullSocketHoldsUpNobodyAndLosesNothing(t *testing.T) {
+func TestFullSocketDelaysNoOtherAndLosesNothing(t *testing.T) {
 	slow, fast := newSession(), newSession()
 	sessions := make(chan *fakeSession, 2)
 	sessions <- slow
@@ -193,7 +209,7 @@ func TestFullSocketHoldsUpNobodyAndLosesNothing(t *testing.T) {
 	_, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, channel.ConnectInfo) (session, error) {
 		return <-sessions, nil
 	})
-	client, link := stuck(t, server, slow)
+	client, link := stuck(t, server, slow, fillers()...)
 	other := dial(t, server, nil)
 	otherLink := awaitLink(t, fast)
 	for i := range 1000 {
@@ -205,9 +221,8 @@ func TestFullSocketHoldsUpNobodyAndLosesNothing(t *testing.T) {
 	for next := 0; next < 1000; {
 		_, data, err := client.ReadMessage()
 		require.NoError(t, err)
-		if len(data) == 16<<10 {
+		if string(data) == filler {
 			require.Zero(t, next)
-			require.Empty(t, bytes.Trim(data, "x"))
 			continue
 		}
 		require.Equal(t, fmt.Sprint(next), string(data))
@@ -220,48 +235,118 @@ func TestFullSocketHoldsUpNobodyAndLosesNothing(t *testing.T) {
 	requireText(t, client, "last")
 }
 
+// A client is cut that does not take a batch in time, whatever the batch is, and
+// nothing remains of the connection.
 func TestFullSocketIsCutAtTheAge(t *testing.T) {
-	s := newSession()
-	transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: 300 * time.Millisecond}, letIn(s))
-	stuck(t, server, s)
-	await(t, s.closed, "the cut")
-	require.EqualValues(t, 1, transport.Stats().Slow)
-}
-
-func TestSilentSocketIsClosedWith1002(t *testing.T) {
-	s := newSession()
-	const idle = 500 * time.Millisecond
-	transport, server := serveLoopback(t, Options{IdleTimeout: idle}, letIn(s))
-	client := dial(t, server, nil)
-	begin := time.Now()
-	var last time.Time
-	for last.Sub(begin) < idle {
-		last = time.Now()
-		require.NoError(t, client.WriteMessage(gorilla.TextMessage, nil))
-		time.Sleep(20 * time.Millisecond)
+	for name, frames := range map[string][]*channel.Frame{"many frames": fillers(), "a large one": {large(), text("behind it")}} {
+		t.Run(name, func(t *testing.T) {
+			s := newSession()
+			transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: 300 * time.Millisecond}, letIn(s))
+			_, link := stuck(t, server, s, frames...)
+			await(t, s.closed, "the cut")
+			require.EqualValues(t, 1, transport.Stats().Slow)
+			requireNothingLeft(t, transport, link)
+		})
 	}
-	requireClosed(t, client, channel.CloseProtocol, "idle timeout")
-	require.GreaterOrEqual(t, time.Since(last), idle, "since the last message")
-	require.Eventually(t, func() bool { return transport.Stats().Idle == 1 }, 10*time.Second, time.Millisecond) // counted after the close
 }
 
-// A violation while a frame is half written: its close frame would tear it.
+// requireNothingLeft waits for the end of a connection, and of all goroutines that
+// worked for it.
+func requireNothingLeft(t *testing.T, transport *Transport, link channel.Link) {
+	t.Helper()
+	require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
+	transport.helpers.Wait()
+	out := &link.(*conn).out
+	out.writing.Wait()
+	require.False(t, out.taken)
+	require.Nil(t, out.queue)
+	require.Nil(t, out.begun)
+	require.Zero(t, transport.writers.normal.Len()+transport.writers.low.Len())
+	require.Zero(t, transport.writers.active+transport.writers.activeLow)
+}
+
+// Neither a large frame nor a client that takes it slowly keeps other connections
+// waiting, and all of it arrives.
+func TestLargeBatchArrivesWholeWhileOthersAreServed(t *testing.T) {
+	slow, fast := newSession(), newSession()
+	sessions := make(chan *fakeSession, 2)
+	sessions <- slow
+	sessions <- fast
+	transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, channel.ConnectInfo) (session, error) {
+		return <-sessions, nil
+	})
+	transport.writers.most = 1
+	frame, sharedFrame := large(), large()
+	sharedFrame.Shared = true
+	frames := []*channel.Frame{text("before"), frame, text("between"), sharedFrame, text("after")}
+	var want []byte
+	for _, f := range frames {
+		want = append(want, onTheWire(f)...)
+	}
+	client, _ := stuck(t, server, slow, frames...)
+	other := dial(t, server, nil)
+	otherLink := awaitLink(t, fast)
+	got := make([]byte, len(want))
+	for at := 0; at < len(got); {
+		n, err := io.ReadFull(client.NetConn(), got[at:min(at+128<<10, len(got))])
+		require.NoError(t, err)
+		at += n
+		now := fmt.Sprint(at)
+		otherLink.Send(lowPriority(now))
+		requireText(t, other, now)
+	}
+	require.True(t, bytes.Equal(want, got))
+}
+
+// What is left of a large batch goes out before the close frame.
+func TestCloseInTheMiddleOfALargeBatch(t *testing.T) {
+	s := newSession()
+	transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, CloseTimeout: 20 * time.Second}, letIn(s))
+	f := large()
+	client, link := stuck(t, server, s, f, text("last"))
+	link.Close(channel.CloseRestart, "restart")
+	_, data, err := client.ReadMessage()
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(f.Data, data))
+	requireText(t, client, "last")
+	requireClosed(t, client, channel.CloseRestart, "restart")
+	requireNothingLeft(t, transport, link)
+}
+
+func TestClientThatGoesInTheMiddleOfALargeBatchLeavesNothing(t *testing.T) {
+	s := newSession()
+	transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20}, letIn(s))
+	client, link := stuck(t, server, s, large(), text("behind it"))
+	require.NoError(t, client.NetConn().Close())
+	await(t, s.closed, "the session's end")
+	requireNothingLeft(t, transport, link)
+	require.Zero(t, transport.Stats().Slow)
+}
+
+// gorilla answers a violation with a close frame of its own. While a batch is half
+// written it would be part of another frame, so it is not sent, and nor is the rest.
 func TestCloseFrameOfAViolationTearsNoOther(t *testing.T) {
 	s := newSession()
-	// The close frame waits for the write that is stuck, for at most OutboxAge.
-	_, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: 500 * time.Millisecond, CloseTimeout: 300 * time.Millisecond}, letIn(s))
-	client, _ := stuck(t, server, s)
-	_, err := client.NetConn().Write([]byte{0xff, 0xff, 0, 0, 0, 0})
+	_, server := serveLoopback(t, Options{CloseTimeout: 300 * time.Millisecond}, letIn(s))
+	client := dial(t, server, nil)
+	c := awaitLink(t, s).(*conn)
+	f := large()
+	b := newBatch(time.Now())
+	b.frames = append(b.frames, f)
+	came, err := c.wire.tryWrite(b) // as a writer does, that then leaves it
 	require.NoError(t, err)
-	await(t, s.closed, "the end")
-	for {
-		_, data, err := client.ReadMessage()
-		if err != nil {
-			break
-		}
-		require.Len(t, data, 16<<10)
-		require.Empty(t, bytes.Trim(data, "x"))
-	}
+	require.NotEqual(t, wroteAll, came)
+	_, err = client.NetConn().Write([]byte{0xff, 0xff, 0, 0, 0, 0})
+	require.NoError(t, err)
+	got, err := io.ReadAll(client.NetConn())
+	require.NoError(t, err)
+	want := onTheWire(f)
+	require.Less(t, len(got), len(want))
+	require.True(t, bytes.HasPrefix(want, got), "nothing else is in the frame")
+	came, err = c.wire.tryWrite(b)
+	require.NoError(t, err)
+	require.Equal(t, wroteAll, came, "it is given up")
+	b.release()
 }
 
 func TestPanicInStartEndsThatConnection(t *testing.T) {

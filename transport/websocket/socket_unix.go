@@ -3,6 +3,7 @@
 package websocket
 
 import (
+	"cmp"
 	"io"
 	"net"
 	"os"
@@ -30,7 +31,7 @@ func (s *socket) open(w *wire) {
 	s.raw, s.wire = raw, w
 }
 
-// ready tells whether the socket can read and write.
+// ready reports whether the socket can read and write.
 func (s *socket) ready() bool { return s.raw != nil }
 
 // await waits for input and reads it into the wire's.
@@ -84,24 +85,36 @@ func (in *input) tryRead(fd uintptr) bool {
 	return true
 }
 
-// tryWrite writes what the socket takes at once of what is unsent of b. It heeds
-// no write deadline, and needs none.
-func (s *socket) tryWrite(b *batch) (n int, err error) {
+// tryWrite writes what the socket takes at once of what is unsent of b, most bytes at
+// most. It heeds no write deadline, and needs none.
+func (s *socket) tryWrite(b *batch, most int) (n int, err error) {
 	if b.try == nil {
 		b.try = b.tryWrite
 	}
-	b.written, b.fault = 0, nil
+	b.most = most
 	if err := s.raw.Control(b.try); err != nil {
 		return 0, err
 	}
 	return b.written, b.fault
 }
 
+// waitWrite waits until the socket takes some of what is unsent of b, or the write
+// deadline has passed.
+func (s *socket) waitWrite(b *batch) (n int, err error) {
+	b.most = min(len(b.unsent), writeLimit)
+	b.written, b.fault = 0, nil
+	err = s.raw.Write(func(fd uintptr) bool {
+		b.tryWrite(fd)
+		return b.written > 0 || b.fault != nil
+	})
+	return b.written, cmp.Or(err, b.fault)
+}
+
 // tryWrite is called with a descriptor that stays open meanwhile. The wire's mu
 // keeps other writes away.
 func (b *batch) tryWrite(fd uintptr) {
-	n, err := again(sendNow, fd, b.unsent)
-	b.written = max(n, 0)
+	n, err := again(sendNow, fd, b.unsent[:b.most])
+	b.written, b.fault = max(n, 0), nil
 	if err != nil && err != syscall.EAGAIN {
 		b.fault = os.NewSyscallError("write", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ import (
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
 
-// shown is a channel whose clients are shown who is present.
+// shown is a channel that shows its clients the presences.
 type shown struct{}
 
 func (shown) Join(*channel.Socket, channel.Payload) (any, error) { return nil, nil }
@@ -78,28 +77,15 @@ func (l pieceLink) Send(f *channel.Frame) { l <- f }
 func (l pieceLink) Close(int, string)     {}
 func (l pieceLink) Gathers() bool         { return true }
 
-// inPieces is a frame that is, of about 8 KB for each user.
-func inPieces(t *testing.T, users int) *channel.Frame {
-	t.Helper()
-	server := serveShown(t, Options{}, plainly, users)
-	c, err := server.endpoint.Connect(t.Context(), server.handler, channel.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
-	require.NoError(t, err)
-	link := make(pieceLink, 10)
-	c.Start(link)
-	require.Nil(t, c.Receive(false, fmt.Appendf(nil, `["1","1","%d","phx_join",{}]`, users)))
-	<-link // the reply
-	return <-link
-}
-
 // What a frame that others share the most of counts for is the whole of it.
 func TestAFrameInPiecesCountsWhole(t *testing.T) {
-	f := inPieces(t, 5)
+	f := framesInPieces(t, 5)[0]
 	require.Less(t, len(f.Data), 200)
 	o := newTestOutbox(1<<20, nil)
-	o.taken = true // nobody writes
+	o.taken = true // it is not written to
 	o.send(f)
 	require.Equal(t, f.Len()+frameHeader, o.queue.bytes)
-	require.Greater(t, o.queue.bytes, tryLimit)
+	require.Greater(t, o.queue.bytes, 5*8000)
 }
 
 // A state that is copied into a frame, one whose frame is gathered for the writers

@@ -15,7 +15,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
-	"github.com/rollcall-go/rollcall/internal/yield"
 	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
@@ -33,11 +32,10 @@ type Transport struct {
 
 	// Of their own.
 	writers   *writers
-	readers   *readers
 	newcomers *newcomers
 	parking   *parking
 	stats     counters
-	helpers   sync.WaitGroup // goroutines of writers, readers and parking
+	helpers   sync.WaitGroup // goroutines of writers and parking, and those that run resume
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -114,8 +112,7 @@ func newTransport(connect httptransport.Connect[session], reject func(channel.Re
 		conns:    make(map[*conn]struct{}),
 		done:     make(chan struct{}),
 	}
-	t.writers, t.readers = newWriters(&t.helpers, t.giveWay), newReaders(&t.helpers)
-	t.newcomers = newNewcomers()
+	t.writers, t.newcomers = newWriters(&t.helpers), newNewcomers(&t.helpers)
 	t.parking = newParking(options.IdleTimeout, &t.helpers, t.goOn)
 	return t
 }
@@ -172,19 +169,17 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// goOn has a connection read that was parked, or begins, as soon as it may be. It
-// does not block.
+// goOn has a connection read that was parked, or begins. It does not block.
 func (t *Transport) goOn(c *conn) {
-	if t.newcomers.enter(c) {
-		t.readers.resume(c)
+	if !c.known {
+		t.newcomers.enter(c)
+		return
 	}
-}
-
-// giveWay is called by who has much to do for those who come: others go first, and
-// who has sent something is heard.
-func (t *Transport) giveWay() {
-	t.parking.look()
-	yield.ToOthers()
+	t.helpers.Add(1) // c holds its slot, or Close would not wait for it
+	go func() {
+		defer t.helpers.Done()
+		c.resume()
+	}()
 }
 
 // admit waits for the turn of the handshake, or refuses it.
@@ -198,7 +193,7 @@ func (t *Transport) admit(c *conn, w http.ResponseWriter, r *http.Request) (turn
 	}
 	refused, _ := httptransport.RefusedBy(err)
 	if refused.Why.Cause == "" {
-		t.stats.refused.Add(1) // and nobody to answer
+		t.stats.refused.Add(1) // the client has gone away
 		return nil, false
 	}
 	if refused.RetryAfter != "" {
@@ -302,7 +297,7 @@ func (t *Transport) answer(w http.ResponseWriter, status int, body string) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 	}
 	w.WriteHeader(status)
-	io.WriteString(w, body) // whoever does not wait for the answer gets none
+	io.WriteString(w, body) // an error: the client does not wait for the answer
 }
 
 // enter takes a slot for a handshake.
@@ -338,7 +333,6 @@ func (t *Transport) leave(c *conn) {
 		return
 	}
 	t.parking.end()
-	t.readers.end()
 	if t.empty != nil {
 		close(t.empty)
 		t.empty = nil

@@ -3,136 +3,129 @@ package websocket
 import (
 	"runtime"
 	"sync"
+
+	"github.com/rollcall-go/rollcall/internal/list"
 )
 
 // writers write for all outboxes of a transport whose sockets can be written to
-// without waiting. There are as many as there are processors, at most, besides as
-// many that pause, and none when nothing waits. A broadcast to a thousand clients
-// so wakes one goroutine and not a thousand; and while it writes, what is broadcast
-// next gathers in the outboxes that it has not come to.
+// without waiting. There are as many as there are processors, at most, and none when
+// nothing waits. A broadcast to a thousand clients so wakes one goroutine and not a
+// thousand; and while it writes, what is broadcast next gathers in the outboxes that
+// it has not come to.
 //
-// They have two lanes. In the patient one are the outboxes with nothing but
-// patient frames: what tells a room of who has come is thousands of writes at
-// once, and has waited for others already. All the others are in the prompt lane,
-// which comes first. That none starves, one turn in patientEvery is a patient one
-// while the prompt lane is never empty. Between two patient turns a writer gives
-// way to all other goroutines, since those who write at length without waiting
-// hold up their processor; between prompt ones it does not, since there is no
-// work to give way to that is more urgent.
-//
-// An outbox that is moved from the patient lane to the prompt one leaves a stale
-// entry there, which is passed over when its turn comes; see outbox.attempt.
+// Outboxes wait at one of two priorities. At the low one are those that hold
+// low-priority frames only, since presence diffs are thousands of writes at once and
+// have waited to be merged already; and those with more to write than is written at
+// once, such as the state of a large room. At most half of the writers write at the
+// low priority. All other outboxes come first, but one turn in lowEvery is a low one,
+// so none starves.
 type writers struct {
 	// Static after newWriters.
-	most  int
-	group *sync.WaitGroup // of the transport
-	start func()          // run as a value: starting it costs no allocation
-	pause func()          // gives way to others
+	most, mostLow int
+	group         *sync.WaitGroup // of the transport
+	start         func()          // run as a value: starting it costs no allocation
 
 	mu sync.Mutex
 	// Guarded by mu.
-	active  int // writers that do not pause
-	pausing int // writers that do, and will go on: most, at most. Where nobody is either, the lanes are empty
-	prompt  lane
-	patient lane
-	row     int // prompt turns since the last patient one
+	active, activeLow int
+	normal, low       list.List[outbox]
+	row               int // normal turns since the last low one
 }
 
 // For each perWriter outboxes that wait there is one writer more: some 5 ms of
 // work. With more of them each comes round sooner, finds less that waits in an
 // outbox, and so has more writes to make (figures in the package's doc). A writer
-// takes turn outboxes at a time, or patientTurn: those who come to the prompt lane
-// meanwhile wait for 0.15 ms of writing.
+// takes turn outboxes at a time, or lowTurn, which may each have writeLimit to write.
 const (
-	perWriter    = 1024
-	turn         = 64
-	patientTurn  = 16
-	patientEvery = 5
+	perWriter = 1024
+	turn      = 64
+	lowTurn   = 4
+	lowEvery  = 5
 )
 
-// tryLimit is the most bytes that are written without waiting: more than a
-// socket's buffer may not fit, and would keep other outboxes waiting.
-const tryLimit = 32 << 10
-
-func newWriters(group *sync.WaitGroup, pause func()) *writers {
-	w := &writers{most: runtime.GOMAXPROCS(0), group: group, pause: pause}
+func newWriters(group *sync.WaitGroup) *writers {
+	most := runtime.GOMAXPROCS(0)
+	w := &writers{most: most, mostLow: max(most/2, 1), group: group}
 	w.start = w.run
 	return w
 }
 
-// add gives an outbox to the writers. It is called with the outbox's mu held.
-func (w *writers) add(o *outbox, to laneID) {
+// add gives an outbox, which does not wait, to the writers. It is called with the
+// outbox's mu held, as promote and remove are.
+func (w *writers) add(o *outbox, low bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	writing := w.active
-	if to == lanePrompt {
-		w.prompt.put(o)
-	} else {
-		w.patient.put(o)
-		writing += w.pausing // these it can wait for
+	switch {
+	case !low:
+		w.normal.Push(o, &o.place)
+	case o.begun != nil: // finished before others are begun, or all would be half sent
+		w.low.PushFront(o, &o.place)
+	default:
+		w.low.Push(o, &o.place)
 	}
-	if writing < w.most && w.prompt.len()+w.patient.len() > writing*perWriter {
+	ready := w.normal.Len()
+	if w.activeLow < w.mostLow {
+		ready += w.low.Len()
+	}
+	if w.active < w.most && ready > w.active*perWriter {
 		w.active++
 		w.group.Add(1)
 		go w.start()
 	}
 }
 
+// promote has an outbox that waits at the low priority wait at the normal one. One
+// that a writer has taken is left alone.
+func (w *writers) promote(o *outbox) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.place.In(&w.low) {
+		o.place.Remove()
+		w.normal.Push(o, &o.place)
+	}
+}
+
+// remove ends the waiting of an outbox. It reports false if a writer has taken it.
+func (w *writers) remove(o *outbox) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	waits := o.place.Linked()
+	o.place.Remove()
+	return waits
+}
+
 func (w *writers) run() {
 	defer w.group.Done()
 	var mine [turn]*outbox
-	for {
-		n, from := w.take(&mine)
-		if n == 0 {
-			return
-		}
-		good := false
+	for n, low := w.take(&mine, false); n > 0; n, low = w.take(&mine, low) {
 		for i, o := range mine[:n] {
 			mine[i] = nil
-			good = o.attempt(from) || good
-		}
-		if from == lanePatient && good && !w.giveWay() {
-			return
+			o.attempt()
 		}
 	}
 }
 
-// take moves outboxes to mine and tells what lane they waited in; without any the
-// writer ends.
-func (w *writers) take(mine *[turn]*outbox) (n int, from laneID) {
+// take moves outboxes to mine and returns their number, and whether they waited at
+// the low priority, as those of the writer's last turn did where wasLow. Without any
+// the writer ends.
+func (w *writers) take(mine *[turn]*outbox, wasLow bool) (n int, low bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.prompt.len() > 0 && (w.patient.len() == 0 || w.row < patientEvery-1) {
-		w.row++
-		return w.prompt.take(mine[:]), lanePrompt
+	if wasLow {
+		w.activeLow--
 	}
-	w.row = 0
-	if n = w.patient.take(mine[:patientTurn]); n == 0 {
+	from, most := &w.normal, turn
+	w.row++
+	if w.low.Len() > 0 && w.activeLow < w.mostLow && (w.normal.Len() == 0 || w.row >= lowEvery) {
+		from, most, w.row, low = &w.low, lowTurn, 0, true
+		w.activeLow++
+	}
+	for n < most && from.Len() > 0 {
+		mine[n] = from.Pop()
+		n++
+	}
+	if n == 0 {
 		w.active--
 	}
-	return n, lanePatient
-}
-
-// giveWay is called after a patient turn with work in it. It gives way to others
-// if another such turn is next. Who pauses does not count as active, so what comes to
-// the prompt lane meanwhile has a writer at once, who may then find as many pausing as
-// there may be writers: then giveWay returns false and the writer ends, since these
-// will go on.
-func (w *writers) giveWay() (more bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.prompt.len() > 0 || w.patient.len() == 0 {
-		return true
-	}
-	w.active--
-	if w.pausing == w.most {
-		return false
-	}
-	w.pausing++
-	w.mu.Unlock()
-	w.pause()
-	w.mu.Lock()
-	w.pausing--
-	w.active++
-	return true
+	return n, low
 }

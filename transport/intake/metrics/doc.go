@@ -1,6 +1,6 @@
-// Package metrics shows an intake to Prometheus: how long the line is of those who
-// connect. It is a package of its own so that intake does not bring Prometheus
-// along.
+// Package metrics exports an intake's counts to Prometheus: how many clients wait to
+// connect, and how many were refused. It is a package of its own so that intake does
+// not import Prometheus.
 //
 //	registry.MustRegister(metrics.New("eu-1", in))
 //

@@ -12,7 +12,7 @@ import (
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
-func TestWhatToDoWithWhomAnIntakeRefuses(t *testing.T) {
+func TestRefusalsOfAnIntakeHaveAnAnswer(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want Refused

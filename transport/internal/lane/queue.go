@@ -1,6 +1,10 @@
 package lane
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/rollcall-go/rollcall/internal/queue"
+)
 
 // The events that a lane is told.
 const (
@@ -30,9 +34,8 @@ type Queue struct {
 	mu sync.Mutex
 	// guarded by mu
 	wake    sync.Cond // something was appended, or closed
-	items   []item    // items[head:] wait
-	head    int
-	bytes   int // charged for items[head:]
+	items   queue.Queue[item]
+	bytes   int // charged for items
 	closed  bool
 	lost    bool   // a mark for "lost" waits
 	changed bool   // a mark for the link waits
@@ -142,7 +145,8 @@ func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.items, q.head, q.bytes = nil, 0, 0
+	q.items.Clear()
+	q.bytes = 0
 	q.wake.Signal()
 }
 
@@ -172,12 +176,7 @@ func (q *Queue) append(it item) {
 	if q.closed {
 		return
 	}
-	if q.head > len(q.items)/2 { // amortized: at least as many were taken as are moved
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
-	}
-	q.items = append(q.items, it)
+	q.items.Push(it)
 	q.bytes += it.cost()
 	q.wake.Signal()
 }
@@ -210,15 +209,13 @@ func (q *Queue) run() {
 func (q *Queue) next() (it item, events []string, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.head == len(q.items) && !q.closed {
+	for q.items.Len() == 0 && !q.closed {
 		q.wake.Wait()
 	}
 	if q.closed {
 		return item{}, nil, false
 	}
-	it = q.items[q.head]
-	q.items[q.head] = item{}
-	q.head++
+	it, _ = q.items.Pop()
 	q.bytes -= it.cost()
 	switch it.kind {
 	case kindLost:

@@ -73,7 +73,7 @@ func (l *slowLane) told() []string {
 func (l *slowLane) waitingItems() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.items) - l.head
+	return l.items.Len()
 }
 
 func TestEverythingIsToldInTheOrderItCame(t *testing.T) {
