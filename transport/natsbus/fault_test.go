@@ -116,18 +116,21 @@ func TestAnOverrunOfTheChannelIsLostOnce(t *testing.T) {
 	require.Zero(t, b.Stats().Overruns)
 
 	stalled(4 * channelMessages)
-	got := r.until("!lost")
-	require.InDelta(t, channelMessages, len(got), 2, "what the channel holds, and what the pump had")
+	// nats.go tells of the overrun while the pump still takes what the channel holds, so
+	// some of that may come after it.
+	before := r.until("!lost")
 	require.Empty(t, other.until("!lost"), "any lane may have lost something")
 	publish(t, a, 'p', "end", "end")
-	require.Empty(t, r.until("end"), "told once")
+	after := r.until("end")
+	require.NotContains(t, after, "!lost", "told once")
+	require.InDelta(t, channelMessages, len(before)+len(after), 2, "what the channel holds, and what the pump had")
 
 	// The subjects are still "slow" for nats.go, so that it says nothing of more
 	// drops; we do.
 	stalled(4 * channelMessages)
 	r.until("!lost")
 	publish(t, a, 'p', "end", "end")
-	require.Empty(t, r.until("end"))
+	require.NotContains(t, r.until("end"), "!lost", "told once")
 	require.Equal(t, uint64(2), b.Stats().Overruns)
 	require.Equal(t, uint64(4), b.Stats().Lost, "two lanes, two overruns")
 }
