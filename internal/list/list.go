@@ -33,32 +33,27 @@ func (l *List[T]) Front() *T {
 }
 
 // Push appends element. node is a field of it, and in no list.
-func (l *List[T]) Push(element *T, node *Node[T]) {
+func (l *List[T]) Push(element *T, node *Node[T]) { l.insert(element, node, l.last, nil) }
+
+// PushFront is Push at the other end.
+func (l *List[T]) PushFront(element *T, node *Node[T]) { l.insert(element, node, nil, l.first) }
+
+// insert puts node between two neighbours; nil stands for an end of the list.
+func (l *List[T]) insert(element *T, node, prev, next *Node[T]) {
 	if node.in != nil {
 		panic("list: node is in a list")
 	}
-	*node = Node[T]{element: element, in: l, prev: l.last}
-	if l.last != nil {
-		l.last.next = node
+	*node = Node[T]{element: element, in: l, prev: prev, next: next}
+	if prev != nil {
+		prev.next = node
 	} else {
 		l.first = node
 	}
-	l.last = node
-	l.n++
-}
-
-// PushFront is Push at the other end.
-func (l *List[T]) PushFront(element *T, node *Node[T]) {
-	if node.in != nil {
-		panic("list: node is in a list")
-	}
-	*node = Node[T]{element: element, in: l, next: l.first}
-	if l.first != nil {
-		l.first.prev = node
+	if next != nil {
+		next.prev = node
 	} else {
 		l.last = node
 	}
-	l.first = node
 	l.n++
 }
 

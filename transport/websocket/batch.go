@@ -116,9 +116,8 @@ func (b *batch) begin(buf []byte, f *channel.Frame) []byte {
 	case len(body) > corkSize/2:
 		b.large, b.rest = body, tail
 		return append(buf, head...)
-	case len(head) > corkSize/2: // whole: only frames in pieces have a body
+	case body == nil && len(head) > corkSize/2: // one that is not in pieces
 		b.large = head
-		b.rest = append(append([]byte(nil), body...), tail...)
 		return buf
 	}
 	return append(append(append(buf, head...), body...), tail...)
