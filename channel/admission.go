@@ -60,7 +60,7 @@ const (
 )
 
 func (a *admission) init(e *Endpoint) {
-	a.endpoint, a.perRoute = e, 2*runtime.GOMAXPROCS(0)
+	a.endpoint, a.perRoute = e, runtime.GOMAXPROCS(0)
 	a.queues = map[*Route]*joinQueue{}
 }
 

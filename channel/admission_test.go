@@ -114,10 +114,10 @@ func TestJoinThatOutlastsItsSlotLeavesItToTheNext(t *testing.T) {
 	})
 }
 
-func TestARouteHasTwoSlotsForEachProcessor(t *testing.T) {
+func TestARouteHasASlotForEachProcessor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
-		slots := 2 * runtime.GOMAXPROCS(0)
+		slots := runtime.GOMAXPROCS(0)
 		storm(t, e, slowJoins(&trace{}), strings.Split(strings.Repeat("a,", slots)+"a", ",")...)
 		require.EqualValues(t, slots, e.Stats().JoinsRunning)
 		require.EqualValues(t, 1, e.Stats().JoinsWaiting)

@@ -59,7 +59,7 @@ type Config struct {
 	MessageStart int
 	// MaxJoinsRunning is how many joins of one route run at once, from the call of
 	// Join until what it sent to itself is handled; others wait. It limits joins that
-	// are blocked: joins that compute are limited to twice GOMAXPROCS whatever it is
+	// are blocked: joins that compute are limited to GOMAXPROCS whatever it is
 	// (see Many joins at once). Default 256: enough to keep a database busy. A Join
 	// that never returns keeps its place: give what it waits for a deadline.
 	MaxJoinsRunning int

@@ -127,7 +127,7 @@
 //
 //   - [Config.MaxJoinsRunning] joins run at once. They protect what Join asks, a
 //     database for instance. A join runs until what Join sent to itself is handled.
-//   - Twice GOMAXPROCS joins compute at once. A join that takes longer than 1 ms is
+//   - GOMAXPROCS joins compute at once. A join that takes longer than 1 ms is
 //     taken to be blocked and no longer counts here, so a slow Join delays no other
 //     before MaxJoinsRunning are slow. While joins wait, the next one begins only after
 //     a cooldown of three times as long as the last one took: a storm uses at most a
