@@ -27,6 +27,9 @@ presence               channel transport cmd net/http github.com/gorilla/websock
 presence/metrics       channel transport cmd github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/wire           presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/wire/phoenix1  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/wire/phoenix2  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/metrics        transport cmd github.com/gorilla/websocket github.com/nats-io
 channel/jwtauth        transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/token          transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
@@ -60,6 +63,9 @@ crdt
 presence               tracker.go watch.go session.go log.go
 presence/presencetest
 channel                admission.go conn.go endpoint.go fetch.go jobs.go mailbox.go metas.go room.go
+channel/wire           frame.go
+channel/wire/phoenix1
+channel/wire/phoenix2
 channel/jwtauth
 channel/metrics
 channel/token          auth.go entropy.go

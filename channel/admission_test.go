@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // slowJoins is a handler whose joins take a second each, and note when they began.
@@ -337,14 +339,14 @@ func TestJoinsOfATopicBeginInOrderOfArrival(t *testing.T) {
 func TestTooManyWaitingJoinsAreRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
-		var rejected []Rejection
-		e := startOne(t, Config{MaxJoinsRunning: 1, MaxJoinsWaiting: 4, Telemetry: []Telemetry{{Reject: func(r Rejection) { rejected = append(rejected, r) }}}})
+		var rejected []RejectEvent
+		e := startOne(t, Config{MaxJoinsRunning: 1, MaxJoinsWaiting: 4, Telemetry: []Telemetry{{Reject: func(r RejectEvent) { rejected = append(rejected, r) }}}})
 		clients := storm(t, e, slowJoins(&tr), "a", "a", "a", "a", "b", "c", "d")
 		for i, want := range [][]string{{}, {}, {}, {overloadedText("a")}, {}, {}, {overloadedText("d")}} {
 			require.Equal(t, want, clients[i].take(), "client %d: one topic may take half of the places, all topics together all", i)
 		}
 		require.Len(t, rejected, 2)
-		require.Equal(t, Rejection{Cause: CauseOverloaded, Conn: clients[6].conn, Transport: "test", Topic: "d", Limit: 4}, rejected[1])
+		require.Equal(t, RejectEvent{clients[6].conn, wire.Rejection{Cause: wire.CauseOverloaded, Transport: "test", Topic: "d", Limit: 4}}, rejected[1])
 		require.Equal(t, Stats{JoinsRunning: 1, JoinsWaiting: 4, JoinsWaited: 4, JoinsRefused: 2}, joinStats(e))
 
 		time.Sleep(1500 * time.Millisecond) // one has begun
@@ -359,14 +361,14 @@ func TestTooManyWaitingJoinsAreRefused(t *testing.T) {
 func TestJoinThatHasWaitedTooLongIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
-		var rejected []Rejection
+		var rejected []RejectEvent
 		release := make(chan struct{})
 		h := handlerOf(script{join: func(s *Socket, _ Payload) (any, error) {
 			tr.add("%s", s.Topic())
 			<-release
 			return nil, nil
 		}})
-		e := startOne(t, Config{MaxJoinsRunning: 1, JoinWait: 3 * time.Second, Telemetry: []Telemetry{{Reject: func(r Rejection) { rejected = append(rejected, r) }}}})
+		e := startOne(t, Config{MaxJoinsRunning: 1, JoinWait: 3 * time.Second, Telemetry: []Telemetry{{Reject: func(r RejectEvent) { rejected = append(rejected, r) }}}})
 		clients := storm(t, e, h, "a", "b")
 		time.Sleep(2 * time.Second)
 		clients = append(clients, storm(t, e, h, "c", "d")...)
@@ -375,7 +377,7 @@ func TestJoinThatHasWaitedTooLongIsRefused(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		require.Equal(t, []string{overloadedText("b")}, clients[1].take())
 		require.Equal(t, 3*time.Second, rejected[0].Limit)
-		require.Equal(t, CauseOverloaded, rejected[0].Cause)
+		require.Equal(t, wire.CauseOverloaded, rejected[0].Cause)
 		time.Sleep(time.Second)
 		clients[3].drop()
 		time.Sleep(time.Second)
@@ -440,7 +442,7 @@ func TestNextJoinBeginsHoweverAJoinEnds(t *testing.T) {
 		"crashed":    func(*Socket) (any, error) { return nil, errors.New("boom") },
 		"panic":      func(*Socket) (any, error) { panic("boom") },
 		"bad answer": func(*Socket) (any, error) { return func() {}, nil },
-		"closed":     func(s *Socket) (any, error) { s.Conn().Close(CloseGoingAway, ""); return nil, nil },
+		"closed":     func(s *Socket) (any, error) { s.Conn().Close(wire.CloseGoingAway, ""); return nil, nil },
 		"too much for itself": func(s *Socket) (any, error) {
 			for range 5 {
 				s.Send(1)

@@ -5,12 +5,14 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 type nullLink struct{}
 
-func (nullLink) Send(*Frame)       {}
-func (nullLink) Close(int, string) {}
+func (nullLink) Send(...*wire.Frame) {}
+func (nullLink) Close(int, string)   {}
 
 // BenchmarkBroadcast is one broadcast to a room of 1,000.
 func BenchmarkBroadcast(b *testing.B) {
@@ -66,7 +68,7 @@ func BenchmarkReceive(b *testing.B) {
 		c.Receive(false, frame)
 		<-replies
 	}
-	c.Closed(ReasonClosed)
+	c.Closed(wire.ReasonClosed)
 	if err := e.Close(context.Background()); err != nil {
 		b.Fatal(err)
 	}
@@ -93,7 +95,7 @@ func BenchmarkJoin(b *testing.B) {
 		<-replies // the answer, and
 		<-replies // phx_close
 	}
-	c.Closed(ReasonClosed)
+	c.Closed(wire.ReasonClosed)
 	if err := e.Close(context.Background()); err != nil {
 		b.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func BenchmarkJoins(b *testing.B) {
 			b.Error(err)
 			return
 		}
-		defer c.Closed(ReasonClosed)
+		defer c.Closed(wire.ReasonClosed)
 		replies := make(chan struct{}, 16)
 		c.Start(signalLink(replies))
 		for pb.Next() {
@@ -133,5 +135,5 @@ func BenchmarkJoins(b *testing.B) {
 
 type signalLink chan struct{}
 
-func (l signalLink) Send(*Frame)       { l <- struct{}{} }
-func (l signalLink) Close(int, string) {}
+func (l signalLink) Send(...*wire.Frame) { l <- struct{}{} }
+func (l signalLink) Close(int, string)   {}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 func TestJoinIsAnsweredWithWhatJoinReturns(t *testing.T) {
@@ -202,7 +204,7 @@ func TestInterceptedBroadcasts(t *testing.T) {
 						must(s.Push("renamed", map[string]any{"for": name}))
 						must(s.Push("twice", nil))
 					case "stop":
-						return Stop(ReasonShutdown)
+						return Stop(wire.ReasonShutdown)
 					default:
 						must(s.Push(event, payload))
 					}
@@ -244,7 +246,7 @@ func TestHandleInfoMayStop(t *testing.T) {
 			},
 			info: func(s *Socket, msg any) Result {
 				must(s.Push("info", map[string]any{"msg": msg}))
-				return Stop(ReasonNormal)
+				return Stop(wire.ReasonNormal)
 			},
 		}), "")
 		require.Equal(t, []string{

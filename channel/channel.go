@@ -1,5 +1,18 @@
 package channel
 
+import "github.com/rollcall-go/rollcall/channel/wire"
+
+// What callbacks are given and return is defined in package wire, which documents it.
+type (
+	// Payload is what a message carries: a JSON value or bytes.
+	Payload = wire.Payload
+	// Binary is a payload of bytes.
+	Binary = wire.Binary
+	// Reason says why a channel ended: one of wire.ReasonLeft and the like, or the
+	// application's own.
+	Reason = wire.Reason
+)
+
 // A Channel is one client's membership of one topic. Route.New makes one for
 // each join, so that its fields are what Phoenix calls its assigns. All its
 // methods, the optional ones too, are called one at a time and in the order in
@@ -67,6 +80,9 @@ func Error(response any) Result { return Reply("error", response) }
 
 // Stop ends the channel.
 func Stop(reason Reason) Result { return Result{stop: true, reason: reason} }
+
+// Crash ends the channel as failed: its client is sent phx_error and rejoins.
+func Crash(err error) Result { return Stop(wire.Crashed(err)) }
 
 // StopReply answers the client's message and ends the channel.
 func StopReply(reason Reason, status string, response any) Result {

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/time/rate"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A Conn is one client's connection. A transport drives it: [Endpoint.Connect]
@@ -29,9 +31,11 @@ type Conn struct {
 
 	// static after Connect
 	endpoint *Endpoint
-	dialect  *dialect
+	protocol *served
 
-	link Link // static after Start
+	// static after Start
+	link  wire.Link
+	codec wire.Codec
 
 	// static after Connect
 	handler   *Handler
@@ -52,13 +56,13 @@ type Conn struct {
 	mu      sync.Mutex
 	id      string
 	idPlace *subscription
-	session session
+	session wire.Session
 	members []*member     // in the order of their ids
 	done    chan struct{} // of ended; made when somebody waits
 	started bool
 	closed  bool
 	// ending is what Close asked for before Start.
-	ending *CloseError
+	ending *wire.CloseError
 }
 
 // Connect negotiates the protocol and asks the handler. It comes before the
@@ -74,13 +78,13 @@ func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*
 	}
 	switch {
 	case !asked:
-		e.Reject(Rejection{
+		e.Reject(wire.Rejection{
 			Cause: connectCause(err), Transport: info.Transport, Remote: addrString(info.RemoteAddr),
 			Code: err.(*ConnectError).Status, Err: err,
 		})
 	case !began.IsZero():
 		e.telemetry.connect(ConnectEvent{
-			Endpoint: e, Handler: h, Conn: c, Serializer: c.dialect.String(), Duration: e.telemetry.since(began), Err: err,
+			Endpoint: e, Handler: h, Conn: c, Protocol: c.protocol.version, Duration: e.telemetry.since(began), Err: err,
 		})
 	}
 	if err != nil {
@@ -90,14 +94,14 @@ func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*
 }
 
 // connectCause is why a connection was refused before the handler was asked.
-func connectCause(err error) Cause {
+func connectCause(err error) wire.Cause {
 	switch {
 	case errors.Is(err, ErrVersion):
-		return CauseVersion
+		return wire.CauseVersion
 	case errors.Is(err, ErrClosed):
-		return CauseDraining
+		return wire.CauseDraining
 	}
-	return CauseFault
+	return wire.CauseFault
 }
 
 // asRefusal makes a *ConnectError of what refused a connection (B006, B007).
@@ -148,10 +152,10 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 		vsn:       info.Vsn,
 		remote:    info.RemoteAddr,
 	}
-	c.session = *newSession(&e.limits, cmp.Or(h.MaxChannels, e.config.MaxChannels), h.route)
+	c.session = *wire.NewSession(&e.limits, cmp.Or(h.MaxChannels, e.config.MaxChannels), h.routes)
 	c.messages = rate.NewLimiter(rate.Limit(e.config.MessageRate), e.config.MessageBurst)
 	c.messages.AllowN(time.Now(), e.config.MessageBurst-e.config.MessageStart)
-	if c.dialect, err = negotiate(own, c.vsn); err != nil {
+	if c.protocol, err = negotiate(own, c.vsn); err != nil {
 		return nil, false, err
 	}
 	return c, true, c.ask(ctx)
@@ -172,7 +176,7 @@ func (c *Conn) ask(ctx context.Context) (err error) {
 		return err
 	}
 	if id := c.ID(); id != "" {
-		if err := checkTopic(id); err != nil {
+		if err := wire.CheckTopic(id); err != nil {
 			return fmt.Errorf("id: %w", err)
 		}
 	}
@@ -198,6 +202,10 @@ func (c *Conn) Vsn() string { return c.vsn }
 // RemoteAddr is the client's address, as [ConnectInfo] has it; nil where the
 // transport does not know it.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// Send sends frames of the connection's protocol; see [wire.Peer]. Channels use
+// [Socket.Push].
+func (c *Conn) Send(frames ...*wire.Frame) { c.link.Send(frames...) }
 
 // Endpoint is the endpoint of the connection.
 func (c *Conn) Endpoint() *Endpoint { return c.endpoint }
@@ -255,16 +263,21 @@ func (c *Conn) ID() string {
 
 // Start begins the connection on link. The transport calls it once, before the
 // first Receive. On an endpoint that is draining it closes the link at once.
-func (c *Conn) Start(link Link) {
-	if !c.start(link) {
-		c.shutdown(CloseRestart, "restart", ReasonDraining)
+func (c *Conn) Start(link wire.Link) {
+	c.mu.Lock()
+	c.link = link
+	c.mu.Unlock()
+	codec := c.protocol.protocol.Open(c) // may call c's methods
+	if !c.start(codec) {
+		c.shutdown(wire.CloseRestart, "restart", wire.ReasonDraining)
 	}
 }
 
-func (c *Conn) start(link Link) bool {
+func (c *Conn) start(codec wire.Codec) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.link, c.started = link, true
+	link := c.link
+	c.codec, c.started = codec, true
 	if c.closed {
 		if c.ending != nil {
 			link.Close(c.ending.Code, c.ending.Reason)
@@ -285,38 +298,52 @@ func (c *Conn) start(link Link) bool {
 	return true
 }
 
+// eventDisconnect on the topic of a connection's id closes it.
+const eventDisconnect = "disconnect"
+
 // disconnector is what a connection with an id subscribes (B112).
 type disconnector struct{ conn *Conn }
 
 func (d disconnector) deliver(b *dispatch) {
 	if b.Event == eventDisconnect {
-		d.conn.shutdown(CloseGoingAway, "disconnected", ReasonDisconnected)
+		d.conn.shutdown(wire.CloseGoingAway, "disconnected", wire.ReasonDisconnected)
 	}
 }
 
 // Receive handles one frame of the client. The transport's reader calls it, one
 // call at a time; data is not kept. A *CloseError tells the transport to close
 // the link with it. What is received after the connection ended is ignored.
-func (c *Conn) Receive(binary bool, data []byte) *CloseError {
+func (c *Conn) Receive(binary bool, data []byte) *wire.CloseError {
 	now := time.Now()
 	if flood := c.count(now, len(data)); flood != nil || c.flooded {
 		return flood
 	}
 	if !binary && !utf8.Valid(data) {
-		c.Reject(Rejection{Cause: CauseText, Code: CloseInvalidText})
-		return &CloseError{Code: CloseInvalidText, Reason: "text is not UTF-8"}
+		c.Reject(wire.Rejection{Cause: wire.CauseText, Code: wire.CloseInvalidText})
+		return &wire.CloseError{Code: wire.CloseInvalidText, Reason: "text is not UTF-8"}
 	}
-	m, err := c.dialect.Decode(binary, data)
-	if err == nil && (len(m.JoinRef.text) > maxRef || len(m.Ref.text) > maxRef) {
-		err = fmt.Errorf("a ref of more than %d bytes", maxRef)
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	messages, err := c.codec.Decode(s.messages[:0], binary, data)
+	for i := range messages {
+		if messages[i].JoinRef.Len() > wire.MaxRef || messages[i].Ref.Len() > wire.MaxRef {
+			err = fmt.Errorf("a ref of more than %d bytes", wire.MaxRef)
+		}
 	}
 	if err != nil {
-		c.Reject(Rejection{Cause: CauseMalformed, Code: CloseInternal, Err: err})
-		return &CloseError{Code: CloseInternal, Reason: "malformed frame"}
+		c.Reject(wire.Rejection{Cause: wire.CauseMalformed, Code: wire.CloseInternal, Err: err})
+		return &wire.CloseError{Code: wire.CloseInternal, Reason: "malformed frame"}
 	}
-	for _, a := range c.receive(now, m) {
-		if a.kind == actReject {
-			c.Reject(*a.reject)
+	for i, m := range messages {
+		if i > 0 { // the first was counted as the frame
+			if flood := c.count(now, 0); flood != nil {
+				return flood
+			}
+		}
+		for _, a := range c.receive(now, m) {
+			if a.Kind == wire.ActReject {
+				c.Reject(*a.Rejection)
+			}
 		}
 	}
 	return nil
@@ -325,32 +352,32 @@ func (c *Conn) Receive(binary bool, data []byte) *CloseError {
 // ReceiveControl is Receive for what costs work but is no message, such as a
 // ping: it is counted, and nothing else. A transport calls it in the place of
 // Receive.
-func (c *Conn) ReceiveControl() *CloseError { return c.count(time.Now(), 0) }
+func (c *Conn) ReceiveControl() *wire.CloseError { return c.count(time.Now(), 0) }
 
 // messageUnit is how many bytes of a message count as a message of their own.
 const messageUnit = 4 << 10
 
 // count counts a message of so many bytes, before anything is done about it. The
 // first that is too much closes the connection; what comes after it is nothing.
-func (c *Conn) count(now time.Time, bytes int) *CloseError {
+func (c *Conn) count(now time.Time, bytes int) *wire.CloseError {
 	e := c.endpoint
 	if c.flooded || c.messages.AllowN(now, min(1+bytes/messageUnit, e.config.MessageBurst)) {
 		return nil
 	}
 	c.flooded = true
 	e.counters.floods.Add(1)
-	c.Reject(Rejection{Cause: CauseFlood, Limit: e.config.MessageRate, Code: CloseTryLater})
-	return &CloseError{Code: CloseTryLater, Reason: "too many messages"}
+	c.Reject(wire.Rejection{Cause: wire.CauseFlood, Limit: e.config.MessageRate, Code: wire.CloseTryLater})
+	return &wire.CloseError{Code: wire.CloseTryLater, Reason: "too many messages"}
 }
 
 // receive carries out what the session decides about a message, and returns it.
-func (c *Conn) receive(now time.Time, m Message) []action {
+func (c *Conn) receive(now time.Time, m wire.Message) []wire.Action {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.started || c.closed {
 		return nil
 	}
-	acts := c.session.receive(now, m)
+	acts := c.session.Receive(now, m)
 	c.perform(acts)
 	return acts
 }
@@ -366,11 +393,11 @@ func (c *Conn) receive(now time.Time, m Message) []action {
 // comes back after any code but 1000. The client sees the first 123 bytes of the
 // reason.
 func (c *Conn) Close(code int, reason string) {
-	if code < CloseGoingAway || code > CloseTryLater && code < 4000 || code > 4999 ||
+	if code < wire.CloseGoingAway || code > wire.CloseTryLater && code < 4000 || code > 4999 ||
 		code >= 1004 && code <= 1006 { // those stand for what no frame says
-		code = CloseInternal
+		code = wire.CloseInternal
 	}
-	c.shutdown(code, reason, ReasonDisconnected)
+	c.shutdown(code, reason, wire.ReasonDisconnected)
 }
 
 // Closed tells that the transport's connection is over. Its channels end, each
@@ -386,11 +413,11 @@ func (c *Conn) shutdown(code int, text string, reason Reason) {
 		return
 	}
 	c.closed = true
-	c.session.close()
+	c.session.Close()
 	switch {
 	case code == 0:
 	case c.link == nil:
-		c.ending = &CloseError{Code: code, Reason: text}
+		c.ending = &wire.CloseError{Code: code, Reason: text}
 	default:
 		c.link.Close(code, text)
 	}
@@ -434,45 +461,42 @@ func (c *Conn) member(id uint64) *member {
 }
 
 // perform carries out what the session decided. c.mu is held.
-func (c *Conn) perform(acts []action) {
+func (c *Conn) perform(acts []wire.Action) {
 	for _, a := range acts {
-		switch a.kind {
-		case actSend:
-			c.send(a.message)
-		case actJoin:
+		switch a.Kind {
+		case wire.ActSend:
+			c.send(a.Message)
+		case wire.ActJoin:
 			m := newMember(c, a)
 			c.members = append(c.members, m)
-			m.begin(c.member(a.after))
-		case actDeliver:
-			c.member(a.id).give(mailIn{a.message}, a.message.size())
-		case actLeave:
-			m := c.member(a.id)
-			m.give(mailLeave{a.message}, a.message.size())
+			m.begin(c.member(a.After))
+		case wire.ActDeliver:
+			c.member(a.ID).give(mailIn{a.Message}, a.Message.Size())
+		case wire.ActLeave:
+			m := c.member(a.ID)
+			m.give(mailLeave{a.Message}, a.Message.Size())
 			m.withdraw()
-		case actStop:
-			m := c.member(a.id)
-			m.box.force(mailStop{a.reason})
+		case wire.ActStop:
+			m := c.member(a.ID)
+			m.box.force(mailStop{a.Reason})
 			m.withdraw()
-		case actReject: // told without the lock; see Receive
+		case wire.ActReject: // told without the lock; see Receive
 		}
 	}
 }
 
-// send encodes and sends a message.
-func (c *Conn) send(m Message) {
-	f, err := c.dialect.Encode(m)
-	if err != nil { // nothing the session sends should come here
+// send sends a message of the session.
+func (c *Conn) send(m wire.Message) {
+	if err := c.encode(m); err != nil {
 		c.endpoint.logger.Error("channel: message not sent", "topic", m.Topic, "event", m.Event, "error", err)
-		return
 	}
-	c.link.Send(f)
 }
 
 // gone ends a channel's part in the connection, and lets its successor begin.
 func (c *Conn) gone(m *member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.session.gone(m.id)
+	c.session.Gone(m.id)
 	c.members = slices.DeleteFunc(c.members, func(other *member) bool { return other == m })
 	if m.successor != nil {
 		m.successor.release()
@@ -484,4 +508,17 @@ func (c *Conn) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed
+}
+
+// Reject reports, to the log and to telemetry, why a transport ends the connection, or
+// has not taken what its client sent. It ends nothing by itself, and must not be called
+// by a method of [wire.Link].
+func (c *Conn) Reject(r wire.Rejection) {
+	if r.Transport == "" {
+		r.Transport = c.transport
+	}
+	if r.Remote == "" {
+		r.Remote = addrString(c.remote)
+	}
+	c.endpoint.telemetry.reject(RejectEvent{c, r})
 }

@@ -14,6 +14,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
+	"github.com/rollcall-go/rollcall/channel/wire/phoenix1"
+	"github.com/rollcall-go/rollcall/channel/wire/phoenix2"
 )
 
 func TestConnect(t *testing.T) {
@@ -89,8 +93,8 @@ func TestMalformedFrameEndsItsOwnConnectionOnly(t *testing.T) {
 		b.get(`["1","1","echo:a","phx_join",{}]`)
 		closing := a.conn.Receive(false, []byte(`{"topic":"t"}`))
 		require.NotNil(t, closing)
-		require.Equal(t, CloseInternal, closing.Code)
-		require.Equal(t, CloseInvalidText, a.conn.Receive(false, []byte("[\"1\xff\"]")).Code)
+		require.Equal(t, wire.CloseInternal, closing.Code)
+		require.Equal(t, wire.CloseInvalidText, a.conn.Receive(false, []byte("[\"1\xff\"]")).Code)
 		a.drop()
 		require.Equal(t, []string{`["1","2","echo:a","phx_reply",{"status":"ok","response":{}}]`}, b.get(`["1","2","echo:a","ping",{}]`))
 		require.Nil(t, a.conn.Receive(false, []byte(`["1","3","echo:a","ping",{}]`)), "what comes after the end is ignored")
@@ -122,8 +126,8 @@ func TestDisconnectByID(t *testing.T) {
 		synctest.Wait()
 		require.Zero(t, bob1.closeCode())
 		alice.get(`["1","1","echo:a","phx_join",{}]`, `["1","2","echo:a","disconnect_user",{"user":"bob"}]`)
-		require.Equal(t, CloseGoingAway, bob1.closeCode())
-		require.Equal(t, CloseGoingAway, bob2.closeCode())
+		require.Equal(t, wire.CloseGoingAway, bob1.closeCode())
+		require.Equal(t, wire.CloseGoingAway, bob2.closeCode())
 		require.Zero(t, alice.closeCode())
 		require.Equal(t, []string{"disconnected"}, tr.take())
 	})
@@ -148,7 +152,7 @@ func TestDrain(t *testing.T) {
 		closed := func() (n int) {
 			synctest.Wait()
 			for _, c := range clients {
-				if c.closeCode() == CloseRestart {
+				if c.closeCode() == wire.CloseRestart {
 					n++
 				}
 			}
@@ -169,7 +173,7 @@ func TestDrain(t *testing.T) {
 
 		link := &testLink{}
 		late.Start(link)
-		require.Equal(t, CloseRestart, link.code)
+		require.Equal(t, wire.CloseRestart, link.code)
 		_, err = e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		refusal := &ConnectError{}
 		require.ErrorAs(t, err, &refusal)
@@ -194,7 +198,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 		require.ErrorIs(t, e.Close(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
 		for _, c := range clients {
-			require.Equal(t, CloseRestart, c.closeCode(), "all are closed all the same")
+			require.Equal(t, wire.CloseRestart, c.closeCode(), "all are closed all the same")
 		}
 		close(release)
 	})
@@ -205,7 +209,7 @@ func TestCloseBeforeAndDuringStart(t *testing.T) {
 		e := startOne(t, Config{})
 		c, err := e.Connect(context.Background(), handlerOf(script{}), ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		require.NoError(t, err)
-		c.Closed(ReasonClosed)
+		c.Closed(wire.ReasonClosed)
 		c.Start(&testLink{})
 		require.Equal(t, int64(0), e.Stats().Connections)
 	})
@@ -227,7 +231,7 @@ func TestConnCloseClosesThatConnectionAloneOnce(t *testing.T) {
 			closing.Go(func() { a.conn.Close(4001, "enough") })
 		}
 		closing.Wait()
-		a.conn.Close(CloseRestart, "too late")
+		a.conn.Close(wire.CloseRestart, "too late")
 		require.Equal(t, []string{"disconnected"}, tr.take())
 		require.Equal(t, 4001, a.closeCode())
 		require.Zero(t, b.closeCode())
@@ -242,10 +246,10 @@ func TestConnCloseBeforeStartIsCarriedOutByStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
 		c := connect(t, e, &Handler{Connect: func(ctx context.Context, c *Conn) error {
-			c.Close(CloseGoingAway, "come back with another token")
+			c.Close(wire.CloseGoingAway, "come back with another token")
 			return nil
 		}}, "")
-		require.Equal(t, CloseGoingAway, c.closeCode())
+		require.Equal(t, wire.CloseGoingAway, c.closeCode())
 		require.Equal(t, int64(0), e.Stats().Connections)
 		require.NoError(t, e.Drain(t.Context()))
 	})
@@ -290,9 +294,9 @@ func FuzzConn(f *testing.F) {
 	h := referenceHandler(f)
 	f.Fuzz(func(t *testing.T, old bool, script []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			query, version := "user=u", Serializer(v2{})
+			query, version := "user=u", wire.Codec(phoenix2.Protocol{})
 			if old {
-				query, version = "user=u&vsn=1.0.0", v1{}
+				query, version = "user=u&vsn=1.0.0", phoenix1.Protocol{}
 			}
 			e := startOne(t, Config{MaxChannels: 3, JoinBurst: 10})
 			c := connect(t, e, h, query)
@@ -310,7 +314,7 @@ func FuzzConn(f *testing.F) {
 					requireBinaryFrame(t, f.Data)
 					continue
 				}
-				_, err := version.Decode(false, f.Data)
+				_, err := version.Decode(nil, false, f.Data)
 				require.NoError(t, err, "%s", f.Data)
 			}
 			synctest.Wait()
@@ -392,5 +396,5 @@ func TestConnForgetsWhatItCameWithAfterConnect(t *testing.T) {
 	require.Equal(t, 2, c.Value("b"))
 	require.Nil(t, c.Value("a"))
 	require.Nil(t, c.Value("c"))
-	c.Closed(ReasonClosed)
+	c.Closed(wire.ReasonClosed)
 }

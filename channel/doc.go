@@ -45,21 +45,21 @@
 //
 // # How it is built
 //
-// What is to be decided about one connection is decided by session, which is
-// pure: messages and the time in, actions out; its tests are stories in
-// testdata/session. [Conn] is the shell around it: it decodes frames, calls the
-// session under a lock and carries the actions out, so that what the session
-// orders is ordered on the wire. A member is the life of one channel: a mailbox,
-// and what the callbacks lead to. pubsub knows who is subscribed to what, room
-// turns the events of a presence tracker into presence frames. A [Serializer]
-// is one version of the wire protocol; vsn chooses it. An application serves
-// further versions with serializers of its own ([Handler].Serializers).
+// Package [github.com/rollcall-go/rollcall/channel/wire] has what goes over the wire:
+// messages, frames, the link that a transport offers, the protocols, of which vsn
+// chooses one, and the session, which is pure: it decides what happens on one
+// connection, messages and the time in, actions out. [Conn] is the shell around it: it
+// decodes frames, calls the session under a lock and carries the actions out, so that
+// what the session orders is ordered on the wire. A member is the life of one joined
+// channel: a mailbox, and what the callbacks lead to. pubsub knows which subscribers a
+// topic has, room turns the events of a presence tracker into presence frames.
 //
-//	frame ─ Conn.Receive ─ Serializer ─ session ─ action ─ mailbox ─ Channel
+//	frame ─ Conn.Receive ─ Protocol ─ Session ─ Action ─ mailbox ─ Channel
 //	broadcast ─ pubsub ─┬─ frame ────────────────────────────────── Link
 //	                    └─ mailbox ─ HandleOut ─ Push ─────────────── Link
 //
-// A transport implements [Link] and drives a [Conn]; see Transports below.
+// An application adds wire protocols of its own with [Handler].Protocols, and a
+// transport implements [wire.Link] and drives a [Conn]; package wire says how.
 //
 // # Concurrency
 //
@@ -141,7 +141,7 @@
 // wait for each other. Waiting joins hold no goroutine. A leave, a second join of the
 // topic and the end of the connection withdraw a join that waits; it is answered as if
 // refused, but not counted. Joins are counted in [Stats], and refused ones are reported
-// as a [Rejection] of [CauseOverloaded].
+// as a [wire.Rejection] of [wire.CauseOverloaded].
 //
 // What a storm costs established clients is limited in other places too: diffs are
 // merged, the state is encoded once for all clients that join between two diffs (see
@@ -189,61 +189,11 @@
 // so a channel that is slower than its client ends, alone, while another of the
 // same connection goes on.
 //
-// # Transports
-//
-// Packages transport/websocket and transport/longpoll are transports, and
-// whatever carries messages both ways can be one: the example "transport" is,
-// over server-sent events. For every client it calls, in this order:
-//
-//   - [Endpoint.Connect], before the client is accepted, with what is known of it
-//     and the transport's name. The transport has then found that there is room,
-//     that the page may connect (package transport/origin), and what session the
-//     client has, if it can tell. The error is the answer to give, as far as a
-//     transport can; the endpoint has told of it. What the transport itself
-//     refuses it tells with [Endpoint.Reject].
-//   - [Conn.Start], once, with a [Link] that may be sent to from then on, within
-//     Start too. Where the client cannot be accepted after all: [Conn.Closed].
-//   - [Conn.Receive] for each message of the client, in order, one at a time. It
-//     does not keep data. Its error is for Link.Close, after which nothing more
-//     need be received. The transport bounds the size of a message (1009), and a
-//     panic ends this connection alone (1011).
-//   - [Conn.Closed], when the connection has ended, whoever ended it; with
-//     [ReasonInactive] where the client stopped asking. It ends channels and
-//     presences, so it has to come also for a client that vanished without a word,
-//     which the transport finds by its silence (1002): over a connection that stays
-//     open, clients send something every 25 to 30 s.
-//
-// And what it does for the Link:
-//
-//   - Send queues: it never blocks, and never calls into the Conn, whose locks its
-//     caller holds. Frames go out in the order of Send. What waits is bounded, in
-//     bytes and in time: a client over it is closed (1013), since it must cost the
-//     others nothing, and comes back. A binary frame that cannot be carried ends
-//     the connection too: nothing is lost without a trace.
-//   - A frame with Shared is given to all clients of a broadcast: what the
-//     transport makes of it, it makes once, with [Frame.Prepared].
-//   - A Link that is a [Gatherer] is given the states of large rooms in pieces, of
-//     which the largest is the same for all.
-//   - A frame with Patient, a presence_diff or presence_count, has low priority: it may
-//     go out after frames of other connections that were sent later, so a diff to a room
-//     of 10,000 delays no message in another room. A transport need not do so; package
-//     transport/websocket does.
-//   - Close lets go out what was sent before, then tells the client code and
-//     reason in the transport's own way, and ends the connection, in bounded time.
-//     Only the first call counts. No code is 1000: some clients stay away after it.
-//   - A client that is to blame for its end is told of with [Conn.Reject], not from
-//     within Send or Close.
-//
-// [Endpoint.Drain] closes all links with 1012, and waits for the channels, not for
-// what a transport has still to write. So the transport's own end comes after it:
-// it refuses further clients, closes those that are left, and waits for its
-// goroutines.
-//
 // # Telemetry
 //
 // [Config.Telemetry] are functions that are told of connections, joins and
 // messages, with how long the application took for each, of the batches of a
-// drain, and of every [Rejection]: what was refused without asking the
+// drain, and of every rejection: what was refused without asking the
 // application, because of a limit or a fault of the client. [Config.Logger] gets
 // the same as lines, at the levels of [Handler] and [Route], without secrets (see
 // [ParamFilter]). Package channel/metrics shows it to Prometheus.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -19,7 +20,7 @@ import (
 type Endpoint struct {
 	// static after New
 	config    Config
-	limits    sessionLimits
+	limits    wire.Limits
 	logger    *slog.Logger
 	telemetry telemetry
 	pubsub    *pubsub
@@ -46,11 +47,7 @@ func New(cfg Config) (*Endpoint, error) {
 		return nil, err
 	}
 	e := &Endpoint{
-		limits: sessionLimits{
-			topic:     MaxTopic,
-			joinRate:  cfg.JoinRate,
-			joinBurst: cfg.JoinBurst,
-		},
+		limits:  wire.Limits{JoinRate: cfg.JoinRate, JoinBurst: cfg.JoinBurst},
 		config:  cfg,
 		logger:  cfg.Logger,
 		fetches: make(chan struct{}, cfg.MaxFetches),
@@ -205,7 +202,7 @@ func (e *Endpoint) Drain(ctx context.Context) error {
 				Elapsed: time.Since(began),
 			})
 		}
-		c.shutdown(CloseRestart, "restart", ReasonDraining)
+		c.shutdown(wire.CloseRestart, "restart", wire.ReasonDraining)
 	}
 
 	for _, c := range conns {
@@ -288,6 +285,10 @@ func (e *Endpoint) logPanic(where string, v any, attrs ...any) {
 	e.counters.panics.Add(1)
 	e.logger.Error("channel: panic in "+where, append(attrs, slog.Any("panic", v), slog.String("stack", string(debug.Stack())))...)
 }
+
+// Reject reports, to the log and to telemetry, a client that a transport has refused
+// before there was a connection. It refuses nothing by itself.
+func (e *Endpoint) Reject(r wire.Rejection) { e.telemetry.reject(RejectEvent{Rejection: r}) }
 
 // Stats are counts of an endpoint, for metrics.
 type Stats struct {

@@ -5,23 +5,14 @@ import (
 	"fmt"
 )
 
-// Errors of this package. Functions wrap them with the operation and what it
-// was about; test with errors.Is.
+// Errors of this package. Functions wrap them, and those of package wire (ErrPayload,
+// ErrTopic, ErrTooLong, ErrNoBinary), with the operation and what it was about; test
+// with errors.Is.
 var (
 	// ErrClosed: the endpoint, the connection or the channel has ended.
 	ErrClosed = errors.New("channel: closed")
 	// ErrNotJoined: Push, Broadcast and the like were called in Join.
 	ErrNotJoined = errors.New("channel: not joined yet: push, broadcast and reply after Join has returned, for instance from HandleInfo after s.Send(msg) in Join")
-	// ErrPayload: a payload is neither a JSON object nor [Binary], or cannot be
-	// marshalled.
-	ErrPayload = errors.New("channel: payload must be a JSON object or channel.Binary")
-	// ErrNoBinary: version 1 of the protocol carries no [Binary]. A push or reply
-	// of one fails with it; a broadcast skips the clients of that version, which
-	// is logged.
-	ErrNoBinary = errors.New("channel: version 1 of the protocol carries no binary payload")
-	// ErrTooLong: a topic is empty or over 255 bytes, or a name in a binary
-	// frame is over 255 bytes.
-	ErrTooLong = errors.New("channel: name too long")
 	// ErrTooLarge: a broadcast does not fit into one message of the bus. It was
 	// delivered on this replica.
 	ErrTooLarge = errors.New("channel: broadcast larger than the bus carries")
@@ -56,16 +47,6 @@ func (e *ConnectError) Error() string {
 }
 
 func (e *ConnectError) Unwrap() error { return e.Err }
-
-// A CloseError tells a transport to close the connection.
-type CloseError struct {
-	Code   int    // one of the Close constants
-	Reason string // at most 123 bytes; the client sees it
-}
-
-func (e *CloseError) Error() string {
-	return fmt.Sprintf("channel: close %d: %s", e.Code, e.Reason)
-}
 
 // A Refusal is the error with which Join refuses a client. Response is what
 // the client's receive("error") gets.

@@ -14,6 +14,9 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/time/rate"
+
+	"github.com/rollcall-go/rollcall/channel/internal/jsontext"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A LogLevel is the level at which something is logged. The zero value is the
@@ -47,7 +50,7 @@ const (
 )
 
 // logsTopic: what phoenix.js itself does with such topics is no news (B086).
-func logsTopic(topic string) bool { return !strings.HasPrefix(topic, topicPhoenix) }
+func logsTopic(topic string) bool { return !strings.HasPrefix(topic, wire.TopicPhoenix) }
 
 // eventLog writes what [Telemetry] is told into a log. Its messages are
 // constant, and what varies are attributes.
@@ -93,7 +96,7 @@ func (l *eventLog) connect(e ConnectEvent) {
 	attrs = append(attrs,
 		slog.Duration("duration", e.Duration),
 		slog.String("transport", c.transport),
-		slog.String("serializer", e.Serializer),
+		slog.String("serializer", e.Protocol),
 		slog.String("remote", addrString(c.remote)),
 		slog.String("id", c.ID()),
 		slog.String("params", l.filter.params(c.Params)),
@@ -118,7 +121,7 @@ func (l *eventLog) join(e JoinEvent) {
 	case errors.As(e.Err, &refusal):
 		l.write(level, "channel: refused join", append(attrs, slog.String("response", l.filter.text(refusal.Response))))
 	default: // the fault itself is logged where it is found
-		l.write(level, "channel: refused join", append(attrs, slog.String("response", string(reasonJoinCrashed.Bytes()))))
+		l.write(level, "channel: refused join", append(attrs, slog.String("response", string(wire.JoinCrashed.Bytes()))))
 	}
 }
 
@@ -129,7 +132,7 @@ func (l *eventLog) handleIn(e HandleInEvent) {
 		return
 	}
 	l.write(level, "channel: handled", append(l.channelAttrs(m, e.Payload),
-		slog.String("event", clip(e.Event, MaxTopic)), slog.Duration("duration", e.Duration)))
+		slog.String("event", clip(e.Event, wire.MaxTopic)), slog.Duration("duration", e.Duration)))
 }
 
 func (l *eventLog) channelAttrs(m *member, params Payload) []slog.Attr {
@@ -151,12 +154,12 @@ func (l *eventLog) drain(e DrainEvent) {
 	}
 }
 
-func (l *eventLog) reject(now func() time.Time, r Rejection) {
+func (l *eventLog) reject(now func() time.Time, r RejectEvent) {
 	level := slog.LevelWarn
 	switch r.Cause {
-	case CauseIdle, CauseDraining: // clients vanish, and replicas are replaced
+	case wire.CauseIdle, wire.CauseDraining: // clients vanish, and replicas are replaced
 		level = slog.LevelInfo
-	case CauseFault, CauseBinary: // the program's
+	case wire.CauseFault, wire.CauseBinary: // the program's
 		level = slog.LevelError
 	}
 	if !l.wants(level, true) {
@@ -171,7 +174,7 @@ func (l *eventLog) reject(now func() time.Time, r Rejection) {
 		attrs = append(attrs, slog.String("id", r.Conn.ID()))
 	}
 	if r.Topic != "" {
-		attrs = append(attrs, slog.String("topic", clip(r.Topic, MaxTopic)))
+		attrs = append(attrs, slog.String("topic", clip(r.Topic, wire.MaxTopic)))
 	}
 	if r.Limit != nil {
 		attrs = append(attrs, slog.Any("limit", r.Limit))
@@ -248,9 +251,9 @@ func (f ParamFilter) params(p Params) string {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, name)
+		b = jsontext.AppendString(b, name)
 		b = append(b, ':')
-		b = appendString(b, value)
+		b = jsontext.AppendString(b, value)
 	}
 	b = append(b, '}')
 	if len(b) > maxLogged || !f.hidesNothingOf(b) {
@@ -261,7 +264,7 @@ func (f ParamFilter) params(p Params) string {
 
 // text is the JSON of what may be shown of v.
 func (f ParamFilter) text(v any) string {
-	text, err := marshal(f.Apply(v))
+	text, err := jsontext.Marshal(f.Apply(v))
 	switch {
 	case err != nil:
 		return "(not JSON)"

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
 
@@ -32,7 +33,11 @@ func (c *counter) HandleIn(s *channel.Socket, event string, payload channel.Payl
 // printer is a transport that prints.
 type printer struct{ replies chan string }
 
-func (p printer) Send(f *channel.Frame)         { p.replies <- string(f.Data) }
+func (p printer) Send(frames ...*wire.Frame) {
+	for _, f := range frames {
+		p.replies <- string(f.Data)
+	}
+}
 func (p printer) Close(code int, reason string) {}
 
 func Example() {
@@ -63,7 +68,7 @@ func Example() {
 		fmt.Println(<-link.replies)
 	}
 	fmt.Println(<-link.replies)
-	conn.Closed(channel.ReasonClosed)
+	conn.Closed(wire.ReasonClosed)
 	if err := endpoint.Close(context.Background()); err != nil {
 		panic(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // events is a transport of an application's own, over server-sent events: a GET
@@ -29,34 +30,36 @@ const (
 	maxWaiting = 1 << 20
 )
 
-// A stream is the channel.Link of one connection.
+// A stream is the wire.Link of one connection.
 type stream struct {
 	conn      *channel.Conn
 	receiving sync.Mutex // one Receive at a time
 
 	mu      sync.Mutex
-	waiting []*channel.Frame
+	waiting []*wire.Frame
 	bytes   int
 	slow    bool
-	end     *channel.CloseError // what the client is told; nothing is queued after it
-	wake    chan struct{}       // of capacity 1: there is something to write
+	end     *wire.CloseError // what the client is told; nothing is queued after it
+	wake    chan struct{}    // of capacity 1: there is something to write
 }
 
 // Send neither blocks nor calls into conn: the goroutine of the stream writes. One
-// for each stream, so Frame.Patient can be ignored.
-func (s *stream) Send(f *channel.Frame) {
+// for each stream, so Frame.LowPriority can be ignored.
+func (s *stream) Send(frames ...*wire.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.end != nil {
-		return
+	for _, f := range frames {
+		if s.end != nil {
+			return
+		}
+		if s.bytes += len(f.Data); s.bytes > maxWaiting || f.Binary {
+			s.slow = true
+			s.close(wire.CloseTryLater, "too slow")
+			return
+		}
+		s.waiting = append(s.waiting, f)
+		s.signal()
 	}
-	if s.bytes += len(f.Data); s.bytes > maxWaiting || f.Binary {
-		s.slow = true
-		s.close(channel.CloseTryLater, "too slow")
-		return
-	}
-	s.waiting = append(s.waiting, f)
-	s.signal()
 }
 
 func (s *stream) Close(code int, reason string) {
@@ -67,7 +70,7 @@ func (s *stream) Close(code int, reason string) {
 
 func (s *stream) close(code int, reason string) {
 	if s.end == nil {
-		s.end = &channel.CloseError{Code: code, Reason: reason}
+		s.end = &wire.CloseError{Code: code, Reason: reason}
 		s.signal()
 	}
 }
@@ -80,7 +83,7 @@ func (s *stream) signal() {
 }
 
 // take is what there is to write, and whether it is the last.
-func (s *stream) take() (frames []*channel.Frame, end *channel.CloseError) {
+func (s *stream) take() (frames []*wire.Frame, end *wire.CloseError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	frames, s.waiting, s.bytes = s.waiting, nil, 0
@@ -100,7 +103,7 @@ func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, refusal.Body, refusal.Status)
 		return
 	}
-	defer conn.Closed(channel.ReasonClosed) // whoever ends the connection
+	defer conn.Closed(wire.ReasonClosed) // whoever ends the connection
 	s := &stream{conn: conn, wake: make(chan struct{}, 1)}
 	name := rand.Text()
 	e.streams.Store(name, s)
@@ -116,7 +119,7 @@ func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if end != nil {
 			fmt.Fprintf(w, "event: close\ndata: %d %s\n\n", end.Code, end.Reason)
 			if s.slow {
-				conn.Reject(channel.Rejection{Cause: channel.CauseSlow, Limit: maxWaiting, Code: end.Code})
+				conn.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: maxWaiting, Code: end.Code})
 			}
 			return
 		}
@@ -140,8 +143,8 @@ func (e *events) receive(w http.ResponseWriter, r *http.Request) {
 	s := found.(*stream)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxMessage))
 	if err != nil {
-		s.conn.Reject(channel.Rejection{Cause: channel.CauseFrameSize, Limit: maxMessage, Code: channel.CloseTooBig})
-		s.Close(channel.CloseTooBig, "message too big")
+		s.conn.Reject(wire.Rejection{Cause: wire.CauseFrameSize, Limit: maxMessage, Code: wire.CloseTooBig})
+		s.Close(wire.CloseTooBig, "message too big")
 		return
 	}
 	s.receiving.Lock()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/rollcall-go/rollcall/channel/internal/jsontext"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -154,7 +155,7 @@ func encodeFields(fields map[string]any) (map[string]any, error) {
 		if name == "metas" {
 			return nil, errors.New(`a field is named "metas"`)
 		}
-		text, err := marshal(value)
+		text, err := jsontext.Marshal(value)
 		if err != nil {
 			return nil, fmt.Errorf("field %q: %w", name, err)
 		}
@@ -168,7 +169,7 @@ func emptied(list []presence.Presence) []presence.Presence {
 	for i, p := range list {
 		metas := make([]presence.Meta, len(p.Metas))
 		for j, meta := range p.Metas {
-			metas[j] = presence.Meta{Ref: meta.Ref, PrevRef: meta.PrevRef, Data: emptyObject}
+			metas[j] = presence.Meta{Ref: meta.Ref, PrevRef: meta.PrevRef, Data: json.RawMessage("{}")}
 		}
 		out[i] = presence.Presence{Key: p.Key, Metas: metas}
 	}

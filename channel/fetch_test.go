@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -40,7 +41,7 @@ func TestSlowFetchHoldsUpItsOwnTopicOnlyAndKeepsOrder(t *testing.T) {
 		frames := slow.take()
 		model := &strict{client: slow, name: "s", synced: true, refs: map[string]map[string]bool{}}
 		for _, f := range frames {
-			slow.link.Send(&Frame{Data: []byte(f)})
+			slow.link.Send(&wire.Frame{Data: []byte(f)})
 		}
 		model.read(t) // fails where a diff does not fit the one before
 		checkClients(t, cl, "slow", model)
@@ -93,11 +94,11 @@ func TestAnyKeyIsDeliveredUntouched(t *testing.T) {
 		c.get(`["1","1","t","phx_join",{}]`)
 		require.Equal(t, []string{`["1",null,"t","presence_state",{"toString":{"metas":[{"phx_ref":"` + ref + `"}]}}]`}, c.get(`["1","2","t","state",{}]`))
 		for _, key := range []string{"__proto__", "constructor", "é\\\"</script>"} {
-			frames := c.get(`["1","2","t",` + StringRef(key).json() + `,{}]`)
+			frames := c.get(`["1","2","t",` + string(wire.StringRef(key).AppendJSON(nil)) + `,{}]`)
 			require.Len(t, frames, 1)
 			p, ok := cl.trackers[0].Get("t", key)
 			require.True(t, ok)
-			require.JSONEq(t, `[null,null,"t","presence_diff",{"joins":{`+StringRef(key).json()+`:{"metas":[{"phx_ref":"`+p.Metas[0].Ref+`","toString":1}]}},"leaves":{}}]`, frames[0])
+			require.JSONEq(t, `[null,null,"t","presence_diff",{"joins":{`+string(wire.StringRef(key).AppendJSON(nil))+`:{"metas":[{"phx_ref":"`+p.Metas[0].Ref+`","toString":1}]}},"leaves":{}}]`, frames[0])
 		}
 	})
 }

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/internal/jsontext"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 func TestParamFilter(t *testing.T) {
@@ -48,12 +51,12 @@ func TestParamFilter(t *testing.T) {
 
 func TestWhatIsLoggedOfParametersIsBounded(t *testing.T) {
 	f := ParamFilter{}
-	require.Equal(t, `{"a":1}`, f.payload(rawPayload([]byte(`{"a":1}`))))
-	require.Equal(t, "(4 bytes)", f.payload(Payload{data: []byte("\x00\x01\x02\x03"), binary: true}))
-	require.Equal(t, "(5008 bytes)", f.payload(rawPayload([]byte(`{"a":"`+strings.Repeat("x", 5000)+`"}`))))
+	require.Equal(t, `{"a":1}`, f.payload(wire.RawPayload([]byte(`{"a":1}`))))
+	require.Equal(t, "(4 bytes)", f.payload(bytesPayload("\x00\x01\x02\x03")))
+	require.Equal(t, "(5008 bytes)", f.payload(wire.RawPayload([]byte(`{"a":"`+strings.Repeat("x", 5000)+`"}`))))
 	require.Equal(t, "(5008 bytes)", f.text(map[string]any{"a": strings.Repeat("x", 5000)}))
-	require.Equal(t, strings.Repeat("x", MaxTopic)+"...", clip(strings.Repeat("x", 300), MaxTopic))
-	require.Equal(t, strings.Repeat("x", MaxTopic-1)+"...", clip(strings.Repeat("x", MaxTopic-1)+"ä", MaxTopic), "no half of a character")
+	require.Equal(t, strings.Repeat("x", wire.MaxTopic)+"...", clip(strings.Repeat("x", 300), wire.MaxTopic))
+	require.Equal(t, strings.Repeat("x", wire.MaxTopic-1)+"...", clip(strings.Repeat("x", wire.MaxTopic-1)+"ä", wire.MaxTopic), "no half of a character")
 }
 
 // What is shown without being parsed is what parsing would show.
@@ -66,10 +69,10 @@ func TestShortWayHidesAsMuchAsTheLongOne(t *testing.T) {
 		} {
 			long := f.text(map[string]any(params))
 			require.Equal(t, long, f.params(params), name)
-			if data, err := marshal(params); err == nil && len(data) <= maxLogged {
-				require.Equal(t, long, f.payload(rawPayload(data)), name)
+			if data, err := jsontext.Marshal(params); err == nil && len(data) <= maxLogged {
+				require.Equal(t, long, f.payload(wire.RawPayload(data)), name)
 			}
 		}
-		require.Equal(t, f.text(map[string]any{"token": "x"}), f.payload(rawPayload([]byte(`{"\u0074oken":"x"}`))), name)
+		require.Equal(t, f.text(map[string]any{"token": "x"}), f.payload(wire.RawPayload([]byte(`{"\u0074oken":"x"}`))), name)
 	}
 }

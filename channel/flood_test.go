@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 const flooding = `[null,"1","phoenix","heartbeat",{}]`
 
 // flood sends a frame until the client is to be closed, at most 100,000 times.
-func (c *client) flood(binary bool, frame string) (sent int, refused *CloseError) {
+func (c *client) flood(binary bool, frame string) (sent int, refused *wire.CloseError) {
 	for refused == nil && sent < 100_000 {
 		refused = c.conn.Receive(binary, []byte(frame))
 		sent++
@@ -23,12 +25,12 @@ func (c *client) flood(binary bool, frame string) (sent int, refused *CloseError
 
 func TestAClientThatSendsTooMuchIsClosed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var told []Rejection
-		e := startOne(t, Config{Telemetry: []Telemetry{{Reject: func(r Rejection) { told = append(told, r) }}}})
+		var told []RejectEvent
+		e := startOne(t, Config{Telemetry: []Telemetry{{Reject: func(r RejectEvent) { told = append(told, r) }}}})
 		c := connect(t, e, referenceHandler(t), "user=bob")
 		sent, refused := c.flood(false, flooding)
 		require.Equal(t, 20_001, sent, "the default burst")
-		require.Equal(t, &CloseError{Code: CloseTryLater, Reason: "too many messages"}, refused)
+		require.Equal(t, &wire.CloseError{Code: wire.CloseTryLater, Reason: "too many messages"}, refused)
 		require.Len(t, c.take(), 20_000, "the last was not even decoded")
 		require.EqualValues(t, 1, e.Stats().Floods)
 
@@ -38,7 +40,7 @@ func TestAClientThatSendsTooMuchIsClosed(t *testing.T) {
 		require.Nil(t, c.conn.Receive(false, []byte(flooding)))
 		require.Empty(t, c.take(), "nothing is done for it any more")
 		require.Len(t, told, 1)
-		require.Equal(t, Rejection{Cause: CauseFlood, Conn: c.conn, Transport: "test", Limit: 10_000.0, Code: CloseTryLater}, told[0])
+		require.Equal(t, RejectEvent{c.conn, wire.Rejection{Cause: wire.CauseFlood, Transport: "test", Limit: 10_000.0, Code: wire.CloseTryLater}}, told[0])
 
 		other := connect(t, e, referenceHandler(t), "user=alice")
 		require.Len(t, other.get(flooding), 1, "each connection has its own rate")
@@ -64,7 +66,7 @@ func TestWhoHasJustConnectedHasLessToFloodWith(t *testing.T) {
 		for range 3 {
 			sent, refused := connect(t, e, referenceHandler(t), "user=bob").flood(false, flooding)
 			require.Equal(t, 21, sent)
-			require.Equal(t, CloseTryLater, refused.Code)
+			require.Equal(t, wire.CloseTryLater, refused.Code)
 		}
 		c := connect(t, e, referenceHandler(t), "user=bob")
 		time.Sleep(time.Second)
@@ -96,7 +98,7 @@ func TestLargeMessagesCountAsSeveral(t *testing.T) {
 			frame += strings.Repeat(" ", c.bytes-len(flooding)) + "{}]"
 			sent, refused := client.flood(false, frame)
 			require.Equal(t, c.sent, sent, "%d bytes", c.bytes)
-			require.Equal(t, CloseTryLater, refused.Code)
+			require.Equal(t, wire.CloseTryLater, refused.Code)
 		})
 	}
 }
@@ -107,7 +109,7 @@ func TestPingsCountAsMessages(t *testing.T) {
 		c.send(flooding)
 		require.Nil(t, c.conn.ReceiveControl())
 		require.Nil(t, c.conn.ReceiveControl())
-		require.Equal(t, CloseTryLater, c.conn.ReceiveControl().Code)
+		require.Equal(t, wire.CloseTryLater, c.conn.ReceiveControl().Code)
 	})
 }
 
@@ -117,8 +119,8 @@ func TestAFloodOfGarbageIsAFlood(t *testing.T) {
 		e := startOne(t, Config{MessageBurst: 1})
 		c := connect(t, e, referenceHandler(t), "user=bob")
 		c.send(flooding)
-		require.Equal(t, CloseTryLater, c.conn.Receive(true, nil).Code)
-		require.Equal(t, CloseTryLater, connectAndSpend(t, e).Receive(false, []byte("\xff")).Code)
+		require.Equal(t, wire.CloseTryLater, c.conn.Receive(true, nil).Code)
+		require.Equal(t, wire.CloseTryLater, connectAndSpend(t, e).Receive(false, []byte("\xff")).Code)
 	})
 }
 
@@ -142,12 +144,12 @@ func TestLongRefsAreMalformed(t *testing.T) {
 				}
 				return fmt.Appendf(nil, `[%q,%s,"phoenix","heartbeat",{}]`, j, r)
 			}
-			for _, c := range []struct{ joinRef, ref int }{{maxRef + 1, 1}, {2, maxRef + 1}} {
+			for _, c := range []struct{ joinRef, ref int }{{wire.MaxRef + 1, 1}, {2, wire.MaxRef + 1}} {
 				client := connect(t, e, referenceHandler(t), "user=bob&vsn="+vsn)
-				require.Nil(t, client.conn.Receive(false, frame(maxRef, maxRef)))
+				require.Nil(t, client.conn.Receive(false, frame(wire.MaxRef, wire.MaxRef)))
 				refused := client.conn.Receive(false, frame(c.joinRef, c.ref))
 				require.NotNil(t, refused)
-				require.Equal(t, CloseInternal, refused.Code)
+				require.Equal(t, wire.CloseInternal, refused.Code)
 			}
 		}
 		client := connect(t, e, referenceHandler(t), "user=bob")

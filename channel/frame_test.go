@@ -2,7 +2,6 @@ package channel
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,52 +9,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
-func whole(f *Frame) string {
+func whole(f *wire.Frame) string {
 	head, body, tail := f.Pieces()
 	return string(head) + string(body) + string(tail)
 }
 
-func inPieces(f *Frame) bool {
+func inPieces(f *wire.Frame) bool {
 	_, body, _ := f.Pieces()
 	return body != nil
-}
-
-// A client cannot tell whether a frame was sent in pieces.
-func TestAFrameInPiecesIsTheFrame(t *testing.T) {
-	ref := rapid.Custom(func(t *rapid.T) Ref {
-		if rapid.Bool().Draw(t, "null") {
-			return Ref{}
-		}
-		return StringRef(rapid.String().Draw(t, "ref"))
-	})
-	rapid.Check(t, func(t *rapid.T) {
-		payload, err := json.Marshal(rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "payload"))
-		require.NoError(t, err)
-		m := Message{
-			Kind:    rapid.SampledFrom([]Kind{KindPush, KindReply, KindBroadcast}).Draw(t, "kind"),
-			JoinRef: ref.Draw(t, "join_ref"),
-			Ref:     ref.Draw(t, "ref"),
-			Topic:   rapid.String().Draw(t, "topic"),
-			Event:   rapid.String().Draw(t, "event"),
-			Status:  rapid.String().Draw(t, "status"),
-			Payload: rawPayload(payload),
-		}
-		for _, s := range []Serializer{v1{}, v2{}} {
-			want, err := s.Encode(m)
-			require.NoError(t, err)
-			got := s.(splicer).splice(m)
-			require.Equal(t, string(want.Data), whole(got))
-			require.Equal(t, len(want.Data), got.Len())
-			require.Equal(t, want.Shared, got.Shared)
-			_, body, _ := got.Pieces()
-			require.Same(t, &payload[0], &body[0])
-			require.Equal(t, string(want.Data), whole(want), "one piece")
-			require.Equal(t, len(want.Data), want.Len())
-		}
-	})
 }
 
 // gatherLink takes frames in pieces.
@@ -71,7 +36,7 @@ func (*ungatherLink) Gathers() bool { return false }
 func (l *testLink) recorded() *testLink { return l }
 
 // stateOf is the presence_state that link was sent.
-func stateOf(t *testing.T, link interface{ recorded() *testLink }) *Frame {
+func stateOf(t *testing.T, link interface{ recorded() *testLink }) *wire.Frame {
 	t.Helper()
 	synctest.Wait()
 	l := link.recorded()
@@ -105,7 +70,7 @@ func TestTheStateIsNotCopiedForALinkThatGathers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e, h := crowd(t, 2)
 		a, b, plain, not := &gatherLink{}, &gatherLink{}, &testLink{}, &ungatherLink{}
-		for _, link := range []Link{a, b, plain, not} {
+		for _, link := range []wire.Link{a, b, plain, not} {
 			joinRoom(t, e, h, link)
 			synctest.Wait()
 		}
@@ -131,7 +96,7 @@ func TestASmallStateAndThatOfAnOwnSerializerAreWhole(t *testing.T) {
 		require.False(t, inPieces(stateOf(t, link)))
 
 		e, h = crowd(t, 1)
-		h.Serializers = []ServedVersion{{"~> 2.0", &shorthand{}}}
+		h.Protocols = []ServedProtocol{{"2.0", &shorthand{}}}
 		own, err := NewHandler(*h)
 		require.NoError(t, err)
 		c := connect(t, e, own, "")

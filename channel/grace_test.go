@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -27,7 +28,7 @@ func graceful(period time.Duration) *Handler {
 				case "crash":
 					panic("boom")
 				case "stop":
-					return Stop(ReasonNormal)
+					return Stop(wire.ReasonNormal)
 				case "disconnect":
 					must(s.Endpoint().Broadcast("id", "disconnect", nil))
 					return NoReply()

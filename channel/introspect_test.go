@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 func TestConnectionsAreListedInOrder(t *testing.T) {
@@ -36,7 +38,7 @@ func TestConnectionsAreListedInOrder(t *testing.T) {
 		synctest.Wait()
 		want[1].Channels = 1
 		require.Equal(t, want, e.Connections())
-		want[0].Conn.Closed(ReasonClosed)
+		want[0].Conn.Closed(wire.ReasonClosed)
 		require.Equal(t, want[1:], e.Connections())
 	})
 }

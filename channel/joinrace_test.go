@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // replyHook is a link that calls hook while it is given the first frame, which
@@ -17,9 +19,11 @@ type replyHook struct {
 	hook func()
 }
 
-func (l *replyHook) Send(f *Frame) {
-	l.testLink.Send(f)
-	l.once.Do(l.hook)
+func (l *replyHook) Send(frames ...*wire.Frame) {
+	for _, f := range frames {
+		l.testLink.Send(f)
+		l.once.Do(l.hook)
+	}
 }
 
 // A client that has the answer to its join gets every broadcast from then on,
@@ -52,6 +56,6 @@ func TestNoBroadcastIsLostRightAfterTheJoinsAnswer(t *testing.T) {
 	link.mu.Unlock()
 	require.Len(t, frames, 2)
 	require.Equal(t, `[null,null,"echo:a","shout",{"x":1}]`, frames[1])
-	conn.Closed(ReasonClosed)
+	conn.Closed(wire.ReasonClosed)
 	require.NoError(t, e.Close(t.Context()))
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -67,7 +68,7 @@ type member struct {
 }
 
 // ask is what of a phx_join is needed to the end.
-type ask struct{ JoinRef, Ref Ref }
+type ask struct{ JoinRef, Ref wire.Ref }
 
 const (
 	stateJoining int32 = iota
@@ -81,10 +82,10 @@ type mail any
 
 type (
 	mailJoin  struct{ params Payload }
-	mailIn    struct{ message Message }
-	mailLeave struct{ message Message }
-	mailOut   struct{ dispatch *dispatch } // intercepted
-	mailFrame struct{ frame *Frame }       // behind an intercepted one
+	mailIn    struct{ message wire.Message }
+	mailLeave struct{ message wire.Message }
+	mailOut   struct{ dispatch *dispatch }   // intercepted
+	mailFrame struct{ frames []*wire.Frame } // behind an intercepted one
 	mailInfo  struct{ value any }
 	mailStop  struct{ reason Reason }
 	// mailSettled comes behind what Join sent to itself; see seat.undecided.
@@ -93,8 +94,8 @@ type (
 
 // newMember makes the channel of a join. It counts as running until it is gone.
 // c.mu is held.
-func newMember(c *Conn, a action) *member {
-	m := &member{conn: c, id: a.id, route: a.route, topic: a.message.Topic, ask: ask{a.message.JoinRef, a.message.Ref}}
+func newMember(c *Conn, a wire.Action) *member {
+	m := &member{conn: c, id: a.ID, route: c.handler.route(a.Message.Topic), topic: a.Message.Topic, ask: ask{a.Message.JoinRef, a.Message.Ref}}
 	m.socket.m = m
 	e := c.endpoint
 	if e.rooms != nil {
@@ -102,7 +103,7 @@ func newMember(c *Conn, a action) *member {
 	}
 	e.running.Add(1)
 	m.box.init(&e.running, e.config.MailboxSize, e.config.MailboxBytes, true, m.handle)
-	m.box.force(mailJoin{a.message.Payload})
+	m.box.force(mailJoin{a.Message.Payload})
 	return m
 }
 
@@ -152,9 +153,9 @@ func (m *member) withdraw() {
 func (m *member) give(v mail, size int) bool {
 	err := m.box.put(v, size)
 	if full := (*overflow)(nil); errors.As(err, &full) {
-		m.box.replace(mailStop{Crashed(full)}, func() {
+		m.box.replace(mailStop{wire.Crashed(full)}, func() {
 			m.conn.endpoint.counters.overflows.Add(1)
-			m.conn.Reject(Rejection{Cause: CauseMailbox, Topic: m.topic, Limit: full.limit, Err: full})
+			m.conn.Reject(wire.Rejection{Cause: wire.CauseMailbox, Topic: m.topic, Limit: full.limit, Err: full})
 		})
 		m.withdraw()
 	}
@@ -171,8 +172,8 @@ func (m *member) deliver(d *dispatch) {
 		m.queue(mailOut{d})
 		return
 	}
-	if f := d.frame(m.conn.dialect, m.conn.endpoint.logger); f != nil {
-		m.forward(f)
+	if frames := d.encode(m.conn); len(frames) > 0 {
+		m.forward(frames)
 	}
 }
 
@@ -184,13 +185,13 @@ func (m *member) settled() int32 {
 	return m.state.Load()
 }
 
-// forward sends a frame that must not overtake a broadcast.
-func (m *member) forward(f *Frame) {
+// forward sends the frames of a message that must not overtake a broadcast.
+func (m *member) forward(frames []*wire.Frame) {
 	if m.toCome.Load() > 0 {
-		m.queue(mailFrame{f})
+		m.queue(mailFrame{frames})
 		return
 	}
-	m.conn.link.Send(f)
+	m.conn.link.Send(frames...)
 }
 
 func (m *member) queue(v mail) {
@@ -214,14 +215,14 @@ func (m *member) handle(v mail) {
 		})
 		m.current.Store(nil)
 	case mailLeave:
-		m.end(ReasonLeft, &v.message)
+		m.end(wire.ReasonLeft, &v.message)
 	case mailOut:
 		m.act("HandleOut", nil, func() Result {
 			return m.channel.(Interceptor).HandleOut(&m.socket, v.dispatch.Event, v.dispatch.Payload)
 		})
 		m.toCome.Add(-1)
 	case mailFrame:
-		m.conn.link.Send(v.frame)
+		m.conn.link.Send(v.frames...)
 		m.toCome.Add(-1)
 	case mailInfo:
 		h, ok := m.channel.(InfoHandler)
@@ -235,7 +236,7 @@ func (m *member) handle(v mail) {
 		m.room.settle(m)
 	case mailStop:
 		if !m.accepted { // its join never ran
-			m.refuse(reasonJoinCrashed)
+			m.refuse(wire.JoinCrashed)
 			return
 		}
 		m.end(v.reason, nil)
@@ -243,7 +244,7 @@ func (m *member) handle(v mail) {
 }
 
 // handleIn calls HandleIn, and tells of it when it has returned (B127).
-func (m *member) handleIn(msg Message) Result {
+func (m *member) handleIn(msg wire.Message) Result {
 	t := &m.conn.endpoint.telemetry
 	began := t.handleInBegan(m.route, m.topic)
 	res := m.channel.HandleIn(&m.socket, msg.Event, msg.Payload)
@@ -272,7 +273,7 @@ func (m *member) guard(where string, f func()) (err error) {
 func (m *member) act(where string, to *ReplyRef, callback func() Result) {
 	var res Result
 	if err := m.guard(where, func() { res = callback() }); err != nil {
-		m.end(Crashed(err), nil)
+		m.end(wire.Crashed(err), nil)
 		return
 	}
 	if res.reply {
@@ -283,7 +284,7 @@ func (m *member) act(where string, to *ReplyRef, callback func() Result) {
 		if err != nil && !errors.Is(err, ErrClosed) {
 			m.conn.endpoint.logger.Error("channel: bad result of "+where, "topic", m.topic, "error", err)
 			if to != nil {
-				m.end(Crashed(err), nil)
+				m.end(wire.Crashed(err), nil)
 				return
 			}
 		}
@@ -296,7 +297,7 @@ func (m *member) act(where string, to *ReplyRef, callback func() Result) {
 func (m *member) join(params Payload) {
 	e := m.conn.endpoint
 	if m.conn.isClosed() || m.state.Load() == stateGone { // nobody waits for it any more
-		m.refuse(reasonJoinCrashed)
+		m.refuse(wire.JoinCrashed)
 		return
 	}
 	if m.turn != turnRuns {
@@ -330,15 +331,15 @@ func (m *member) join(params Payload) {
 	if response, err = m.accept(answer); err != nil {
 		e.logger.Error("channel: join", "topic", m.topic, "error", err)
 		m.detach()
-		m.terminate(Crashed(err))
-		m.refuse(reasonJoinCrashed)
+		m.terminate(wire.Crashed(err))
+		m.refuse(wire.JoinCrashed)
 		return
 	}
 	m.accepted = true
 	e.counters.channels.Add(1)
 
 	m.conn.mu.Lock()
-	m.conn.perform(m.conn.session.joined(m.id, response))
+	m.conn.perform(m.conn.session.Joined(m.id, response))
 	if m.state.CompareAndSwap(stateJoining, stateJoined) && m.room != nil { // not when it was cut off
 		m.room.add(m)
 		m.box.force(mailSettled{})
@@ -362,28 +363,21 @@ func (m *member) join(params Payload) {
 // turnedAway ends a join that did not get its turn.
 func (m *member) turnedAway() {
 	turn := m.turn
-	m.refuse(reasonOverloaded)
+	m.refuse(wire.Overloaded)
 	limits := &m.conn.endpoint.config
 	switch turn {
 	case turnCrowded:
-		m.conn.Reject(Rejection{Cause: CauseOverloaded, Topic: m.topic, Limit: limits.MaxJoinsWaiting})
+		m.conn.Reject(wire.Rejection{Cause: wire.CauseOverloaded, Topic: m.topic, Limit: limits.MaxJoinsWaiting})
 	case turnLate:
-		m.conn.Reject(Rejection{Cause: CauseOverloaded, Topic: m.topic, Limit: limits.JoinWait})
+		m.conn.Reject(wire.Rejection{Cause: wire.CauseOverloaded, Topic: m.topic, Limit: limits.JoinWait})
 	}
 }
 
 // accept readies what may fail of an accepted join, before the client is told.
 func (m *member) accept(answer any) (Payload, error) {
-	response, err := NewPayload(answer)
+	response, err := wire.NewPayload(answer)
 	if err != nil {
 		return Payload{}, err
-	}
-	// Refs that fit into a text frame need not fit into a binary one, and what an
-	// application's serializer says is not known.
-	if response.binary || m.conn.dialect.index < 0 {
-		if _, err := m.conn.dialect.Encode(reply(m.ask.JoinRef, m.ask.Ref, m.topic, statusOK, response)); err != nil {
-			return Payload{}, err
-		}
 	}
 	place, err := m.conn.endpoint.pubsub.subscribe(m.topic, m)
 	if err != nil {
@@ -403,20 +397,17 @@ func (m *member) accept(answer any) (Payload, error) {
 func (m *member) refusal(err error) Payload {
 	e := m.conn.endpoint
 	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
-		response, err := NewPayload(refusal.Response)
-		if err == nil {
-			_, err = m.conn.dialect.Encode(reply(m.ask.JoinRef, m.ask.Ref, m.topic, statusError, response))
-		}
+		response, err := wire.NewPayload(refusal.Response)
 		if err == nil {
 			return response
 		}
 		e.logger.Error("channel: response of a refused join", "topic", m.topic, "error", err)
-		return reasonJoinCrashed
+		return wire.JoinCrashed
 	}
 	if !errors.Is(err, errPanic) { // that one is logged already
 		e.logger.Error("channel: join crashed", "topic", m.topic, "error", err)
 	}
-	return reasonJoinCrashed
+	return wire.JoinCrashed
 }
 
 // refuse ends a join that was not accepted. Messages that came behind it are
@@ -426,13 +417,13 @@ func (m *member) refuse(response Payload) {
 	m.detach()
 	rest := m.box.close()
 	m.conn.mu.Lock()
-	m.conn.perform(m.conn.session.refused(m.id, response))
+	m.conn.perform(m.conn.session.Refused(m.id, response))
 	for _, v := range rest {
 		switch v := v.(type) {
 		case mailIn:
-			m.conn.perform(m.conn.session.undelivered(v.message))
+			m.conn.perform(m.conn.session.Undelivered(v.message))
 		case mailLeave:
-			m.conn.perform(m.conn.session.undelivered(v.message))
+			m.conn.perform(m.conn.session.Undelivered(v.message))
 		}
 	}
 	m.conn.mu.Unlock()
@@ -441,14 +432,14 @@ func (m *member) refuse(response Payload) {
 
 // end ends a joined channel, once: the client is told, then Terminate runs, then its
 // presences end.
-func (m *member) end(reason Reason, leave *Message) {
+func (m *member) end(reason Reason, leave *wire.Message) {
 	m.leaveTopic()
 	m.box.close()
 	m.conn.mu.Lock()
 	if leave != nil {
-		m.conn.perform(m.conn.session.left(m.id, leave.Ref))
+		m.conn.perform(m.conn.session.Left(m.id, leave.Ref))
 	} else {
-		m.conn.perform(m.conn.session.ended(m.id, reason))
+		m.conn.perform(m.conn.session.Ended(m.id, reason))
 	}
 	m.state.CompareAndSwap(stateJoined, stateEnding)
 	m.conn.mu.Unlock()
@@ -456,7 +447,7 @@ func (m *member) end(reason Reason, leave *Message) {
 	m.terminate(reason)
 	m.state.Store(stateGone)
 	m.mu.Lock()
-	m.lost = reason == ReasonClosed || reason == ReasonInactive
+	m.lost = reason == wire.ReasonClosed || reason == wire.ReasonInactive
 	m.mu.Unlock()
 	m.detach()
 	m.gone()

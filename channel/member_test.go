@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 func TestSlowJoinHoldsUpNobodyElse(t *testing.T) {
@@ -121,9 +123,9 @@ func TestTerminateRunsOnceAfterEveryAcceptedJoin(t *testing.T) {
 	in := func(s *Socket, event string, payload Payload) Result {
 		switch event {
 		case "stop":
-			return StopReply(ReasonShutdown, "ok", map[string]any{"bye": true})
+			return StopReply(wire.ReasonShutdown, "ok", map[string]any{"bye": true})
 		case "fail":
-			return Stop(Crashed(errors.New("fault")))
+			return Stop(wire.Crashed(errors.New("fault")))
 		case "bad":
 			return OK(make(chan int))
 		}
@@ -332,7 +334,7 @@ func TestReplyLaterFromAnyGoroutine(t *testing.T) {
 		require.False(t, ok, "the ref is that of the message being handled")
 		require.NoError(t, kept.Reply("ok", nil))
 		require.NoError(t, kept.Reply("teapot", []int{1}))
-		require.ErrorIs(t, kept.Reply("ok", make(chan int)), ErrPayload)
+		require.ErrorIs(t, kept.Reply("ok", make(chan int)), wire.ErrPayload)
 		require.Equal(t, []string{
 			`["1",9,"t","phx_reply",{"status":"ok","response":{}}]`,
 			`["1",9,"t","phx_reply",{"status":"teapot","response":[1]}]`,

@@ -54,3 +54,24 @@ func FuzzParams(f *testing.F) {
 		require.NoError(t, err)
 	})
 }
+
+func TestParams(t *testing.T) {
+	proves(t, "B003")
+	for query, want := range map[string]Params{
+		"":                   {},
+		"a=1&b=x%20y":        {"a": "1", "b": "x y"},
+		"a=1&a=2":            {"a": "2"},
+		"a[b]=1&a[c][d]=2":   {"a": map[string]any{"b": "1", "c": map[string]any{"d": "2"}}},
+		"a[]=1&a[]=2":        {"a": []any{"1", "2"}},
+		"a[b][]=1":           {"a": map[string]any{"b": []any{"1"}}},
+		"a=1&a[b]=2":         {"a": map[string]any{"b": "2"}},
+		"[x]=1&a[=2&a]b=3":   {"[x]": "1", "a[": "2", "a]b": "3"},
+		"a[][b]=1":           {"a[][b]": "1"},
+		"__proto__[x]=1":     {"__proto__": map[string]any{"x": "1"}},
+		"vsn=2.0.0&user=bob": {"vsn": "2.0.0", "user": "bob"},
+	} {
+		values, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		require.Equal(t, want, decodeParams(values), query)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // chatty is presenceHandler for clients that also get a reply, a push and a
@@ -28,7 +30,7 @@ func chatty(t *testing.T, show PresenceView, change func(*script)) *Handler {
 	}
 	base.Routes[0].New = func() Channel { return s }
 	base.Routes[0].Presence = show
-	base.Serializers = []ServedVersion{{"~> 3.0", &shorthand{}}}
+	base.Protocols = []ServedProtocol{{"3.0", &shorthand{}}}
 	h, err := NewHandler(*base)
 	require.NoError(t, err)
 	return h
@@ -43,10 +45,10 @@ func patience(t *testing.T, c *client) map[string][]bool {
 	defer c.link.mu.Unlock()
 	got := map[string][]bool{}
 	for _, f := range c.link.frames {
-		m, err := c.conn.dialect.Decode(f.Binary, f.Data)
+		messages, err := c.conn.codec.Decode(nil, f.Binary, f.Data)
 		require.NoError(t, err)
-		event := strings.TrimSuffix(m.Event, statusOK) // shorthand's replies
-		got[event] = append(got[event], f.Patient)
+		event := strings.TrimSuffix(messages[0].Event, wire.StatusOK) // shorthand's replies
+		got[event] = append(got[event], f.LowPriority)
 	}
 	c.link.frames = nil
 	return got

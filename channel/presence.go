@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -105,7 +106,7 @@ func (r *room) diffOf(diff presence.Diff) *roomDiff {
 
 // dispatch is news of who is present, which others need not wait for.
 func (r *room) dispatch(event string, payload []byte) *dispatch {
-	return &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: event, Payload: rawPayload(payload)}, patient: true}
+	return &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: event, Payload: wire.RawPayload(payload)}, lowPriority: true}
 }
 
 // fetchDiff makes what clients are told of a diff.

@@ -7,23 +7,9 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
-
-// MaxTopic is the most bytes a topic may have.
-const MaxTopic = 255
-
-func checkTopic(topic string) error {
-	switch {
-	case topic == "":
-		return fmt.Errorf("%w: the topic is empty", ErrTooLong)
-	case len(topic) > MaxTopic:
-		return fmt.Errorf("%w: topic of %d bytes, at most %d", ErrTooLong, len(topic), MaxTopic)
-	case !utf8.ValidString(topic):
-		return fmt.Errorf("%w: topic %q is not UTF-8", ErrTooLong, topic)
-	}
-	return nil
-}
 
 // A Broadcast is what a subscriber gets.
 type Broadcast struct {
@@ -37,53 +23,80 @@ type dispatch struct {
 	Broadcast
 	// from is the subscriber that does not get it, nil for none.
 	from subscriber
-	// patient says that its frames are.
-	patient bool
-	// frames has the frame of each dialect of ours, own those of the
-	// application's serializers.
-	frames [numDialects]dispatchFrame
+	// lowPriority says that its frames are.
+	lowPriority bool
+	// frames are those of each protocol of ours, own those of the application's.
+	frames [len(phoenix)]dispatchFrames
 	ownMu  sync.Mutex
-	own    map[Serializer]*dispatchFrame
+	own    map[wire.Protocol]*dispatchFrames
 }
 
-// dispatchFrame is a frame that is made when it is first needed, and then shared
-// by all connections.
-type dispatchFrame struct {
-	once  sync.Once
-	frame *Frame
+// dispatchFrames are the frames of a broadcast, which are made when they are first
+// needed, and then shared by all connections of a protocol.
+type dispatchFrames struct {
+	once   sync.Once
+	frames []*wire.Frame
+	one    [1]*wire.Frame // in which frames begins
+	each   bool           // every connection has frames of its own
 }
 
-func (d *dispatch) slot(dialect *dialect) *dispatchFrame {
-	if dialect.index >= 0 {
-		return &d.frames[dialect.index]
+func (d *dispatch) slot(s *served) *dispatchFrames {
+	if s.index >= 0 {
+		return &d.frames[s.index]
 	}
 	d.ownMu.Lock()
 	defer d.ownMu.Unlock()
-	slot := d.own[dialect.key]
+	slot := d.own[s.key]
 	if slot == nil {
 		if d.own == nil {
-			d.own = map[Serializer]*dispatchFrame{}
+			d.own = map[wire.Protocol]*dispatchFrames{}
 		}
-		slot = &dispatchFrame{}
-		d.own[dialect.key] = slot
+		slot = &dispatchFrames{}
+		d.own[s.key] = slot
 	}
 	return slot
 }
 
-// frame is the broadcast as a client of the dialect gets it, nil if it cannot
-// be said in it, which is logged once.
-func (d *dispatch) frame(dialect *dialect, logger *slog.Logger) *Frame {
-	slot := d.slot(dialect)
+func (d *dispatch) message() wire.Message {
+	return wire.Message{Kind: wire.KindBroadcast, Topic: d.Topic, Event: d.Event, Payload: d.Payload}
+}
+
+// encode returns the broadcast as c's client gets it: no frames if it cannot be
+// encoded, which is logged, for shared frames once.
+func (d *dispatch) encode(c *Conn) []*wire.Frame {
+	slot := d.slot(c.protocol)
 	slot.once.Do(func() {
-		var err error
-		if slot.frame, err = dialect.Encode(Message{Kind: KindBroadcast, Topic: d.Topic, Event: d.Event, Payload: d.Payload}); err != nil {
-			logger.Warn("channel: broadcast not sent to clients of one version of the protocol",
-				"version", dialect.String(), "topic", d.Topic, "event", d.Event, "error", err)
-			return
+		frames, err := c.protocol.protocol.Broadcast(slot.one[:0], d.message())
+		switch {
+		case errors.Is(err, wire.ErrNotShared):
+			slot.each = true
+		case err != nil:
+			d.notSent(c, err)
+		default:
+			slot.frames = d.ranked(frames)
 		}
-		slot.frame.Patient = d.patient
 	})
-	return slot.frame
+	if !slot.each {
+		return slot.frames
+	}
+	frames, err := c.codec.Encode(nil, d.message())
+	if err != nil {
+		d.notSent(c, err)
+		return nil
+	}
+	return d.ranked(frames)
+}
+
+func (d *dispatch) ranked(frames []*wire.Frame) []*wire.Frame {
+	for _, f := range frames {
+		f.LowPriority = d.lowPriority
+	}
+	return frames
+}
+
+func (d *dispatch) notSent(c *Conn, err error) {
+	c.endpoint.logger.Warn("channel: broadcast not sent to clients of one version of the protocol",
+		"version", c.protocol.version, "topic", d.Topic, "event", d.Event, "error", err)
 }
 
 // A subscriber is given the broadcasts of a topic. deliver must not block; it is
@@ -153,7 +166,7 @@ func (ps *pubsub) close() { ps.stop() }
 // subscribe adds a subscriber to a topic. The bus is asked under the shard's
 // lock, so that its subscriptions follow ours in order.
 func (ps *pubsub) subscribe(topic string, to subscriber) (*subscription, error) {
-	if err := checkTopic(topic); err != nil {
+	if err := wire.CheckTopic(topic); err != nil {
 		return nil, err
 	}
 	sh := &ps.shards[maphash.String(ps.seed, topic)%pubsubShards]
@@ -259,12 +272,12 @@ func (ps *pubsub) receive(data []byte) {
 // newDispatch checks what is to be broadcast, before anybody gets it.
 func newDispatch(topic, event string, payload any, from subscriber) (*dispatch, error) {
 	fault := func(err error) error { return fmt.Errorf("broadcast %q on %q: %w", event, topic, err) }
-	p, err := objectPayload(payload)
-	if err := errors.Join(checkTopic(topic), err); err != nil {
+	p, err := wire.ObjectPayload(payload)
+	if err := errors.Join(wire.CheckTopic(topic), err); err != nil {
 		return nil, fault(err)
 	}
-	if p.binary && len(event) > maxBinaryName {
-		return nil, fault(fmt.Errorf("%w: event of %d bytes in a binary message", ErrTooLong, len(event)))
+	if p.IsBinary() && len(event) > wire.MaxName {
+		return nil, fault(fmt.Errorf("%w: event of %d bytes in a binary message", wire.ErrTooLong, len(event)))
 	}
 	return &dispatch{Broadcast: Broadcast{Topic: topic, Event: event, Payload: p}, from: from}, nil
 }

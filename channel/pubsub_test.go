@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
 
@@ -216,11 +217,11 @@ func TestErrorOfTheBusIsAboutTheOthersOnly(t *testing.T) {
 
 func TestBroadcastRefusesWhatCannotBeSaid(t *testing.T) {
 	e := startOne(t, Config{Bus: membus.New(membus.MaxPayload(1000)).Bus()})
-	require.ErrorIs(t, e.Broadcast("t", "e", 1), ErrPayload)
-	require.ErrorIs(t, e.Broadcast("", "e", nil), ErrTooLong)
-	require.ErrorIs(t, e.Broadcast(strings.Repeat("t", 256), "e", nil), ErrTooLong)
-	require.ErrorIs(t, e.Broadcast("\xff", "e", nil), ErrTooLong)
-	require.ErrorIs(t, e.Broadcast("t", strings.Repeat("e", 256), Binary(nil)), ErrTooLong)
+	require.ErrorIs(t, e.Broadcast("t", "e", 1), wire.ErrPayload)
+	require.ErrorIs(t, e.Broadcast("", "e", nil), wire.ErrTopic)
+	require.ErrorIs(t, e.Broadcast(strings.Repeat("t", 256), "e", nil), wire.ErrTooLong)
+	require.ErrorIs(t, e.Broadcast("\xff", "e", nil), wire.ErrTopic)
+	require.ErrorIs(t, e.Broadcast("t", strings.Repeat("e", 256), Binary(nil)), wire.ErrTooLong)
 	require.ErrorIs(t, e.Broadcast("t", "e", map[string]string{"x": strings.Repeat("x", 1000)}), ErrTooLarge)
 	require.NoError(t, e.Broadcast("t", "e", Binary(nil)))
 	alone := startOne(t, Config{})

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -478,10 +479,10 @@ func (r *room) sendState(m *member, state *presence.List) {
 	if r.tally == nil {
 		event, payload = eventPresenceState, state.JSON()
 	}
-	f, err := m.conn.encodeShared(Message{Kind: KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: rawPayload(payload)})
+	frames, err := m.conn.encodeShared(wire.Message{Kind: wire.KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: wire.RawPayload(payload)})
 	if err == nil {
 		m.seat.synced, m.seat.early = true, false
-		m.forward(f)
+		m.forward(frames)
 	}
 }
 

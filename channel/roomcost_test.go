@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -40,21 +41,23 @@ type stateLink struct {
 	diff  chan struct{}
 }
 
-func (l *stateLink) Send(f *Frame) {
-	switch {
-	case bytes.Contains(f.Data, []byte(`"presence_state"`)):
-		l.state <- len(f.Data)
-	case bytes.Contains(f.Data, []byte(`"presence_diff"`)):
-		if l.diff != nil {
-			time.Sleep(l.takes)
-			l.diff <- struct{}{}
+func (l *stateLink) Send(frames ...*wire.Frame) {
+	for _, f := range frames {
+		switch {
+		case bytes.Contains(f.Data, []byte(`"presence_state"`)):
+			l.state <- len(f.Data)
+		case bytes.Contains(f.Data, []byte(`"presence_diff"`)):
+			if l.diff != nil {
+				time.Sleep(l.takes)
+				l.diff <- struct{}{}
+			}
 		}
 	}
 }
 
 func (l *stateLink) Close(int, string) {}
 
-func joinRoom(t *testing.T, e *Endpoint, h *Handler, link Link) {
+func joinRoom(t *testing.T, e *Endpoint, h *Handler, link wire.Link) {
 	t.Helper()
 	c, err := e.Connect(t.Context(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 	require.NoError(t, err)

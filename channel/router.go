@@ -25,19 +25,18 @@ type Handler struct {
 	Connect func(ctx context.Context, c *Conn) error
 	// Routes are tried in order; the first that matches wins.
 	Routes []Route
-	// Serializers are versions of the protocol that the application serves
-	// itself. They are tried in order, before those of this package ([V2] and
-	// [V1]), which serve the versions that none of them does. Transports that are
-	// to serve different versions are given handlers of their own.
-	Serializers []ServedVersion
+	// Protocols are wire protocols that the application serves itself. They are tried
+	// in order, before Phoenix's versions 2.0 and 1.0. Transports that are to serve
+	// different protocols are given handlers of their own.
+	Protocols []ServedProtocol
 	// MaxChannels is how many channels one connection may have joined; a client
 	// over it is answered "too many channels joined". Default
 	// Config.MaxChannels.
 	MaxChannels int
 
 	// Of NewHandler.
-	checked  bool
-	dialects []*dialect // of Serializers
+	checked   bool
+	protocols []*served // of Protocols
 }
 
 // A Route leads the topics of a pattern to a kind of channel.
@@ -89,34 +88,34 @@ type Route struct {
 }
 
 // NewHandler checks a handler and returns a copy of it. The error names every
-// fault of its routes and serializers.
+// fault of its routes and protocols.
 func NewHandler(h Handler) (*Handler, error) {
 	h.checked = false
-	h.Routes, h.Serializers = slices.Clone(h.Routes), slices.Clone(h.Serializers)
+	h.Routes, h.Protocols = slices.Clone(h.Routes), slices.Clone(h.Protocols)
 	var err error
-	if h.dialects, err = h.check(); err != nil {
+	if h.protocols, err = h.check(); err != nil {
 		return nil, err
 	}
 	h.checked = true
 	return &h, nil
 }
 
-// check names the faults of a handler, and returns what its serializers are.
-func (h *Handler) check() ([]*dialect, error) {
+// check names the faults of a handler, and returns its protocols.
+func (h *Handler) check() ([]*served, error) {
 	if h.checked {
-		return h.dialects, nil
+		return h.protocols, nil
 	}
-	var own []*dialect
+	var own []*served
 	errs := []error{h.checkRoutes()}
 	if h.MaxChannels < 0 {
 		errs = append(errs, fmt.Errorf("channel: Handler.MaxChannels is %d, must not be negative", h.MaxChannels))
 	}
-	for i, s := range h.Serializers {
-		d, err := newDialect(s)
+	for i, p := range h.Protocols {
+		s, err := newServed(p)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("channel: serializer %d (%q): %w", i, s.Requirement, err))
+			errs = append(errs, fmt.Errorf("channel: protocol %d (%q): %w", i, p.Version, err))
 		}
-		own = append(own, d)
+		own = append(own, s)
 	}
 	return own, errors.Join(errs...)
 }
@@ -154,6 +153,9 @@ func (h *Handler) checkRoutes() error {
 	}
 	return errors.Join(errs...)
 }
+
+// routes reports whether a topic has a route.
+func (h *Handler) routes(topic string) bool { return h.route(topic) != nil }
 
 // route finds the route of a topic, nil if there is none.
 func (h *Handler) route(topic string) *Route {

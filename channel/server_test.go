@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -22,15 +23,17 @@ import (
 // testLink records what a connection is sent.
 type testLink struct {
 	mu     sync.Mutex
-	frames []*Frame
+	frames []*wire.Frame
 	code   int // of the close frame, 0 before
 }
 
-func (l *testLink) Send(f *Frame) {
+func (l *testLink) Send(frames ...*wire.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.code == 0 {
-		l.frames = append(l.frames, f)
+	for _, f := range frames {
+		if l.code == 0 {
+			l.frames = append(l.frames, f)
+		}
 	}
 }
 
@@ -104,7 +107,7 @@ func (c *client) closeCode() int {
 }
 
 // drop ends the connection as a transport does.
-func (c *client) drop() { c.conn.Closed(ReasonClosed) }
+func (c *client) drop() { c.conn.Closed(wire.ReasonClosed) }
 
 // cluster is some replicas with presence in one bubble.
 type cluster struct {
@@ -266,17 +269,17 @@ func (echoChannel) HandleIn(s *Socket, event string, payload Payload) Result {
 		}
 		time.AfterFunc(time.Duration(p.After)*time.Millisecond, func() { _ = ref.Reply("ok", payload) })
 	case "exit":
-		return Stop(Crashed(fmt.Errorf("boom")))
+		return Stop(wire.Crashed(fmt.Errorf("boom")))
 	case "stop":
-		return Stop(ReasonNormal)
+		return Stop(wire.ReasonNormal)
 	case "stop_shutdown":
-		return Stop(ReasonShutdown)
+		return Stop(wire.ReasonShutdown)
 	case "stop_shutdown_tuple":
 		return Stop(Reason{Name: "shutdown: bye"})
 	case "stop_other":
-		return Stop(Crashed(fmt.Errorf("other")))
+		return Stop(wire.Crashed(fmt.Errorf("other")))
 	case "stop_reply":
-		return StopReply(ReasonNormal, "ok", payload)
+		return StopReply(wire.ReasonNormal, "ok", payload)
 	case "binary":
 		return OK(payload)
 	case "binary_push":

@@ -1,6 +1,10 @@
 package channel
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
+)
 
 // A Socket is the handle of a channel: what its callbacks, and anybody they
 // give it to, act through. All methods may be called concurrently, also after
@@ -47,11 +51,11 @@ func (s *Socket) Push(event string, payload any) error {
 	if err := s.able("push"); err != nil {
 		return err
 	}
-	p, err := objectPayload(payload)
+	p, err := wire.ObjectPayload(payload)
 	if err != nil {
 		return fmt.Errorf("push %q on %q: %w", event, s.m.topic, err)
 	}
-	return s.m.send(Message{Kind: KindPush, JoinRef: s.m.ask.JoinRef, Topic: s.m.topic, Event: event, Payload: p})
+	return s.m.send(wire.Message{Kind: wire.KindPush, JoinRef: s.m.ask.JoinRef, Topic: s.m.topic, Event: event, Payload: p})
 }
 
 // Broadcast sends an event to all subscribers of the channel's topic, its own
@@ -75,7 +79,7 @@ func (s *Socket) BroadcastFrom(event string, payload any) error {
 // A ReplyRef answers one message of a client, when its time has come.
 type ReplyRef struct {
 	m   *member
-	ref Ref
+	ref wire.Ref
 }
 
 // Ref is what the message that HandleIn is handling can be answered to later,
@@ -96,23 +100,22 @@ func (r ReplyRef) Reply(status string, response any) error {
 	if r.m == nil {
 		return fmt.Errorf("reply through a zero ReplyRef: %w", ErrClosed)
 	}
-	p, err := NewPayload(response)
+	p, err := wire.NewPayload(response)
 	if err != nil {
 		return fmt.Errorf("reply on %q: %w", r.m.topic, err)
 	}
-	return r.m.send(reply(r.m.ask.JoinRef, r.ref, r.m.topic, status, p))
+	return r.m.send(wire.Reply(r.m.ask.JoinRef, r.ref, r.m.topic, status, p))
 }
 
 // send sends a message of the channel itself.
-func (m *member) send(msg Message) error {
-	f, err := m.conn.dialect.Encode(msg)
+func (m *member) send(msg wire.Message) error {
+	err := ErrClosed
+	if !m.conn.isClosed() {
+		err = m.conn.encode(msg)
+	}
 	if err != nil {
 		return fmt.Errorf("send on %q: %w", m.topic, err)
 	}
-	if m.conn.isClosed() {
-		return fmt.Errorf("send on %q: %w", m.topic, ErrClosed)
-	}
-	m.conn.link.Send(f)
 	return nil
 }
 

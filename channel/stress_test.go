@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -53,9 +54,9 @@ func TestManyClientsInRealTime(t *testing.T) {
 				switch r.IntN(4) {
 				case 0:
 					c.Receive(false, fmt.Appendf(nil, `["1","1","echo:a","disconnect_user",{"user":"u%d"}]`, r.IntN(8)))
-					c.Closed(ReasonClosed)
+					c.Closed(wire.ReasonClosed)
 				default:
-					c.Closed(ReasonClosed)
+					c.Closed(wire.ReasonClosed)
 				}
 			}
 		})

@@ -3,6 +3,8 @@ package channel
 import (
 	"fmt"
 	"time"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // Telemetry are functions that are told what an endpoint does, for metrics,
@@ -26,7 +28,7 @@ type Telemetry struct {
 	Drain func(DrainEvent)
 	// Reject is called for what this package or a transport refused by itself,
 	// because of a limit above all.
-	Reject func(Rejection)
+	Reject func(RejectEvent)
 }
 
 // A ConnectEvent is a connection that its handler has judged.
@@ -36,9 +38,8 @@ type ConnectEvent struct {
 	// Conn is the connection, with its Params and its Info. One that was refused
 	// ends with this call.
 	Conn *Conn
-	// Serializer is the version that the connection's serializer serves, "2.0",
-	// or the requirement of one of the application's.
-	Serializer string
+	// Protocol is the version of the connection's protocol, such as "2.0".
+	Protocol string
 	// Duration is from ConnectInfo.At, or else from the call of Connect.
 	Duration time.Duration
 	// Err is nil, or the *ConnectError that refused it.
@@ -61,8 +62,14 @@ type HandleInEvent struct {
 	Socket   *Socket
 	Event    string
 	Payload  Payload
-	Ref      Ref
+	Ref      wire.Ref
 	Duration time.Duration
+}
+
+// A RejectEvent is something that was refused, or that ended a channel or connection.
+type RejectEvent struct {
+	Conn *Conn // nil where there is no connection yet
+	wire.Rejection
 }
 
 // A DrainEvent is a batch of connections that is about to be closed.
@@ -165,7 +172,7 @@ func (t *telemetry) drain(e DrainEvent) {
 	}
 }
 
-func (t *telemetry) reject(r Rejection) {
+func (t *telemetry) reject(r RejectEvent) {
 	t.log.reject(t.now, r)
 	for _, h := range t.hooks {
 		if h.Reject != nil {

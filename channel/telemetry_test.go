@@ -13,13 +13,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // telling is a Telemetry that notes into a trace what it is told.
 func telling(tr *trace) Telemetry {
 	return Telemetry{
 		Connect: func(e ConnectEvent) {
-			tr.add("connect %s %s vsn %s (%s) %v in %v: %v", e.Handler.Name, e.Conn.Transport(), e.Conn.Vsn(), e.Serializer, e.Conn.Params["as"], e.Duration, e.Err)
+			tr.add("connect %s %s vsn %s (%s) %v in %v: %v", e.Handler.Name, e.Conn.Transport(), e.Conn.Vsn(), e.Protocol, e.Conn.Params["as"], e.Duration, e.Err)
 		},
 		Join: func(e JoinEvent) {
 			tr.add("join %s %s in %v: %v", e.Socket.Topic(), e.Params.JSON(), e.Duration, e.Err)
@@ -30,7 +32,7 @@ func telling(tr *trace) Telemetry {
 		Drain: func(e DrainEvent) {
 			tr.add("drain %d of %d, round %d of %d, every %v", e.Count, e.Total, e.Index, e.Rounds, e.Interval)
 		},
-		Reject: func(r Rejection) {
+		Reject: func(r RejectEvent) {
 			tr.add("reject %s %s %v %d", r.Cause, r.Topic, r.Limit, r.Code)
 		},
 	}
@@ -100,7 +102,7 @@ func slowScript() script {
 			case "crash":
 				panic("boom")
 			case "stop":
-				return Stop(ReasonNormal)
+				return Stop(wire.ReasonNormal)
 			}
 			return OK(nil)
 		},
@@ -215,7 +217,7 @@ func TestAHookThatPanicsHurtsNobody(t *testing.T) {
 			Join:     func(JoinEvent) { panic("hook 2") },
 			HandleIn: func(HandleInEvent) { panic("hook 3") },
 			Drain:    func(DrainEvent) { panic("hook 4") },
-			Reject:   func(Rejection) { panic("hook 5") },
+			Reject:   func(RejectEvent) { panic("hook 5") },
 		}
 		e := startOne(t, Config{Logger: log, MaxChannels: 1, Telemetry: []Telemetry{bad, telling(&tr)}})
 		c := connect(t, e, handlerOf(slowScript()), "")
@@ -243,7 +245,7 @@ func TestHooksMayCallTheEndpointAndTheConnection(t *testing.T) {
 			Connect:  func(e ConnectEvent) { look(e.Conn) },
 			Join:     func(e JoinEvent) { look(e.Socket.Conn()); _ = e.Socket.Push("hello", nil) },
 			HandleIn: func(e HandleInEvent) { look(e.Socket.Conn()); e.Socket.Conn().Close(4000, "") },
-			Reject:   func(r Rejection) { look(r.Conn) },
+			Reject:   func(r RejectEvent) { look(r.Conn) },
 		}}})
 		c := connect(t, e, referenceHandler(t), "user=bob")
 		c.send(`["1","1","echo:a","phx_join",{}]`, `["2","2","echo:b","phx_join",{}]`)
@@ -259,7 +261,7 @@ func TestWhatNobodyWantsToBeToldCostsNothing(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"nothing is set":             {},
 		"a log above debug":          {Logger: slog.New(slog.NewTextHandler(&lockedBuffer{}, nil))},
-		"hooks for other things":     {Telemetry: []Telemetry{{Reject: func(Rejection) {}, Drain: func(DrainEvent) {}}}},
+		"hooks for other things":     {Telemetry: []Telemetry{{Reject: func(RejectEvent) {}, Drain: func(DrainEvent) {}}}},
 		"a log that is never to log": {Logger: slog.New(slog.NewTextHandler(&lockedBuffer{}, &slog.HandlerOptions{Level: slog.LevelDebug}))},
 	} {
 		e := startOne(t, cfg)
@@ -274,7 +276,7 @@ func TestWhatNobodyWantsToBeToldCostsNothing(t *testing.T) {
 		c.conn.Receive(false, []byte(`["1","1","a","phx_join",{}]`))
 		require.Eventually(t, func() bool { return e.Stats().Channels == 1 }, time.Second, time.Millisecond)
 		m := c.conn.member(1)
-		message := Message{Topic: "a", Event: "ping"}
+		message := wire.Message{Topic: "a", Event: "ping"}
 		require.Zero(t, testing.AllocsPerRun(100, func() { m.handleIn(message) }), name)
 		require.Zero(t, clock, name)
 		close(handled)

@@ -24,7 +24,11 @@ const (
 	PresenceNone
 )
 
-const eventPresenceCount = "presence_count"
+const (
+	eventPresenceState = "presence_state"
+	eventPresenceDiff  = "presence_diff"
+	eventPresenceCount = "presence_count"
+)
 
 // tally counts who is in a topic. It is owned by the room's step.
 type tally struct {

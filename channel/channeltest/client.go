@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // Start starts an endpoint that is closed with the test.
@@ -78,7 +79,7 @@ func (c *Client) Conn() *channel.Conn { return c.conn }
 
 // Close ends the connection as a client that goes away does. It may be called
 // more than once.
-func (c *Client) Close() { c.conn.Closed(channel.ReasonClosed) }
+func (c *Client) Close() { c.conn.Closed(wire.ReasonClosed) }
 
 // AwaitClose waits until the server closes the connection, and returns the
 // close code.
@@ -138,13 +139,15 @@ func (c *Client) send(joinRef, ref, topic, event string, payload any) {
 // link is the transport's side of the connection.
 type link struct{ c *Client }
 
-func (l link) Send(f *channel.Frame) {
-	m, err := l.c.native.decode(f)
-	if err != nil {
-		l.c.t.Errorf("channeltest: frame that cannot be read: %v: %q", err, f.Data)
-		return
+func (l link) Send(frames ...*wire.Frame) {
+	for _, f := range frames {
+		m, err := l.c.native.decode(f)
+		if err != nil {
+			l.c.t.Errorf("channeltest: frame that cannot be read: %v: %q", err, f.Data)
+			return
+		}
+		l.c.put(m)
 	}
-	l.c.put(m)
 }
 
 func (l link) Close(code int, _ string) {

@@ -9,7 +9,7 @@
 //		room.AwaitBroadcast("msg", map[string]any{"text": "hi"})
 //		room.RefutePush("msg", nil)
 //		room.Leave()
-//		require.Equal(t, channel.ReasonLeft, room.AwaitEnd())
+//		require.Equal(t, wire.ReasonLeft, room.AwaitEnd())
 //	}
 //
 // Everything between the two is the real thing: Connect and the routes of the

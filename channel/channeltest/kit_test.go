@@ -15,6 +15,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/channeltest"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -50,7 +51,7 @@ func (chat) HandleIn(s *channel.Socket, event string, payload channel.Payload) c
 	case "crash":
 		panic("boom")
 	case "stop":
-		return channel.Stop(channel.ReasonNormal)
+		return channel.Stop(wire.ReasonNormal)
 	}
 	return channel.OK(payload)
 }
@@ -105,16 +106,16 @@ func TestAConversation(t *testing.T) {
 		bob.RefuteBroadcast("secret", nil)
 
 		alice.AwaitReply(alice.Leave(), "ok", nil)
-		require.Equal(t, channel.ReasonLeft, alice.AwaitEnd())
+		require.Equal(t, wire.ReasonLeft, alice.AwaitEnd())
 		bob.Push("crash", nil)
 		bob.AwaitPush("phx_error", nil)
 		require.ErrorContains(t, bob.AwaitEnd().Err, "boom")
 
 		again := b.MustJoin("chat:1", map[string]string{"name": "bob"})
 		b.Close()
-		require.Equal(t, channel.ReasonClosed, again.AwaitEnd())
+		require.Equal(t, wire.ReasonClosed, again.AwaitEnd())
 		require.NoError(t, e.Broadcast("users:a", "disconnect", nil))
-		require.Equal(t, channel.CloseGoingAway, a.AwaitClose())
+		require.Equal(t, wire.CloseGoingAway, a.AwaitClose())
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // wanted is a message that is awaited, or refuted.
@@ -51,7 +52,7 @@ func matcher(t testing.TB, want any) payloadMatcher {
 	if match, ok := want.(func(channel.Payload) bool); ok {
 		return payloadMatcher{"what the function wants", match}
 	}
-	p, err := channel.NewPayload(want)
+	p, err := wire.NewPayload(want)
 	if err != nil {
 		t.Fatalf("channeltest: what is wanted has no JSON: %v", err)
 	}

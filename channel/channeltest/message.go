@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // message is what one frame to the client says.
@@ -32,7 +33,7 @@ func (m message) String() string {
 
 // encode makes the frame of a client.
 func encode(joinRef, ref, topic, event string, payload any) (binary bool, data []byte, err error) {
-	p, err := channel.NewPayload(payload)
+	p, err := wire.NewPayload(payload)
 	if err != nil {
 		return false, nil, err
 	}
@@ -55,7 +56,7 @@ func encode(joinRef, ref, topic, event string, payload any) (binary bool, data [
 }
 
 // decode reads a frame of the server.
-func decode(f *channel.Frame) (m message, err error) {
+func decode(f *wire.Frame) (m message, err error) {
 	if f.Binary {
 		return decodeBinary(f.Data)
 	}
@@ -79,7 +80,7 @@ func decode(f *channel.Frame) (m message, err error) {
 		}
 		m.status, body = reply.Status, reply.Response
 	}
-	m.payload, err = channel.NewPayload(body)
+	m.payload, err = wire.NewPayload(body)
 	return m, err
 }
 
@@ -106,6 +107,6 @@ func decodeBinary(data []byte) (m message, err error) {
 		}
 		*field, rest = string(rest[:n]), rest[n:]
 	}
-	m.payload, err = channel.NewPayload(channel.Binary(rest))
+	m.payload, err = wire.NewPayload(channel.Binary(rest))
 	return m, err
 }

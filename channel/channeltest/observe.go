@@ -7,7 +7,7 @@ import "github.com/rollcall-go/rollcall/channel"
 func (c *Client) observe(h *channel.Handler) *channel.Handler {
 	observed := channel.Handler{
 		Name: h.Name, Log: h.Log, Connect: h.Connect,
-		Serializers: []channel.ServedVersion{{Requirement: "~> 2.0.0", Serializer: c.native}},
+		Protocols: []channel.ServedProtocol{{Version: "2.0", Protocol: c.native}},
 	}
 	for _, route := range h.Routes {
 		inner := route.New

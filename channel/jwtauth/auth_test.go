@@ -12,12 +12,13 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/token"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // codes is a transport that tells the code it was closed with.
 type codes chan int
 
-func (codes) Send(*channel.Frame)        {}
+func (codes) Send(...*wire.Frame)        {}
 func (c codes) Close(code int, _ string) { c <- code }
 
 func TestAConnectionLivesAsLongAsItsToken(t *testing.T) {
@@ -38,7 +39,7 @@ func TestAConnectionLivesAsLongAsItsToken(t *testing.T) {
 		require.Empty(t, link)
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
-		require.Equal(t, channel.CloseGoingAway, <-link)
+		require.Equal(t, wire.CloseGoingAway, <-link)
 
 		_, err = e.Connect(t.Context(), &channel.Handler{Connect: auth.Connect}, channel.ConnectInfo{Params: url.Values{"token": {text}}})
 		require.ErrorIs(t, err, token.ErrExpired)

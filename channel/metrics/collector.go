@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // Options say how the figures of an endpoint are labelled. The zero value is
@@ -90,7 +91,7 @@ func New(options Options) *Collector {
 	c.inDurations = durations("handle_in_duration_seconds", "How long HandleIn took.")
 	c.batches = counter("drain_batches_total", "Batches of connections that were closed by a drain.").WithLabelValues()
 	c.drained = counter("drained_total", "Connections that were closed by a drain.").WithLabelValues()
-	for _, cause := range append(channel.Causes(), otherLabel) {
+	for _, cause := range append(wire.Causes(), otherLabel) {
 		c.rejections.WithLabelValues(string(cause)) // a rate is defined before the first
 	}
 
@@ -140,9 +141,9 @@ func (c *Collector) Telemetry() channel.Telemetry {
 			c.batches.Inc()
 			c.drained.Add(float64(e.Count))
 		},
-		Reject: func(r channel.Rejection) {
+		Reject: func(r channel.RejectEvent) {
 			cause := r.Cause
-			if !slices.Contains(channel.Causes(), cause) { // a transport that is not ours
+			if !slices.Contains(wire.Causes(), cause) { // a transport that is not ours
 				cause = otherLabel
 			}
 			c.rejections.WithLabelValues(string(cause)).Inc()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/channeltest"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -78,7 +79,7 @@ func story(t *testing.T, options Options) *Collector {
 	for range 3 {
 		a.AwaitReply(a.Push("ping", nil), "ok", nil)
 	}
-	endpoint.Reject(channel.Rejection{Cause: "made up"})
+	endpoint.Reject(wire.Rejection{Cause: "made up"})
 	t.Cleanup(func() { require.NoError(t, endpoint.Close(context.Background())) })
 	return c
 }
@@ -120,7 +121,7 @@ rollcall_channel_joins_total{result="refused",self="eu"} 1
 			"rollcall_channel_join_duration_seconds", "rollcall_channel_handle_in_duration_seconds"))
 		require.Equal(t, 1.0, testutil.ToFloat64(c.rejections.WithLabelValues("unmatched_topic")))
 		require.Equal(t, 1.0, testutil.ToFloat64(c.rejections.WithLabelValues("other")), "a cause that nobody knows is no label")
-		require.Equal(t, len(channel.Causes())+1, testutil.CollectAndCount(c, "rollcall_channel_rejections_total"))
+		require.Equal(t, len(wire.Causes())+1, testutil.CollectAndCount(c, "rollcall_channel_rejections_total"))
 
 		require.NoError(t, c.endpoint.Load().Drain(t.Context()))
 		require.Equal(t, 1.0, testutil.ToFloat64(c.batches))
@@ -160,7 +161,7 @@ func TestClassesAreBounded(t *testing.T) {
 // silent is a link of a client that nobody asks what it was sent.
 type silent struct{}
 
-func (silent) Send(*channel.Frame) {}
+func (silent) Send(...*wire.Frame) {}
 func (silent) Close(int, string)   {}
 
 func TestAStormOfJoinsIsShown(t *testing.T) {

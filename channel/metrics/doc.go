@@ -26,7 +26,7 @@
 //	dropped_total, garbage_total,
 //	fetch_failures_total
 //
-// A client can make no label up: a transport, a result and a cause ([channel.Cause])
+// A client can make no label up: a transport, a result and a cause ([wire.Cause])
 // are of a fixed set, and topics are no labels. With Options.Class joins and
 // durations are labelled with the class of their topic too, which is the
 // application's to choose; the 65th class and all after it are "other".

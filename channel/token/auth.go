@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // Assigns that an [Auth] gives to a connection.
@@ -251,7 +252,7 @@ func (a *Auth) expire() {
 	defer a.running.Done()
 	for _, l := range a.due() {
 		if c := l.conn.Value(); c != nil {
-			c.Close(channel.CloseGoingAway, "token expired")
+			c.Close(wire.CloseGoingAway, "token expired")
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // testLink records what a client is sent.
@@ -27,10 +28,12 @@ type testLink struct {
 	code   int // of the close frame, 0 before
 }
 
-func (l *testLink) Send(f *channel.Frame) {
+func (l *testLink) Send(frames ...*wire.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.frames = append(l.frames, string(f.Data))
+	for _, f := range frames {
+		l.frames = append(l.frames, string(f.Data))
+	}
 }
 
 func (l *testLink) Close(code int, reason string) {
@@ -160,7 +163,7 @@ func TestATokenIsTakenFromTheConnectionOrItsParameters(t *testing.T) {
 			claims, ok := ClaimsOf(conn)
 			require.True(t, ok)
 			require.Equal(t, "bob", claims.Data)
-			conn.Closed(channel.ReasonClosed)
+			conn.Closed(wire.ReasonClosed)
 		}
 	})
 }
@@ -184,7 +187,7 @@ func TestTheConfigChoosesParameterSubjectIDAndAssigns(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "u:7 admin", admitted)
 		require.Equal(t, "7", conn.Value(AssignUser))
-		conn.Closed(channel.ReasonClosed)
+		conn.Closed(wire.ReasonClosed)
 	})
 }
 
@@ -268,10 +271,10 @@ func TestAConnectionEndsWithItsToken(t *testing.T) {
 		time.Sleep(10*time.Minute - time.Millisecond)
 		require.Zero(t, bob.code())
 		time.Sleep(time.Millisecond)
-		require.Equal(t, channel.CloseGoingAway, bob.code(), "a code on which clients come back")
+		require.Equal(t, wire.CloseGoingAway, bob.code(), "a code on which clients come back")
 		require.Zero(t, eve.code())
 		time.Sleep(10 * time.Minute)
-		require.Equal(t, channel.CloseGoingAway, eve.code())
+		require.Equal(t, wire.CloseGoingAway, eve.code())
 		time.Sleep(10000 * time.Hour)
 		require.Zero(t, ann.code())
 		require.Empty(t, b.auth.leases)
@@ -285,7 +288,7 @@ func TestAConnectionWithoutIDEndsWithItsToken(t *testing.T) {
 		long := b.client(b.token("bob", time.Hour))
 		require.Empty(t, short.conn.ID())
 		time.Sleep(time.Minute)
-		require.Equal(t, channel.CloseGoingAway, short.code())
+		require.Equal(t, wire.CloseGoingAway, short.code())
 		require.Zero(t, long.code())
 		require.JSONEq(t, renewed, long.renew(b.token("bob", 2*time.Hour)))
 	})
@@ -296,7 +299,7 @@ func TestOfTwoConnectionsOfAUserOnlyTheOneWithTheOldTokenEnds(t *testing.T) {
 		b := newBench(t)
 		short, long := b.client(b.token("bob", time.Minute)), b.client(b.token("bob", time.Hour))
 		time.Sleep(time.Minute)
-		require.Equal(t, channel.CloseGoingAway, short.code())
+		require.Equal(t, wire.CloseGoingAway, short.code())
 		require.Zero(t, long.code())
 	})
 }
@@ -310,7 +313,7 @@ func TestAConnectionWhoseTokenEndsBeforeItsStartEndsWithIt(t *testing.T) {
 		link := &testLink{}
 		conn.Start(link)
 		c := &client{t, conn, link}
-		require.Equal(t, channel.CloseGoingAway, c.code())
+		require.Equal(t, wire.CloseGoingAway, c.code())
 	})
 }
 
@@ -340,7 +343,7 @@ func TestARenewedConnectionLivesWithItsNewToken(t *testing.T) {
 
 		require.JSONEq(t, renewed, c.renew(b.token(data("admin"), time.Minute)), "a shorter life counts too")
 		time.Sleep(time.Minute)
-		require.Equal(t, channel.CloseGoingAway, c.code())
+		require.Equal(t, wire.CloseGoingAway, c.code())
 	})
 }
 
@@ -359,7 +362,7 @@ func TestARenewalThatFailsLeavesTheOldToken(t *testing.T) {
 		require.JSONEq(t, refusedFor("missing"), c.get(`["1","2","echo:a","access_token",{"access_token":7}]`))
 		require.Equal(t, "bob", c.conn.Value(AssignUser))
 		time.Sleep(10 * time.Minute)
-		require.Equal(t, channel.CloseGoingAway, c.code())
+		require.Equal(t, wire.CloseGoingAway, c.code())
 		require.ErrorIs(t, renew(c.conn, b.token("bob", time.Hour)), ErrExpired, "too late")
 	})
 }
@@ -407,7 +410,7 @@ func TestAClockThatIsSetForwardIsNoticedWithinAMinute(t *testing.T) {
 		ahead = 20 * time.Hour
 		mu.Unlock()
 		time.Sleep(maxWait)
-		require.Equal(t, channel.CloseGoingAway, c.code())
+		require.Equal(t, wire.CloseGoingAway, c.code())
 	})
 }
 
@@ -452,7 +455,7 @@ func TestRenewalsAndEndsRaceWithoutHarm(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				conn.Closed(channel.ReasonClosed)
+				conn.Closed(wire.ReasonClosed)
 			}
 		})
 	}
@@ -468,7 +471,7 @@ func TestLeasesOfDeadConnectionsAreSweptOut(t *testing.T) {
 	for range 3 * minSweep {
 		conn, err := b.connect(token, "")
 		require.NoError(t, err)
-		conn.Closed(channel.ReasonClosed)
+		conn.Closed(wire.ReasonClosed)
 		if len(b.auth.leases) == minSweep {
 			runtime.GC()
 		}

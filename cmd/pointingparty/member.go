@@ -297,5 +297,5 @@ func (m *member) logged(what string, err error) {
 // fail ends the channel, whose client then joins again.
 func (m *member) fail(what string, err error) channel.Result {
 	m.logged(what, err)
-	return channel.Stop(channel.Crashed(fmt.Errorf("pointingparty: %s: %w", what, err)))
+	return channel.Crash(fmt.Errorf("pointingparty: %s: %w", what, err))
 }

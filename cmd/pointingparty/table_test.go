@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/websocket"
@@ -95,24 +96,26 @@ type client struct {
 	closed bool
 }
 
-func (c *client) Send(f *channel.Frame) {
-	var parts [5]json.RawMessage
-	if err := json.Unmarshal(f.Data, &parts); err != nil {
-		panic(err)
-	}
-	var got frame
-	for i, into := range []any{&got.joinRef, &got.ref, &got.topic, &got.event} {
-		if err := json.Unmarshal(parts[i], into); err != nil {
+func (c *client) Send(frames ...*wire.Frame) {
+	for _, f := range frames {
+		var parts [5]json.RawMessage
+		if err := json.Unmarshal(f.Data, &parts); err != nil {
 			panic(err)
 		}
+		var got frame
+		for i, into := range []any{&got.joinRef, &got.ref, &got.topic, &got.event} {
+			if err := json.Unmarshal(parts[i], into); err != nil {
+				panic(err)
+			}
+		}
+		got.payload = parts[4]
+		if c.onFrame != nil {
+			c.onFrame(got)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.frames = append(c.frames, got)
 	}
-	got.payload = parts[4]
-	if c.onFrame != nil {
-		c.onFrame(got)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.frames = append(c.frames, got)
 }
 
 func (c *client) Close(int, string) {
@@ -121,7 +124,7 @@ func (c *client) Close(int, string) {
 	c.closed = true
 	c.mu.Unlock()
 	if !already {
-		go c.conn.Closed(channel.ReasonClosed)
+		go c.conn.Closed(wire.ReasonClosed)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -82,19 +83,21 @@ func connect(t testing.TB, endpoint *channel.Endpoint) *client {
 		}
 	}
 	conn.Start(fakeLink{c})
-	t.Cleanup(func() { conn.Closed(channel.ReasonClosed) })
+	t.Cleanup(func() { conn.Closed(wire.ReasonClosed) })
 	return c
 }
 
 type fakeLink struct{ client *client }
 
 func (l fakeLink) Close(int, string) {}
-func (l fakeLink) Send(f *channel.Frame) {
-	m, err := parseMessage(f.Data)
-	if err != nil {
-		l.client.t.Errorf("%s: %v", f.Data, err)
+func (l fakeLink) Send(frames ...*wire.Frame) {
+	for _, f := range frames {
+		m, err := parseMessage(f.Data)
+		if err != nil {
+			l.client.t.Errorf("%s: %v", f.Data, err)
+		}
+		l.client.messages <- m
 	}
-	l.client.messages <- m
 }
 
 // push sends an event and returns its ref. The join_ref is always "1".

@@ -105,7 +105,7 @@ func failed(err error) channel.Result {
 	if errors.Is(err, channel.ErrClosed) {
 		return channel.NoReply() // the client has gone; so has the channel
 	}
-	return channel.Stop(channel.Crashed(err))
+	return channel.Crash(err)
 }
 
 // HandleIn answers the events that the package documentation lists.

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A journal notes what happens, in order.
@@ -234,11 +235,11 @@ func TestJoinsOfATopicRunInTheOrderInWhichTheyCame(t *testing.T) {
 // rejections keeps what an endpoint reports as rejected.
 type rejections struct {
 	mu   sync.Mutex
-	told []channel.Rejection
+	told []channel.RejectEvent
 }
 
 func (r *rejections) telemetry() []channel.Telemetry {
-	return []channel.Telemetry{{Reject: func(told channel.Rejection) {
+	return []channel.Telemetry{{Reject: func(told channel.RejectEvent) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.told = append(r.told, told)
@@ -253,7 +254,7 @@ func (r *rejections) requireOverloaded(t *testing.T, topics ...string) {
 	defer r.mu.Unlock()
 	var told []string
 	for _, rejection := range r.told {
-		require.Equal(t, channel.CauseOverloaded, rejection.Cause)
+		require.Equal(t, wire.CauseOverloaded, rejection.Cause)
 		require.NotNil(t, rejection.Conn)
 		told = append(told, rejection.Topic)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -138,22 +139,24 @@ func newCluster(t testing.TB, n int, cfg channel.Config) *cluster {
 
 // sent is a frame that a connection was sent, and when.
 type sent struct {
-	*channel.Frame
+	*wire.Frame
 	at time.Time
 }
 
-// A recorder is a [channel.Link] that keeps what it is sent.
+// A recorder is a [wire.Link] that keeps what it is sent.
 type recorder struct {
 	mu     sync.Mutex
 	frames []sent
 	code   int // of the close, 0 before
 }
 
-func (l *recorder) Send(f *channel.Frame) {
+func (l *recorder) Send(frames ...*wire.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.code == 0 {
-		l.frames = append(l.frames, sent{f, time.Now()})
+	for _, f := range frames {
+		if l.code == 0 {
+			l.frames = append(l.frames, sent{f, time.Now()})
+		}
 	}
 }
 
@@ -180,7 +183,7 @@ func connect(t testing.TB, e *channel.Endpoint, h *channel.Handler, user string)
 	return c
 }
 
-func connectLink(t testing.TB, e *channel.Endpoint, h *channel.Handler, user, vsn string, link channel.Link) *channel.Conn {
+func connectLink(t testing.TB, e *channel.Endpoint, h *channel.Handler, user, vsn string, link wire.Link) *channel.Conn {
 	t.Helper()
 	params := url.Values{"vsn": {vsn}, "user": {user}}
 	conn, err := e.Connect(context.Background(), h, channel.ConnectInfo{Transport: "behaviour", Params: params})
@@ -199,7 +202,7 @@ func (c *client) say(joinRef, ref, topic, event string) {
 func (c *client) join(topic string) { c.say("1", "1", topic, "phx_join") }
 
 // lose ends the connection as a transport does when its client has gone.
-func (c *client) lose() { c.conn.Closed(channel.ReasonClosed) }
+func (c *client) lose() { c.conn.Closed(wire.ReasonClosed) }
 
 // message is a decoded frame of version 2.
 type message struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/websocket"
 )
@@ -28,15 +29,15 @@ const patience = 20 * time.Second
 type hub struct {
 	*channel.Endpoint
 	handler *channel.Handler
-	slow    chan channel.Rejection
+	slow    chan channel.RejectEvent
 	ended   chan string // the users of channels that ended
 }
 
 func startHub(t *testing.T) *hub {
 	t.Helper()
-	h := &hub{slow: make(chan channel.Rejection, 10), ended: make(chan string, 10)}
-	h.Endpoint = start(t, channel.Config{Telemetry: []channel.Telemetry{{Reject: func(r channel.Rejection) {
-		if r.Cause == channel.CauseSlow {
+	h := &hub{slow: make(chan channel.RejectEvent, 10), ended: make(chan string, 10)}
+	h.Endpoint = start(t, channel.Config{Telemetry: []channel.Telemetry{{Reject: func(r channel.RejectEvent) {
+		if r.Cause == wire.CauseSlow {
 			h.slow <- r
 		}
 	}}}})
@@ -159,7 +160,7 @@ func TestClientThatReadsNothingIsClosedWhenTooMuchWaits(t *testing.T) {
 		require.Equal(t, "slow", now(t, h.slow).Conn.Value("user"))
 		var closed *gorilla.CloseError
 		require.ErrorAs(t, readEnd(slow), &closed)
-		require.Equal(t, channel.CloseTryLater, closed.Code)
+		require.Equal(t, wire.CloseTryLater, closed.Code)
 		require.Equal(t, "slow", now(t, h.ended))
 		require.EqualValues(t, 2, h.Stats().Connections)
 		require.NoError(t, h.Broadcast("t", "after", nil))
@@ -223,7 +224,7 @@ func TestClientThatReadsNothingOverASocketIsClosed(t *testing.T) {
 	require.NoError(t, slow.SetReadDeadline(time.Now().Add(patience)))
 	var closed *gorilla.CloseError
 	require.ErrorAs(t, readEnd(slow), &closed)
-	require.Equal(t, channel.CloseTryLater, closed.Code)
+	require.Equal(t, wire.CloseTryLater, closed.Code)
 	require.Equal(t, "slow", hear(t, h.ended))
 	require.NoError(t, h.Broadcast("t", "after", nil))
 	for _, got := range others {

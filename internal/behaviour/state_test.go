@@ -14,11 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A history is the diffs that a client was sent, and its roster before each.
 type history struct {
-	frames []*channel.Frame    // the diffs
+	frames []*wire.Frame       // the diffs
 	before []map[string]string // one more than frames: the last is that of the end
 }
 
@@ -133,7 +134,7 @@ func TestLargeStateIsNotCopiedForEachClient(t *testing.T) {
 		}
 		h := serve(t, observing())
 		connect(t, cl.endpoints[0], h, "first").join("t")
-		state := func(link channel.Link, frames *[]sent, ref string) *channel.Frame {
+		state := func(link wire.Link, frames *[]sent, ref string) *wire.Frame {
 			conn := connectLink(t, cl.endpoints[0], h, "u", "2.0.0", link)
 			require.Nil(t, conn.Receive(false, fmt.Appendf(nil, `[%q,%q,"t","phx_join",{}]`, ref, ref)))
 			synctest.Wait()

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A ledger counts the Joins that accepted and the Terminates of each channel.
@@ -67,7 +68,7 @@ func (e *entry) Join(s *channel.Socket, _ channel.Payload) (any, error) {
 func (e *entry) act(event string) channel.Result {
 	switch event {
 	case "stop":
-		return channel.Stop(channel.ReasonNormal)
+		return channel.Stop(wire.ReasonNormal)
 	case "panic":
 		panic("in a callback")
 	case "busy":

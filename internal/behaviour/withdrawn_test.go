@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // leave leaves a topic that was joined with join.
@@ -21,7 +22,7 @@ func TestJoinGivenUpWhileItWaitsTakesNoPlace(t *testing.T) {
 	}{
 		{"leave", func(c *client) { c.leave("b") }, false},
 		{"end of the connection", func(c *client) { c.lose() }, false},
-		{"close by the program", func(c *client) { c.conn.Close(channel.CloseGoingAway, "") }, false},
+		{"close by the program", func(c *client) { c.conn.Close(wire.CloseGoingAway, "") }, false},
 		{"leave, then end of the connection", func(c *client) { c.leave("b"); c.lose() }, false},
 		{"second join of the topic", func(c *client) { c.say("9", "9", "b", "phx_join") }, true},
 		{"leave, then second join of the topic", func(c *client) { c.leave("b"); c.say("9", "9", "b", "phx_join") }, true},

@@ -39,7 +39,7 @@
 // within a window.
 //
 // What is refused, and a session that its client is to blame for the end of, is
-// told to the endpoint as a [channel.Rejection], for its log and its metrics.
+// told to the endpoint as a [wire.Rejection], for its log and its metrics.
 //
 // When there is no room, too many connect at once, or the transport closes, the
 // answer is HTTP 503, for proxies, with {"status":500}, after which clients come
@@ -52,7 +52,7 @@
 // that ends without an answer takes none. (Low-priority frames are not treated apart,
 // since no session's messages wait behind another's.) At most Options.BufferBytes wait; a
 // session that would need more ends. So does one that is not polled for one and
-// a half windows after its last poll ended, with [channel.ReasonInactive]. Of
+// a half windows after its last poll ended, with [wire.ReasonInactive]. Of
 // two polls at a time the later gets what comes, and the earlier waits for the
 // end of its window. A client whose session has ended is told 410 by its next
 // poll: phoenix.js then connects anew and rejoins its channels. What waited is
@@ -90,7 +90,7 @@
 // # Concurrency
 //
 // All exported methods may be called concurrently, and so may the
-// [channel.Link] that sessions are, whose methods never block and never call
+// [wire.Link] that sessions are, whose methods never block and never call
 // into the [channel.Conn].
 //
 // # Shutdown

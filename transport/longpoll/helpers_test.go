@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,29 +24,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A fakeConn stands in for a *channel.Conn.
 type fakeConn struct {
 	info    channel.ConnectInfo
-	receive func(binary bool, data []byte) *channel.CloseError
+	receive func(binary bool, data []byte) *wire.CloseError
 
 	mu       sync.Mutex
-	link     channel.Link
+	link     wire.Link
 	inside   bool // Receive runs
 	received []string
 	reasons  []channel.Reason // of Closed
-	told     []channel.Rejection
+	told     []wire.Rejection
 }
 
-func (c *fakeConn) Reject(r channel.Rejection) {
+func (c *fakeConn) Reject(r wire.Rejection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.told = append(c.told, r)
 }
 
-func (c *fakeConn) Start(link channel.Link) {
+func (c *fakeConn) Start(link wire.Link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.link = link
 }
 
-func (c *fakeConn) Receive(binary bool, data []byte) *channel.CloseError {
+func (c *fakeConn) Receive(binary bool, data []byte) *wire.CloseError {
 	c.mu.Lock()
 	if c.inside {
 		panic("two Receives at once")
@@ -86,12 +87,12 @@ func (c *fakeConn) got() []string {
 	return c.received
 }
 
-func (c *fakeConn) send(text string) { c.link.Send(&channel.Frame{Data: []byte(text)}) }
+func (c *fakeConn) send(text string) { c.link.Send(&wire.Frame{Data: []byte(text)}) }
 
 // A replica is a transport, with the conns that it has accepted.
 type replica struct {
 	*Transport
-	receive func(binary bool, data []byte) *channel.CloseError // of conns to come
+	receive func(binary bool, data []byte) *wire.CloseError // of conns to come
 	refuse  error
 
 	mu    sync.Mutex
@@ -113,7 +114,7 @@ func start(t testing.TB, options Options) *replica {
 		c := &fakeConn{info: info, receive: r.receive}
 		r.conns = append(r.conns, c)
 		return c, nil
-	}, func(channel.Rejection) {}, options)
+	}, func(wire.Rejection) {}, options)
 	require.NoError(t, err)
 	t.Cleanup(func() { closeTransport(t, r.Transport) })
 	return r

@@ -89,7 +89,7 @@ type Options struct {
 	BufferBytes int
 
 	// Logger gets what is wrong with the bus, and contained panics. What is
-	// refused goes to the endpoint, which logs it; see [channel.Rejection]. Nil:
+	// refused goes to the endpoint, which logs it; see [wire.Rejection]. Nil:
 	// nothing is logged.
 	Logger *slog.Logger
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
 )
@@ -105,16 +105,16 @@ func TestPollsOfTwoReplicasTakeOverFromEachOther(t *testing.T) {
 
 func TestWhatEndsASessionEndsItFromElsewhereToo(t *testing.T) {
 	inPair(t, Options{}, func(t *testing.T, p *pair) {
-		p.home.receive = func(bool, []byte) *channel.CloseError { return &channel.CloseError{Code: channel.CloseInternal} }
+		p.home.receive = func(bool, []byte) *wire.CloseError { return &wire.CloseError{Code: wire.CloseInternal} }
 		token := connect(t, p.home)
 		require.JSONEq(t, `{"status":408}`, post(p.away, token, "[bad]").Body)
 		require.Equal(t, 410, post(p.away, token, "[]").Status)
-		p.home.receive = func(bool, []byte) *channel.CloseError { panic("boom") }
+		p.home.receive = func(bool, []byte) *wire.CloseError { panic("boom") }
 		require.Equal(t, 408, post(p.away, connect(t, p.home), "[]").Status)
 
 		polled := asyncGet(t.Context(), p.away, p.token)
 		synctest.Wait()
-		p.home.conns[0].link.Close(channel.CloseGoingAway, "")
+		p.home.conns[0].link.Close(wire.CloseGoingAway, "")
 		require.Equal(t, 410, (<-polled).Status)
 	})
 }
@@ -347,7 +347,7 @@ func TestOverNATSASessionIsReachedFromAnotherReplica(t *testing.T) {
 	home.last().send(huge)
 	require.Equal(t, []string{huge}, get(away, token).Messages)
 
-	home.last().link.Close(channel.CloseGoingAway, "")
+	home.last().link.Close(wire.CloseGoingAway, "")
 	require.Equal(t, 410, post(away, token, "[]").Status)
 	require.Equal(t, 410, get(away, token).Status)
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A remoteCall names a call of another replica.
@@ -84,7 +84,7 @@ func (r *relay) finish(p *remotePoll) {
 }
 
 // answerPoll answers a poll that was forgotten, and ends its part.
-func (r *relay) answerPoll(p *remotePoll, frames []*channel.Frame, what outcome) {
+func (r *relay) answerPoll(p *remotePoll, frames []*wire.Frame, what outcome) {
 	defer r.host.leave()
 	switch what {
 	case pollMessages:
@@ -93,7 +93,7 @@ func (r *relay) answerPoll(p *remotePoll, frames []*channel.Frame, what outcome)
 			data = appendMessage(data, f.Data)
 		}
 		if len(data) > maxAnswer || !r.answer(p.key.from, p.key.call, p.session.id, answerMessages, data) {
-			p.session.stop(ending{channel.ReasonClosed, endLost})
+			p.session.stop(ending{wire.ReasonClosed, endLost})
 		}
 	case pollGone:
 		r.answer(p.key.from, p.key.call, p.session.id, answerGone, nil)
@@ -113,7 +113,7 @@ func (r *relay) cancel(key remoteCall) {
 // drop is called by the bus's goroutine.
 func (r *relay) drop(id sessionID) {
 	if s := r.host.lookup(id); s != nil {
-		s.stop(ending{channel.ReasonClosed, endLost})
+		s.stop(ending{wire.ReasonClosed, endLost})
 	}
 }
 

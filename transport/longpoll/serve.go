@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
@@ -30,14 +31,14 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	if !t.enter() {
 		t.stats.refused.Add(1)
-		t.tell(r, nil, channel.Rejection{Cause: channel.CauseDraining, Code: http.StatusServiceUnavailable})
+		t.tell(r, nil, wire.Rejection{Cause: wire.CauseDraining, Code: http.StatusServiceUnavailable})
 		answerTryLater(w, http.StatusServiceUnavailable)
 		return
 	}
 	defer t.leave()
 	if !t.options.CheckOrigin.Allows(r) {
-		t.tell(r, nil, channel.Rejection{
-			Cause: channel.CauseOrigin, Code: statusRefused, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
+		t.tell(r, nil, wire.Rejection{
+			Cause: wire.CauseOrigin, Code: statusRefused, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
 		})
 		t.stats.refused.Add(1)
 		answerStatus(w, statusRefused)
@@ -51,13 +52,13 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodOptions:
 		answerPreflight(w, r)
 	default:
-		t.tell(r, nil, channel.Rejection{Cause: channel.CauseHandshake, Code: http.StatusBadRequest, Err: fmt.Errorf("method %q", r.Method)})
+		t.tell(r, nil, wire.Rejection{Cause: wire.CauseHandshake, Code: http.StatusBadRequest, Err: fmt.Errorf("method %q", r.Method)})
 		answerEmpty(w, http.StatusBadRequest)
 	}
 }
 
 // tell tells why a request was refused: of the session, where it is one of ours.
-func (t *Transport) tell(r *http.Request, s *session, why channel.Rejection) {
+func (t *Transport) tell(r *http.Request, s *session, why wire.Rejection) {
 	why.Transport, why.Remote = transportName, r.RemoteAddr
 	if s != nil {
 		s.conn.Reject(why)
@@ -142,9 +143,9 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 		t.stats.refused.Add(1)
 		switch { // of the third the endpoint has told
 		case errors.Is(err, errFull):
-			t.tell(r, nil, channel.Rejection{Cause: channel.CauseConnections, Limit: t.options.MaxSessions, Code: http.StatusServiceUnavailable})
+			t.tell(r, nil, wire.Rejection{Cause: wire.CauseConnections, Limit: t.options.MaxSessions, Code: http.StatusServiceUnavailable})
 		case errors.Is(err, errClosing):
-			t.tell(r, nil, channel.Rejection{Cause: channel.CauseDraining, Code: http.StatusServiceUnavailable})
+			t.tell(r, nil, wire.Rejection{Cause: wire.CauseDraining, Code: http.StatusServiceUnavailable})
 		}
 		answerTryLater(w, http.StatusServiceUnavailable)
 	default:
@@ -170,12 +171,12 @@ func (t *Transport) poll(ctx context.Context, to token) (messages []string, what
 	for _, f := range frames {
 		messages = append(messages, string(f.Data))
 	}
-	return messages, what, func() { s.stop(ending{channel.ReasonClosed, endLost}) }
+	return messages, what, func() { s.stop(ending{wire.ReasonClosed, endLost}) }
 }
 
 // await is a poll of a session of ours. One that was overtaken waits for the end
 // of its window too, or two clients with one token would keep each other busy.
-func (t *Transport) await(ctx context.Context, s *session) ([]*channel.Frame, outcome) {
+func (t *Transport) await(ctx context.Context, s *session) ([]*wire.Frame, outcome) {
 	woken := make(chan struct{}, 1)
 	p := &poll{wake: func() { woken <- struct{}{} }}
 	frames, what := s.start(p)
@@ -293,15 +294,15 @@ func (t *Transport) tellBody(r *http.Request, shown shownToken, err error) {
 	s := t.lookup(shown.session) // nil where it is another replica's
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
-		t.tell(r, s, channel.Rejection{Cause: channel.CauseFrameSize, Limit: t.options.MaxBody, Code: http.StatusBadRequest})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.options.MaxBody, Code: http.StatusBadRequest})
 	case errors.Is(err, errBodies):
-		t.tell(r, s, channel.Rejection{Cause: channel.CauseConnections, Limit: t.options.MaxBodies, Code: http.StatusServiceUnavailable, Err: err})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseConnections, Limit: t.options.MaxBodies, Code: http.StatusServiceUnavailable, Err: err})
 	case errors.Is(err, errEntryTooBig):
-		t.tell(r, s, channel.Rejection{Cause: channel.CauseFrameSize, Limit: t.options.MaxFrame, Code: http.StatusBadRequest, Err: err})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.options.MaxFrame, Code: http.StatusBadRequest, Err: err})
 	case errors.Is(err, errBase64):
-		t.tell(r, s, channel.Rejection{Cause: channel.CauseMalformed, Code: http.StatusInternalServerError, Err: err})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseMalformed, Code: http.StatusInternalServerError, Err: err})
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		t.tell(r, s, channel.Rejection{Cause: channel.CauseIdle, Limit: t.options.BodyTimeout, Code: http.StatusBadRequest})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseIdle, Limit: t.options.BodyTimeout, Code: http.StatusBadRequest})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/origin"
 )
 
@@ -191,10 +192,10 @@ func TestPostedMessagesReachTheConn(t *testing.T) {
 
 func TestAMalformedMessageEndsItsSessionOnly(t *testing.T) {
 	r := start(t, Options{})
-	r.receive = func(_ bool, data []byte) *channel.CloseError {
+	r.receive = func(_ bool, data []byte) *wire.CloseError {
 		switch string(data) {
 		case "[bad]":
-			return &channel.CloseError{Code: channel.CloseInternal}
+			return &wire.CloseError{Code: wire.CloseInternal}
 		case "[panic]":
 			panic("boom")
 		}
@@ -216,7 +217,7 @@ func TestAMalformedMessageEndsItsSessionOnly(t *testing.T) {
 		require.NotEqual(t, token, a.Token)
 		require.Empty(t, a.Messages)
 		require.Eventually(t, func() bool { return len(c.closedWith()) == 1 && r.Stats().Sessions == 2+i }, 20*time.Second, time.Millisecond)
-		require.Equal(t, []channel.Reason{channel.ReasonClosed}, c.closedWith())
+		require.Equal(t, []channel.Reason{wire.ReasonClosed}, c.closedWith())
 	}
 	require.EqualValues(t, 1, r.Stats().Malformed)
 	otherConn.send("lives")
@@ -228,7 +229,7 @@ func TestABinaryFrameEndsTheSession(t *testing.T) {
 	r := start(t, Options{})
 	token := connect(t, r)
 	r.last().send("before")
-	r.last().link.Send(&channel.Frame{Binary: true, Data: []byte{1}})
+	r.last().link.Send(&wire.Frame{Binary: true, Data: []byte{1}})
 	require.Equal(t, 410, get(r, token).Status)
 	require.Eventually(t, func() bool { return r.Stats().Binary == 1 }, 20*time.Second, time.Millisecond)
 }

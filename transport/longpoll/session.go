@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
 // A conn is what a session serves: a *channel.Conn.
 type conn interface {
-	Start(channel.Link)
-	Receive(binary bool, data []byte) *channel.CloseError
-	Reject(channel.Rejection)
+	Start(wire.Link)
+	Receive(binary bool, data []byte) *wire.CloseError
+	Reject(wire.Rejection)
 	Closed(channel.Reason)
 }
 
 // A session is one client's connection, as long as it is polled: the
-// [channel.Link] of its conn. It belongs to one replica. Its lock is taken under
+// [wire.Link] of its conn. It belongs to one replica. Its lock is taken under
 // those of its conn and no other is taken under it.
 //
 // At most one poll waits: the latest. A timer runs while none does, and ends the
@@ -35,15 +36,15 @@ type session struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	frames   []*channel.Frame // what waits for the next poll
-	bytes    int              // of frames
-	waiting  *poll            // nil: none waits
-	idle     *time.Timer      // nil until the session is open
-	idleFrom time.Time        // when a poll last ended
+	frames   []*wire.Frame // what waits for the next poll
+	bytes    int           // of frames
+	waiting  *poll         // nil: none waits
+	idle     *time.Timer   // nil until the session is open
+	idleFrom time.Time     // when a poll last ended
 	ended    bool
 }
 
-var _ channel.Link = (*session)(nil)
+var _ wire.Link = (*session)(nil)
 
 // A poll is one request for messages, as its session sees it.
 type poll struct {
@@ -70,27 +71,29 @@ const (
 // are bounded too.
 const frameOverhead = 64
 
-// Send implements channel.Link.
-func (s *session) Send(f *channel.Frame) {
+// Send implements wire.Link.
+func (s *session) Send(frames ...*wire.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	size := len(f.Data) + frameOverhead
-	switch {
-	case s.ended:
-	case f.Binary:
-		s.end(ending{channel.ReasonClosed, endBinary})
-	case s.bytes > 0 && s.bytes+size > s.host.options.BufferBytes:
-		s.end(ending{channel.ReasonClosed, endSlow})
-	default:
-		s.frames = append(s.frames, f)
-		s.bytes += size
-		s.wake()
+	for _, f := range frames {
+		size := len(f.Data) + frameOverhead
+		switch {
+		case s.ended:
+		case f.Binary:
+			s.end(ending{wire.ReasonClosed, endBinary})
+		case s.bytes > 0 && s.bytes+size > s.host.options.BufferBytes:
+			s.end(ending{wire.ReasonClosed, endSlow})
+		default:
+			s.frames = append(s.frames, f)
+			s.bytes += size
+			s.wake()
+		}
 	}
 }
 
-// Close implements channel.Link. What waits is dropped: the client learns of the
+// Close implements wire.Link. What waits is dropped: the client learns of the
 // end by the answer to its next poll, and starts over.
-func (s *session) Close(int, string) { s.stop(ending{channel.ReasonClosed, endClosed}) }
+func (s *session) Close(int, string) { s.stop(ending{wire.ReasonClosed, endClosed}) }
 
 // An ending is why a session ends: for its channels, and for us.
 type ending struct {
@@ -168,14 +171,14 @@ func (s *session) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended && s.waiting == nil && time.Since(s.idleFrom) >= s.inactivity() {
-		s.end(ending{channel.ReasonInactive, endInactive})
+		s.end(ending{wire.ReasonInactive, endInactive})
 	}
 }
 
 // start begins a poll, which takes the place of one that waits (B110). It
 // returns what there is, or pollWaits: then the caller must call finish or
 // withdraw.
-func (s *session) start(p *poll) ([]*channel.Frame, outcome) {
+func (s *session) start(p *poll) ([]*wire.Frame, outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -190,7 +193,7 @@ func (s *session) start(p *poll) ([]*channel.Frame, outcome) {
 }
 
 // finish ends a poll that waits.
-func (s *session) finish(p *poll) ([]*channel.Frame, outcome) {
+func (s *session) finish(p *poll) ([]*wire.Frame, outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -215,7 +218,7 @@ func (s *session) withdraw(p *poll) {
 }
 
 // take is called with mu held.
-func (s *session) take() []*channel.Frame {
+func (s *session) take() []*wire.Frame {
 	frames := s.frames
 	s.frames, s.bytes = nil, 0
 	s.rest()
@@ -247,13 +250,13 @@ func (s *session) receive(ctx context.Context, entries []entry) (status wireStat
 	defer func() {
 		if p := recover(); p != nil {
 			s.host.options.Logger.Error("longpoll: panic", "doing", "receiving", "panic", p, "stack", string(debug.Stack()))
-			s.stop(ending{channel.ReasonClosed, endPanic})
+			s.stop(ending{wire.ReasonClosed, endPanic})
 			status = answerTimeout
 		}
 	}()
 	for _, e := range entries {
 		if refused := s.conn.Receive(e.binary, e.data); refused != nil {
-			s.stop(ending{channel.ReasonClosed, endMalformed})
+			s.stop(ending{wire.ReasonClosed, endMalformed})
 			return answerTimeout
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // These tests run in virtual time.
@@ -85,7 +86,7 @@ func TestASessionThatIsNotPolledEnds(t *testing.T) {
 				require.Empty(t, c.closedWith())
 				time.Sleep(time.Nanosecond)
 				synctest.Wait()
-				require.Equal(t, []channel.Reason{channel.ReasonInactive}, c.closedWith())
+				require.Equal(t, []channel.Reason{wire.ReasonInactive}, c.closedWith())
 				require.EqualValues(t, 1, r.Stats().Inactive)
 				require.Zero(t, r.Stats().Sessions)
 				require.Equal(t, 410, post(r, token, "[]").Status)
@@ -162,7 +163,7 @@ func TestAPollThatWaitsLearnsOfTheEndOfItsSession(t *testing.T) {
 		polled := asyncGet(t.Context(), r, token)
 		time.Sleep(time.Second)
 		c := r.last()
-		c.link.Close(channel.CloseGoingAway, "disconnected")
+		c.link.Close(wire.CloseGoingAway, "disconnected")
 		c.send("after the end")
 		a := <-polled
 		require.Equal(t, 410, a.Status)
@@ -176,7 +177,7 @@ func TestAPollThatWaitsLearnsOfTheEndOfItsSession(t *testing.T) {
 // B100.
 func TestAPostThatDoesNotGetItsTurnIs408(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r *replica, _ string) {
-		r.receive = func(bool, []byte) *channel.CloseError {
+		r.receive = func(bool, []byte) *wire.CloseError {
 			time.Sleep(12 * time.Second)
 			return nil
 		}
@@ -195,7 +196,7 @@ func TestAPostThatDoesNotGetItsTurnIs408(t *testing.T) {
 
 func TestConcurrentPostsAreReceivedOneAfterTheOther(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r *replica, _ string) {
-		r.receive = func(bool, []byte) *channel.CloseError {
+		r.receive = func(bool, []byte) *wire.CloseError {
 			time.Sleep(time.Second)
 			return nil
 		}
@@ -231,7 +232,7 @@ func TestCloseAnswersPollsAndWaitsForRequests(t *testing.T) {
 			require.Equal(t, 503, a.HTTP)
 			require.JSONEq(t, `{"status":500}`, a.Body)
 		}
-		require.Equal(t, []channel.Reason{channel.ReasonClosed}, c.closedWith())
+		require.Equal(t, []channel.Reason{wire.ReasonClosed}, c.closedWith())
 		require.Zero(t, r.Stats().Sessions)
 		require.NoError(t, r.Close(context.Background()), "again")
 	})
@@ -239,7 +240,7 @@ func TestCloseAnswersPollsAndWaitsForRequests(t *testing.T) {
 
 func TestCloseTellsWhatRemainsWhenItsContextEnds(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
-		r.receive = func(bool, []byte) *channel.CloseError {
+		r.receive = func(bool, []byte) *wire.CloseError {
 			time.Sleep(time.Minute)
 			return nil
 		}

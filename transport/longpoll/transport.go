@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
@@ -23,7 +24,7 @@ import (
 type Transport struct {
 	// Static after New.
 	door    httptransport.Door[conn]
-	reject  func(channel.Rejection) // tells of a client that was refused without a session
+	reject  func(wire.Rejection) // tells of a client that was refused without a session
 	options Options
 	self    replicaID
 	key     []byte // of tokens
@@ -79,7 +80,7 @@ func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) 
 }
 
 // newTransport takes prepared options.
-func newTransport(connect httptransport.Connect[conn], reject func(channel.Rejection), options Options) (*Transport, error) {
+func newTransport(connect httptransport.Connect[conn], reject func(wire.Rejection), options Options) (*Transport, error) {
 	t := &Transport{
 		door: httptransport.Door[conn]{
 			Transport: transportName, Session: options.Session, Connect: connect, Reject: reject, Logger: options.Logger,
@@ -167,7 +168,7 @@ func (t *Transport) beginCounted(r *http.Request, info channel.ConnectInfo, addr
 	_, _ = rand.Read(s.id[:]) // never fails
 	s.token = token{issued: time.Now(), replica: t.self, session: s.id}.encode(t.key)
 	if err := t.add(s); err != nil {
-		c.Closed(channel.ReasonClosed)
+		c.Closed(wire.ReasonClosed)
 		return nil, err
 	}
 	t.stats.accepted.Add(1)
@@ -219,13 +220,13 @@ func (t *Transport) bury(s *session, e ending) {
 		t.stats.malformed.Add(1)
 	case endSlow:
 		t.stats.slow.Add(1)
-		s.conn.Reject(channel.Rejection{Cause: channel.CauseSlow, Limit: t.options.BufferBytes})
+		s.conn.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: t.options.BufferBytes})
 	case endBinary:
 		t.stats.binary.Add(1)
-		s.conn.Reject(channel.Rejection{Cause: channel.CauseBinary, Err: errBinary})
+		s.conn.Reject(wire.Rejection{Cause: wire.CauseBinary, Err: errBinary})
 	case endInactive:
 		t.stats.inactive.Add(1)
-		s.conn.Reject(channel.Rejection{Cause: channel.CauseIdle, Limit: s.inactivity()})
+		s.conn.Reject(wire.Rejection{Cause: wire.CauseIdle, Limit: s.inactivity()})
 	case endLost:
 		t.stats.lost.Add(1)
 	}
@@ -245,7 +246,7 @@ func (t *Transport) bury(s *session, e ending) {
 func (t *Transport) Close(ctx context.Context) error {
 	sessions, empty := t.startClose()
 	for _, s := range sessions {
-		s.stop(ending{channel.ReasonClosed, endClosed})
+		s.stop(ending{wire.ReasonClosed, endClosed})
 	}
 	if t.relay != nil {
 		t.relay.finishAll()

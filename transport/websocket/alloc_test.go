@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A delivery allocates nothing once the pools are warm. (Pools are emptied by
@@ -19,10 +21,10 @@ func TestDeliveryOfASharedFrameAllocatesNothing(t *testing.T) {
 
 func testFewAllocations(t *testing.T, most float64) {
 	links, received := openClients(t, 1)
-	f := shared(strings.Repeat("x", 128))
+	frames := []*wire.Frame{shared(strings.Repeat("x", 128))}
 	base, sent := received.received.Load(), int64(0)
 	deliver := func() {
-		links[0].Send(f)
+		links[0].Send(frames...)
 		sent++
 		received.await(base + sent*132)
 	}

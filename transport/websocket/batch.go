@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A batch is what goes out together. Batches are pooled: an idle connection
@@ -12,7 +12,7 @@ import (
 type batch struct {
 	since   time.Time // when the first of it began to wait, see outbox.unlist
 	listed  time.Time // when what is left of it began to wait at the low priority
-	frames  []*channel.Frame
+	frames  []*wire.Frame
 	bytes   int // of the frames, with their headers
 	pong    []byte
 	pongDue bool
@@ -100,7 +100,7 @@ func (b *batch) gather() bool {
 
 // begin appends a frame to buf, or its beginning: the others are then large and
 // rest.
-func (b *batch) begin(buf []byte, f *channel.Frame) []byte {
+func (b *batch) begin(buf []byte, f *wire.Frame) []byte {
 	if f.Shared {
 		if p := prepared(f); p != nil {
 			if len(p.plain) > corkSize/2 {

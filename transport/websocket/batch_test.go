@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // drain gathers and writes a batch, part of unsent at a time, and returns what each
@@ -32,14 +33,14 @@ func drain(t require.TestingT, b *batch, part func(most int) int) (readied [][]b
 func whole(most int) int { return most }
 
 // onTheWire is a frame as its client gets it.
-func onTheWire(f *channel.Frame) []byte {
+func onTheWire(f *wire.Frame) []byte {
 	head, body, tail := f.Pieces()
 	return slices.Concat(appendHeader(nil, firstByte(f), f.Len()), head, body, tail)
 }
 
 // framesInPieces are frames that share their payload with others, of so many users of
 // about 8 KB each.
-func framesInPieces(t *testing.T, users ...int) (frames []*channel.Frame) {
+func framesInPieces(t *testing.T, users ...int) (frames []*wire.Frame) {
 	t.Helper()
 	server := serveShown(t, Options{}, plainly, users...)
 	c, err := server.endpoint.Connect(t.Context(), server.handler, channel.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
@@ -77,12 +78,12 @@ func TestABatchIsGatheredWhole(t *testing.T) {
 		}
 		large := 0
 		for i := range rapid.IntRange(0, 6).Draw(t, "frames") {
-			var f *channel.Frame
+			var f *wire.Frame
 			if kind := rapid.IntRange(0, 3).Draw(t, "kind"); kind == 0 {
 				f = rapid.SampledFrom(inPieces).Draw(t, "pieces")
 			} else {
 				size := rapid.SampledFrom(sizes).Draw(t, "size")
-				f = &channel.Frame{Data: payload[i : i+size], Shared: kind == 1, Binary: i%2 == 0}
+				f = &wire.Frame{Data: payload[i : i+size], Shared: kind == 1, Binary: i%2 == 0}
 			}
 			if f.Len()+maxHeader > corkSize/2 {
 				large++
@@ -109,7 +110,7 @@ func TestLargePayloadsAreNotCopied(t *testing.T) {
 	_, body, _ := frameInPieces.Pieces()
 	for _, c := range []struct {
 		name    string
-		frame   *channel.Frame
+		frame   *wire.Frame
 		payload []byte
 	}{
 		{"shared", sharedFrame, prepared(sharedFrame).plain},
@@ -156,6 +157,6 @@ func TestAReleasedBatchIsEmpty(t *testing.T) {
 	b.wrote(1)
 	frames, pong := b.frames, b.pong
 	b.release()
-	require.Equal(t, []*channel.Frame{nil, nil}, frames, "they can be collected")
+	require.Equal(t, []*wire.Frame{nil, nil}, frames, "they can be collected")
 	require.Equal(t, batch{frames: frames[:0], pong: pong[:0]}, *b)
 }

@@ -17,11 +17,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // openClients connects n clients over loopback whose input is thrown away, its
 // bytes counted.
-func openClients(tb testing.TB, n int) (links []channel.Link, received *meter) {
+func openClients(tb testing.TB, n int) (links []wire.Link, received *meter) {
 	tb.Helper()
 	sessions := make(chan *fakeSession, n)
 	transport := transportFor(tb, Options{}, func(context.Context, channel.ConnectInfo) (session, error) {
@@ -151,11 +152,11 @@ func BenchmarkIdleConnection(b *testing.B) {
 
 type idleSession struct{}
 
-func (idleSession) Start(channel.Link)                       {}
-func (idleSession) Receive(bool, []byte) *channel.CloseError { return nil }
-func (idleSession) ReceiveControl() *channel.CloseError      { return nil }
-func (idleSession) Reject(channel.Rejection)                 {}
-func (idleSession) Closed(channel.Reason)                    {}
+func (idleSession) Start(wire.Link)                       {}
+func (idleSession) Receive(bool, []byte) *wire.CloseError { return nil }
+func (idleSession) ReceiveControl() *wire.CloseError      { return nil }
+func (idleSession) Reject(wire.Rejection)                 {}
+func (idleSession) Closed(channel.Reason)                 {}
 
 func memoryInUse() int64 {
 	runtime.GC()

@@ -12,11 +12,11 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
-// A conn is one WebSocket connection: the [channel.Link] of its session.
+// A conn is one WebSocket connection: the [wire.Link] of its session.
 //
 // The goroutine that reads owns the connection: it waits for writing to end, and is the
 // last to leave. It is called the reader. Over a socket there is none while the
@@ -25,7 +25,7 @@ import (
 type conn struct {
 	// Of their own.
 	out  outbox
-	wire wire
+	wire hijacked
 
 	// Static after creation.
 	t       *Transport
@@ -40,16 +40,16 @@ type conn struct {
 	placed bool  // has a place among the newcomers
 }
 
-var _ channel.Gatherer = (*conn)(nil)
+var _ wire.Gatherer = (*conn)(nil)
 
-// Send implements channel.Link.
-func (c *conn) Send(f *channel.Frame) { c.out.send(f) }
+// Send implements wire.Link.
+func (c *conn) Send(frames ...*wire.Frame) { c.out.send(frames...) }
 
-// Gathers implements channel.Gatherer: gorilla, which compresses, takes a message
+// Gathers implements wire.Gatherer: gorilla, which compresses, takes a message
 // whole.
 func (c *conn) Gathers() bool { return !c.t.options.Compress }
 
-// Close implements channel.Link.
+// Close implements wire.Link.
 func (c *conn) Close(code int, reason string) { c.out.close(code, reason) }
 
 // wrap makes the connection that gorilla gets of the one that was hijacked.
@@ -88,7 +88,7 @@ func (c *conn) start() {
 	defer func() {
 		if p := recover(); p != nil {
 			c.logPanic("starting", p)
-			c.out.close(channel.CloseInternal, "internal error")
+			c.out.close(wire.CloseInternal, "internal error")
 		}
 	}()
 	c.wire.opened()
@@ -191,13 +191,13 @@ func (c *conn) receive(kind int, r io.Reader) error {
 	err := readMessage(r, c.t.options.MaxFrame, buf)
 	switch {
 	case errors.Is(err, errMessageTooBig):
-		c.session.Reject(channel.Rejection{Cause: channel.CauseFrameSize, Limit: c.t.options.MaxFrame, Code: channel.CloseTooBig})
-		c.refuse(&channel.CloseError{Code: channel.CloseTooBig, Reason: "message too big"})
+		c.session.Reject(wire.Rejection{Cause: wire.CauseFrameSize, Limit: c.t.options.MaxFrame, Code: wire.CloseTooBig})
+		c.refuse(&wire.CloseError{Code: wire.CloseTooBig, Reason: "message too big"})
 	case err != nil:
 		return err
 	case kind == gorilla.TextMessage && !utf8.Valid(*buf):
-		c.session.Reject(channel.Rejection{Cause: channel.CauseText, Code: channel.CloseInvalidText})
-		c.refuse(&channel.CloseError{Code: channel.CloseInvalidText, Reason: "text is not UTF-8"})
+		c.session.Reject(wire.Rejection{Cause: wire.CauseText, Code: wire.CloseInvalidText})
+		c.refuse(&wire.CloseError{Code: wire.CloseInvalidText, Reason: "text is not UTF-8"})
 	default:
 		if refused := c.session.Receive(kind == gorilla.BinaryMessage, *buf); refused != nil {
 			c.refuse(refused)
@@ -220,7 +220,7 @@ func (c *conn) receiveControl() {
 
 // refuse closes the connection because of what its client sent. More of the like
 // may come until the client has read why, so it is read slowly.
-func (c *conn) refuse(why *channel.CloseError) {
+func (c *conn) refuse(why *wire.CloseError) {
 	c.out.close(why.Code, why.Reason)
 	c.wire.slowly = true
 }
@@ -234,8 +234,8 @@ func (c *conn) readFailed(err error) {
 		return
 	}
 	c.wire.slowly = true
-	if c.out.close(channel.CloseProtocol, "") {
-		c.session.Reject(channel.Rejection{Cause: channel.CauseProtocol, Code: channel.CloseProtocol, Err: err})
+	if c.out.close(wire.CloseProtocol, "") {
+		c.session.Reject(wire.Rejection{Cause: wire.CauseProtocol, Code: wire.CloseProtocol, Err: err})
 	}
 	c.linger()
 }
@@ -257,7 +257,7 @@ func (c *conn) contain(doing string) {
 		return
 	}
 	c.logPanic(doing, p)
-	c.out.close(channel.CloseInternal, "internal error")
+	c.out.close(wire.CloseInternal, "internal error")
 	c.linger()
 }
 
@@ -283,9 +283,9 @@ func (c *conn) endSession() {
 	if !c.ended {
 		c.ended = true
 		if limit, code := c.out.exceeded(); limit != nil {
-			c.session.Reject(channel.Rejection{Cause: channel.CauseSlow, Limit: limit, Code: code})
+			c.session.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: limit, Code: code})
 		}
-		c.session.Closed(channel.ReasonClosed)
+		c.session.Closed(wire.ReasonClosed)
 	}
 }
 
@@ -298,8 +298,8 @@ func (c *conn) readAgain(since time.Time) (time.Time, bool) {
 	since, until, idle := idleUntil(since, time.Now(), c.t.options.IdleTimeout)
 	if _, closing := c.out.closing(); idle && !closing { // counted before the client can see the close
 		c.t.stats.idle.Add(1)
-		c.session.Reject(channel.Rejection{Cause: channel.CauseIdle, Limit: c.t.options.IdleTimeout, Code: channel.CloseProtocol})
-		c.out.close(channel.CloseProtocol, "idle timeout")
+		c.session.Reject(wire.Rejection{Cause: wire.CauseIdle, Limit: c.t.options.IdleTimeout, Code: wire.CloseProtocol})
+		c.out.close(wire.CloseProtocol, "idle timeout")
 	}
 	if c.out.armRead(until) {
 		return since, true
@@ -393,7 +393,7 @@ func (c *conn) compress(b *batch) error {
 	return nil
 }
 
-func (c *conn) compressFrame(f *channel.Frame) error {
+func (c *conn) compressFrame(f *wire.Frame) error {
 	if f.Shared {
 		if p := prepared(f); p != nil {
 			message, err := p.message(f)

@@ -21,19 +21,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // echo sends back what it receives, as own and as shared frames in turn.
 func echo() *fakeSession {
 	s := newSession()
-	var link channel.Link
+	var link wire.Link
 	n := 0
-	s.receive = func(binary bool, data []byte) *channel.CloseError {
+	s.receive = func(binary bool, data []byte) *wire.CloseError {
 		if link == nil {
 			link = <-s.started
 		}
 		n++
-		link.Send(&channel.Frame{Binary: binary, Data: bytes.Clone(data), Shared: n%2 == 0})
+		link.Send(&wire.Frame{Binary: binary, Data: bytes.Clone(data), Shared: n%2 == 0})
 		return nil
 	}
 	return s
@@ -122,31 +123,31 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 		{name: "a character split by fragments", send: join(rawFrame(more|textOp, []byte("\xe2\x82")), rawFrame(final|continued, []byte("\xac")), bye), received: []string{"€"}, code: 1000},
 		{name: "a ping between fragments", send: join(rawFrame(more|textOp, []byte("a")), rawFrame(final|ping, nil), rawFrame(final|continued, []byte("c")), bye), received: []string{"ac"}, code: 1000},
 		{name: "binary need not be UTF-8", send: join(rawFrame(final|binaryOp, []byte("\xff")), bye), received: []string{"\xff"}, code: 1000},
-		{name: "text that is not UTF-8", send: join(good, rawFrame(final|textOp, []byte("\xff")), good), received: []string{"good"}, code: channel.CloseInvalidText, reason: "text is not UTF-8"},
-		{name: "half a surrogate pair", send: rawFrame(final|textOp, []byte("\xed\xa0\x80")), code: channel.CloseInvalidText, reason: "text is not UTF-8"},
+		{name: "text that is not UTF-8", send: join(good, rawFrame(final|textOp, []byte("\xff")), good), received: []string{"good"}, code: wire.CloseInvalidText, reason: "text is not UTF-8"},
+		{name: "half a surrogate pair", send: rawFrame(final|textOp, []byte("\xed\xa0\x80")), code: wire.CloseInvalidText, reason: "text is not UTF-8"},
 		{name: "the largest message", send: join(rawFrame(final|textOp, bytes.Repeat([]byte("m"), 1000)), bye), received: []string{strings.Repeat("m", 1000)}, code: 1000},
-		{name: "a message too big", send: join(rawFrame(final|textOp, bytes.Repeat([]byte("m"), 1001)), good), code: channel.CloseTooBig, reason: "message too big"},
-		{name: "fragments too big together", send: join(rawFrame(more|textOp, bytes.Repeat([]byte("m"), 600)), rawFrame(final|continued, bytes.Repeat([]byte("m"), 600)), good), code: channel.CloseTooBig, reason: "message too big"},
-		{name: "a header that promises 8 EiB", send: append([]byte{final | binaryOp, 0x80 | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, make([]byte, 2000)...), code: channel.CloseTooBig, reason: "message too big"},
-		{name: "a length that is negative", send: []byte{final | binaryOp, 0x80 | 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, code: channel.CloseProtocol},
-		{name: "small on the wire, too big inflated", compress: true, send: rawFrame(final|0x40|textOp, deflated(8<<20)), code: channel.CloseTooBig, reason: "message too big"},
+		{name: "a message too big", send: join(rawFrame(final|textOp, bytes.Repeat([]byte("m"), 1001)), good), code: wire.CloseTooBig, reason: "message too big"},
+		{name: "fragments too big together", send: join(rawFrame(more|textOp, bytes.Repeat([]byte("m"), 600)), rawFrame(final|continued, bytes.Repeat([]byte("m"), 600)), good), code: wire.CloseTooBig, reason: "message too big"},
+		{name: "a header that promises 8 EiB", send: append([]byte{final | binaryOp, 0x80 | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, make([]byte, 2000)...), code: wire.CloseTooBig, reason: "message too big"},
+		{name: "a length that is negative", send: []byte{final | binaryOp, 0x80 | 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, code: wire.CloseProtocol},
+		{name: "small on the wire, too big inflated", compress: true, send: rawFrame(final|0x40|textOp, deflated(8<<20)), code: wire.CloseTooBig, reason: "message too big"},
 		{name: "inflated to the limit", compress: true, send: join(rawFrame(final|0x40|textOp, deflated(1000)), bye), received: []string{strings.Repeat("0", 1000)}, code: 1000},
-		{name: "what the session refuses", send: join(good, rawFrame(final|textOp, []byte("refuse")), good), received: []string{"good"}, code: channel.CloseInternal, reason: "malformed"},
-		{name: "what the session panics at", send: join(good, rawFrame(final|textOp, []byte("panic")), good), received: []string{"good"}, code: channel.CloseInternal, reason: "internal error"},
-		{name: "an unmasked frame", send: []byte{final | textOp, 1, 'x'}, code: channel.CloseProtocol, reason: "bad MASK"},
-		{name: "an unknown opcode", send: rawFrame(final|0x3, nil), code: channel.CloseProtocol, reason: "bad opcode 3"},
-		{name: "a reserved bit", send: rawFrame(final|0x40|textOp, nil), code: channel.CloseProtocol, reason: "RSV1 set"},
-		{name: "a bad close code", send: rawFrame(final|close, []byte{0x03, 0xee}), code: channel.CloseProtocol, reason: "bad close code 1006"},
-		{name: "a continuation of nothing", send: rawFrame(final|continued, nil), code: channel.CloseProtocol, reason: "continuation after FIN"},
+		{name: "what the session refuses", send: join(good, rawFrame(final|textOp, []byte("refuse")), good), received: []string{"good"}, code: wire.CloseInternal, reason: "malformed"},
+		{name: "what the session panics at", send: join(good, rawFrame(final|textOp, []byte("panic")), good), received: []string{"good"}, code: wire.CloseInternal, reason: "internal error"},
+		{name: "an unmasked frame", send: []byte{final | textOp, 1, 'x'}, code: wire.CloseProtocol, reason: "bad MASK"},
+		{name: "an unknown opcode", send: rawFrame(final|0x3, nil), code: wire.CloseProtocol, reason: "bad opcode 3"},
+		{name: "a reserved bit", send: rawFrame(final|0x40|textOp, nil), code: wire.CloseProtocol, reason: "RSV1 set"},
+		{name: "a bad close code", send: rawFrame(final|close, []byte{0x03, 0xee}), code: wire.CloseProtocol, reason: "bad close code 1006"},
+		{name: "a continuation of nothing", send: rawFrame(final|continued, nil), code: wire.CloseProtocol, reason: "continuation after FIN"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var received []string
 			s := newSession()
-			s.receive = func(_ bool, data []byte) *channel.CloseError {
+			s.receive = func(_ bool, data []byte) *wire.CloseError {
 				switch string(data) {
 				case "refuse":
-					return &channel.CloseError{Code: channel.CloseInternal, Reason: "malformed"}
+					return &wire.CloseError{Code: wire.CloseInternal, Reason: "malformed"}
 				case "panic":
 					panic("boom")
 				}
@@ -174,7 +175,7 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
 	var logged bytes.Buffer
 	bad, good := newSession(), echo()
-	bad.receive = func(bool, []byte) *channel.CloseError { panic("boom") }
+	bad.receive = func(bool, []byte) *wire.CloseError { panic("boom") }
 	_, server := serveLoopback(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
 		func(_ context.Context, info channel.ConnectInfo) (session, error) {
 			if info.XHeaders["x-who"][0] == "bad" {
@@ -185,7 +186,7 @@ func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
 	theirs := dial(t, server, http.Header{"X-Who": {"good"}})
 	ours := dial(t, server, http.Header{"X-Who": {"bad"}})
 	require.NoError(t, ours.WriteMessage(gorilla.TextMessage, []byte("x")))
-	requireClosed(t, ours, channel.CloseInternal, "internal error")
+	requireClosed(t, ours, wire.CloseInternal, "internal error")
 	await(t, bad.closed, "the end of the session that panicked")
 	require.Contains(t, logged.String(), "boom")
 	require.NoError(t, theirs.WriteMessage(gorilla.TextMessage, []byte("still here")))
@@ -201,10 +202,10 @@ func TestPanicWhileWritingEndsThatConnection(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	c.wrap(near)
-	require.Equal(t, errPanic, c.write(&batch{frames: []*channel.Frame{nil, nil}}))
-	_, err := c.tryWrite(&batch{frames: []*channel.Frame{nil}})
+	require.Equal(t, errPanic, c.write(&batch{frames: []*wire.Frame{nil, nil}}))
+	_, err := c.tryWrite(&batch{frames: []*wire.Frame{nil}})
 	require.Equal(t, errPanic, err)
-	require.Equal(t, errPanic, c.waitWrite(&batch{frames: []*channel.Frame{nil}}))
+	require.Equal(t, errPanic, c.waitWrite(&batch{frames: []*wire.Frame{nil}}))
 	require.Equal(t, errPanic, c.writeClose(&closeNotice{})) // there is no gorilla.Conn to write to
 	require.Contains(t, logged.String(), "doing=writing")
 	c.out.taken = true
@@ -250,13 +251,13 @@ func TestCloseOfTheLinkSendsWhatWaitsAndTheReason(t *testing.T) {
 	for i := range 100 {
 		link.Send(text(fmt.Sprint(i)))
 	}
-	link.Close(channel.CloseGoingAway, strings.Repeat("x", 121)+"€uro")
-	link.Close(channel.CloseRestart, "second")
+	link.Close(wire.CloseGoingAway, strings.Repeat("x", 121)+"€uro")
+	link.Close(wire.CloseRestart, "second")
 	link.Send(text("late"))
 	for i := range 100 {
 		requireText(t, client, fmt.Sprint(i))
 	}
-	requireClosed(t, client, channel.CloseGoingAway, strings.Repeat("x", 121))
+	requireClosed(t, client, wire.CloseGoingAway, strings.Repeat("x", 121))
 	await(t, s.closed, "the session's end")
 }
 

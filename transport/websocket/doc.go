@@ -20,7 +20,7 @@
 //
 // [channel.Handler]'s Connect may choose another answer with a
 // [channel.ConnectError]. Every refusal, and every end below that the client caused, is
-// reported to the endpoint as a [channel.Rejection], for its log and its metrics.
+// reported to the endpoint as a [wire.Rejection], for its log and its metrics.
 //
 // Options.CheckOrigin decides which web pages may connect. The default accepts pages of
 // the host that the request names, and programs that are not browsers. Behind a proxy
@@ -67,7 +67,7 @@
 // Sending never waits. A message is queued in the connection's outbox, and all that
 // waits there is one batch. A broadcast is framed, and compressed, once for all
 // connections. Small frames are gathered, 64 KiB at a time; large payloads are not
-// copied, and the states of large rooms are taken in pieces (see [channel.Gatherer]),
+// copied, and the states of large rooms are taken in pieces (see [wire.Gatherer]),
 // unless Options.Compress is set.
 //
 // All outboxes share a few writers: one for each 1,024 outboxes that wait, at most
@@ -75,7 +75,7 @@
 // connection at once. Outboxes wait for them at one of two priorities:
 //
 //   - low: outboxes that hold low-priority frames only (presence diffs and counts,
-//     [channel.Frame].Patient), and those with the rest of a batch that was begun, which
+//     [wire.Frame].LowPriority), and those with the rest of a batch that was begun, which
 //     go first.
 //   - normal: all others. The first other frame, a pong or a close moves an outbox here,
 //     unless it has the rest of a batch; a close moves that too. All that waits goes
@@ -174,5 +174,5 @@
 // # Concurrency
 //
 // All exported methods may be called concurrently, and so may those of the
-// [channel.Link] that a session gets, which never block and never call into the session.
+// [wire.Link] that a session gets, which never block and never call into the session.
 package websocket

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // Connections that compress write the one compressed form of a shared frame, and
@@ -68,10 +69,10 @@ func TestAStuckWriteHoldsNoLock(t *testing.T) {
 		}
 		require.Zero(t, time.Since(began))
 		for _, c := range endpoint.Connections() {
-			c.Conn.Close(channel.CloseGoingAway, "")
+			c.Conn.Close(wire.CloseGoingAway, "")
 		}
 		require.Zero(t, time.Since(began), "nor does closing wait")
-		requireClosed(t, client, channel.CloseGoingAway, "")
+		requireClosed(t, client, wire.CloseGoingAway, "")
 		stuck.Close()
 		client.Close()
 		closeTransport(t, transport)

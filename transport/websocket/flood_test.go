@@ -10,7 +10,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // Raw frames of a client, with a mask of zeros.
@@ -67,8 +67,8 @@ func TestFloodsAreClosed(t *testing.T) {
 
 // Dropping what a flood goes on with must not cost what handling it would.
 func TestWhatComesAfterAFloodIsReadSlowly(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ channel.Link) {
-		s.receive = func(bool, []byte) *channel.CloseError { return &channel.CloseError{Code: 1013, Reason: "enough"} }
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+		s.receive = func(bool, []byte) *wire.CloseError { return &wire.CloseError{Code: 1013, Reason: "enough"} }
 		near := client.NetConn()
 		client.SetCloseHandler(func(int, string) error { return nil }) // it only floods
 		go func() {
@@ -94,9 +94,9 @@ func TestWhatComesAfterAFloodIsReadSlowly(t *testing.T) {
 // A message in many small parts, and any number of pings over a long time, are
 // no flood.
 func TestSmallFragmentsAndPingsArePossible(t *testing.T) {
-	inBubble(t, Options{MaxFrame: 1 << 10}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ channel.Link) {
+	inBubble(t, Options{MaxFrame: 1 << 10}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		got := make(chan string, 1)
-		s.receive = func(_ bool, data []byte) *channel.CloseError { got <- string(data); return nil }
+		s.receive = func(_ bool, data []byte) *wire.CloseError { got <- string(data); return nil }
 		near := client.NetConn()
 		write := func(b ...byte) {
 			_, err := near.Write(b)

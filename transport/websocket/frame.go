@@ -6,7 +6,7 @@ import (
 
 	gorilla "github.com/gorilla/websocket"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // First bytes of the frames that are made here: whole, unmasked, not compressed
@@ -35,7 +35,7 @@ func appendHeader(b []byte, first byte, n int) []byte {
 	}
 }
 
-func firstByte(f *channel.Frame) byte {
+func firstByte(f *wire.Frame) byte {
 	if f.Binary {
 		return opBinary
 	}
@@ -54,7 +54,7 @@ type preparedFrame struct {
 
 // prepared is the form of a shared frame, nil if another kind of transport has
 // taken its place.
-func prepared(f *channel.Frame) *preparedFrame {
+func prepared(f *wire.Frame) *preparedFrame {
 	p, _ := f.Prepared(func() any {
 		plain := make([]byte, 0, maxHeader+len(f.Data))
 		return &preparedFrame{plain: append(appendHeader(plain, firstByte(f), len(f.Data)), f.Data...)}
@@ -63,12 +63,12 @@ func prepared(f *channel.Frame) *preparedFrame {
 }
 
 // message is the form for connections that may compress.
-func (p *preparedFrame) message(f *channel.Frame) (*gorilla.PreparedMessage, error) {
+func (p *preparedFrame) message(f *wire.Frame) (*gorilla.PreparedMessage, error) {
 	p.once.Do(func() { p.compressed, p.err = gorilla.NewPreparedMessage(kindOf(f), f.Data) })
 	return p.compressed, p.err
 }
 
-func kindOf(f *channel.Frame) int {
+func kindOf(f *wire.Frame) int {
 	if f.Binary {
 		return gorilla.BinaryMessage
 	}

@@ -24,12 +24,12 @@ type framer struct {
 }
 
 // A line is the connection that gorilla has, with the wire of the one that it serves now.
-type line struct{ *wire }
+type line struct{ *hijacked }
 
 // newFramer makes a shared framer. gorilla makes its connections of handshakes
 // only, so one takes place, without a client.
 func newFramer() *framer {
-	f := &framer{reader: bufio.NewReaderSize(nil, readBuffer), line: &line{&wire{Conn: nowhere{}, mode: wireDirect}}}
+	f := &framer{reader: bufio.NewReaderSize(nil, readBuffer), line: &line{&hijacked{Conn: nowhere{}, mode: wireDirect}}}
 	upgrader := newUpgrader(false)
 	ws, err := upgrader.Upgrade(f, &http.Request{Method: http.MethodGet, Header: http.Header{
 		"Connection": {"upgrade"}, "Upgrade": {"websocket"},
@@ -78,12 +78,12 @@ func (f *framer) own(ws *gorilla.Conn) {
 
 // serve has a shared framer read for c, at the beginning of a message.
 func (f *framer) serve(c *conn) {
-	f.conn, f.line.wire = c, &c.wire
+	f.conn, f.line.hijacked = c, &c.wire
 	f.reader.Reset(f.line)
 }
 
 // rest ends serving a connection.
 func (f *framer) rest() {
-	f.conn, f.line.wire = nil, nil
+	f.conn, f.line.hijacked = nil, nil
 	f.reader.Reset(nil)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // handshakeHeaders are those of a valid handshake from no page.
@@ -442,7 +443,7 @@ func TestOverTLS(t *testing.T) {
 	s := newSession()
 	transport := transportFor(t, Options{CheckOrigin: SameOrigin(), IdleTimeout: 100 * time.Millisecond}, letIn(s))
 	received := make(chan string, 10)
-	s.receive = func(_ bool, data []byte) *channel.CloseError {
+	s.receive = func(_ bool, data []byte) *wire.CloseError {
 		received <- string(data)
 		return nil
 	}
@@ -462,6 +463,6 @@ func TestOverTLS(t *testing.T) {
 		link.Send(text("still"))
 		requireText(t, client, "still")
 	}
-	requireClosed(t, client, channel.CloseProtocol, "idle timeout")
+	requireClosed(t, client, wire.CloseProtocol, "idle timeout")
 	closeTransport(t, transport)
 }

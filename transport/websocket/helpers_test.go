@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
@@ -23,25 +24,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A fakeSession stands in for a *channel.Conn.
 type fakeSession struct {
-	receive func(binary bool, data []byte) *channel.CloseError
-	control func() *channel.CloseError
+	receive func(binary bool, data []byte) *wire.CloseError
+	control func() *wire.CloseError
 
-	started chan channel.Link // gets the link at Start
-	closed  chan struct{}     // closed at the first Closed
+	started chan wire.Link // gets the link at Start
+	closed  chan struct{}  // closed at the first Closed
 
 	mu     sync.Mutex
 	ended  int
 	inside bool // Receive runs
-	told   []channel.Rejection
+	told   []wire.Rejection
 }
 
 func newSession() *fakeSession {
-	return &fakeSession{started: make(chan channel.Link, 1), closed: make(chan struct{})}
+	return &fakeSession{started: make(chan wire.Link, 1), closed: make(chan struct{})}
 }
 
-func (s *fakeSession) Start(link channel.Link) { s.started <- link }
+func (s *fakeSession) Start(link wire.Link) { s.started <- link }
 
-func (s *fakeSession) Receive(binary bool, data []byte) *channel.CloseError {
+func (s *fakeSession) Receive(binary bool, data []byte) *wire.CloseError {
 	s.mu.Lock()
 	if s.inside {
 		panic("two Receives at once")
@@ -59,14 +60,14 @@ func (s *fakeSession) Receive(binary bool, data []byte) *channel.CloseError {
 	return s.receive(binary, data)
 }
 
-func (s *fakeSession) ReceiveControl() *channel.CloseError {
+func (s *fakeSession) ReceiveControl() *wire.CloseError {
 	if s.control == nil {
 		return nil
 	}
 	return s.control()
 }
 
-func (s *fakeSession) Reject(r channel.Rejection) {
+func (s *fakeSession) Reject(r wire.Rejection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, r)
@@ -98,7 +99,7 @@ func transportFor(t testing.TB, options Options, connect connectFunc) *Transport
 	t.Helper()
 	options, err := options.prepare()
 	require.NoError(t, err)
-	reject := func(r channel.Rejection) {
+	reject := func(r wire.Rejection) {
 		options.Logger.Warn("refused", "cause", r.Cause, "code", r.Code, "error", r.Err)
 	}
 	return newTransport(connect, reject, options)
@@ -171,9 +172,9 @@ type pipeWriter struct {
 
 func (w pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.conn, w.rw, nil }
 
-func text(s string) *channel.Frame        { return &channel.Frame{Data: []byte(s)} }
-func lowPriority(s string) *channel.Frame { return &channel.Frame{Data: []byte(s), Patient: true} }
-func shared(s string) *channel.Frame      { return &channel.Frame{Data: []byte(s), Shared: true} }
+func text(s string) *wire.Frame        { return &wire.Frame{Data: []byte(s)} }
+func lowPriority(s string) *wire.Frame { return &wire.Frame{Data: []byte(s), LowPriority: true} }
+func shared(s string) *wire.Frame      { return &wire.Frame{Data: []byte(s), Shared: true} }
 
 // requireText reads one text message.
 func requireText(t testing.TB, client *gorilla.Conn, want string) {
@@ -209,7 +210,7 @@ func await(t testing.TB, ch <-chan struct{}, what string) {
 	}
 }
 
-func awaitLink(t testing.TB, s *fakeSession) channel.Link {
+func awaitLink(t testing.TB, s *fakeSession) wire.Link {
 	t.Helper()
 	select {
 	case link := <-s.started:

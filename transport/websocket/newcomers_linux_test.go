@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // These tests need a poll: without it a goroutine waits for the input of each
@@ -60,7 +61,7 @@ func newCrowd(t *testing.T, most int) *crowd {
 	c := &crowd{T: t, heard: make(chan string, 100), deal: make(chan struct{})}
 	transport, server := serveLoopback(t, Options{CloseTimeout: 100 * time.Millisecond}, func(context.Context, channel.ConnectInfo) (session, error) {
 		s := newSession()
-		s.receive = func(_ bool, data []byte) *channel.CloseError {
+		s.receive = func(_ bool, data []byte) *wire.CloseError {
 			c.heard <- string(data)
 			if strings.HasPrefix(string(data), "newcomer") {
 				<-c.deal

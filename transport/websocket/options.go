@@ -76,7 +76,7 @@ type Options struct {
 	Compress bool
 
 	// Logger gets contained panics. What is refused goes to the endpoint, which
-	// logs it; see [channel.Rejection]. Nil: nothing is logged.
+	// logs it; see [wire.Rejection]. Nil: nothing is logged.
 	Logger *slog.Logger
 }
 

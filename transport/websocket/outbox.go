@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/internal/list"
 )
 
@@ -127,25 +127,37 @@ func (o *outbox) init(p port, bounds *outboxBounds, w *writers) {
 	o.port, o.bounds, o.writers = p, bounds, w
 }
 
-// send queues a frame. It never blocks; after close it does nothing.
-func (o *outbox) send(f *channel.Frame) {
-	size := f.Len() + frameHeader
+// send queues frames. It never blocks; after close it does nothing.
+func (o *outbox) send(frames ...*wire.Frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for _, f := range frames {
+		if !o.enqueue(f) {
+			return
+		}
+	}
+	if len(frames) > 0 {
+		o.start()
+	}
+}
+
+// enqueue adds a frame to what waits, unless the outbox is closed or full. mu is held.
+func (o *outbox) enqueue(f *wire.Frame) bool {
+	size := f.Len() + frameHeader
 	if o.state != outboxOpen {
-		return
+		return false
 	}
 	if o.queue != nil && o.queue.bytes > 0 && o.queue.bytes+size > o.bounds.maxBytes {
 		o.tooSlow(slowBytes)
 		o.drop()
-		o.startClose(channel.CloseTryLater, "client too slow")
-		return
+		o.startClose(wire.CloseTryLater, "client too slow")
+		return false
 	}
 	b := o.waiting()
 	b.frames = append(b.frames, f)
 	b.bytes += size
-	b.urgent = b.urgent || !f.Patient
-	o.start()
+	b.urgent = b.urgent || !f.LowPriority
+	return true
 }
 
 // sendPong answers a ping. Only the last of several unanswered pings is
@@ -304,7 +316,7 @@ func (o *outbox) exceeded() (limit any, code int) {
 	defer o.mu.Unlock()
 	switch o.slow {
 	case slowBytes:
-		return o.bounds.maxBytes, channel.CloseTryLater
+		return o.bounds.maxBytes, wire.CloseTryLater
 	case slowAge: // no close frame could reach it
 		return o.bounds.maxAge, 0
 	}

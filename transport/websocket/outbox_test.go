@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A fakePort records what an outbox does. While held, its socket is full: writes wait
@@ -242,7 +242,7 @@ func TestOutboxOverItsBytesClosesWith1013(t *testing.T) {
 		o.port.hold(false)
 		o.writing.Wait()
 		require.Equal(t, []string{"in flight."}, o.port.batches)
-		require.Equal(t, channel.CloseTryLater, o.port.closed.code)
+		require.Equal(t, wire.CloseTryLater, o.port.closed.code)
 		require.EqualValues(t, 1, o.slow.Load())
 		require.Zero(t, o.port.aborts)
 		o.port.stop()
@@ -423,7 +423,7 @@ func testConcurrentSenders(t *testing.T, o *testOutbox) {
 		group.Go(func() {
 			for i := range each {
 				f := text(fmt.Sprintf("%d:%d", s, i))
-				f.Patient = i%7 < 4
+				f.LowPriority = i%7 < 4
 				o.send(f)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // parkedNow returns how many connections are parked.
@@ -83,16 +84,16 @@ func TestParkedAndWaitingConnectionsAreServedAlike(t *testing.T) {
 			_, err := slow.NetConn().Write(rest)
 			require.NoError(t, err)
 			requireText(t, slow, long)
-			requireClosed(t, client, channel.CloseProtocol, "idle timeout")
+			requireClosed(t, client, wire.CloseProtocol, "idle timeout")
 			require.GreaterOrEqual(t, time.Since(last), idle)
-			requireClosed(t, slow, channel.CloseProtocol, "idle timeout")
+			requireClosed(t, slow, wire.CloseProtocol, "idle timeout")
 			require.EqualValues(t, 2, transport.Stats().Idle, "they are counted before the close")
 
 			client = dial(t, server, nil)
 			s := <-sessions
 			waits()
-			awaitLink(t, s).Close(channel.CloseGoingAway, "bye")
-			requireClosed(t, client, channel.CloseGoingAway, "bye")
+			awaitLink(t, s).Close(wire.CloseGoingAway, "bye")
+			requireClosed(t, client, wire.CloseGoingAway, "bye")
 			await(t, s.closed, "the session's end")
 
 			client = dial(t, server, nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // writersByHand start no goroutines: a test takes the turns of each writer.
@@ -157,7 +157,7 @@ func TestAnOutboxWaitsAtThePriorityOfWhatItHolds(t *testing.T) {
 		{"low, then close", func(o *testOutbox) { o.send(lowPriority("x")); o.close(1012, "") }, priorityNormal},
 		{"nothing", func(o *testOutbox) {}, priorityNone},
 	} {
-		for _, first := range []func(string) *channel.Frame{text, lowPriority} {
+		for _, first := range []func(string) *wire.Frame{text, lowPriority} {
 			w := writersByHand()
 			h := &hand{w: w}
 			o := newTestOutbox(1<<20, w)
@@ -389,7 +389,7 @@ func TestOrderOfAConnectionIsThatOfSend(t *testing.T) {
 			switch what := rapid.IntRange(0, 20).Draw(t, "what"); {
 			case what < 8:
 				f := text(fmt.Sprint(sent[i]))
-				f.Patient = what < 5
+				f.LowPriority = what < 5
 				if outboxes[i].state == outboxOpen {
 					sent[i]++
 				}

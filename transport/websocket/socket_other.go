@@ -10,8 +10,8 @@ func (*input) tryRead(uintptr) bool { return true }
 // A socket reads and writes without waiting: not on this system.
 type socket struct{}
 
-func (*socket) open(*wire)  {}
-func (*socket) ready() bool { return false }
+func (*socket) open(*hijacked) {}
+func (*socket) ready() bool    { return false }
 
 func (*socket) await() error                      { return errors.ErrUnsupported }
 func (*socket) look() error                       { return errors.ErrUnsupported }

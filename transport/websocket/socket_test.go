@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // These tests are about what only real sockets do; time_test.go has the same
@@ -74,7 +75,7 @@ func TestRestOfAMessageIsNotReadFromAnotherClient(t *testing.T) {
 			for range 20 {
 				bad := rawClient(t, server)
 				if link := awaitLink(t, <-sessions); name == "while closing" {
-					link.Close(channel.CloseRestart, "restart")
+					link.Close(wire.CloseRestart, "restart")
 				}
 				for part := range bytesIn(message, 300) {
 					_, err := bad.Write(part)
@@ -122,7 +123,7 @@ func TestMessagesThatArriveTogetherAreAllReceived(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	s := newSession()
-	s.receive = func(_ bool, data []byte) *channel.CloseError {
+	s.receive = func(_ bool, data []byte) *wire.CloseError {
 		mu.Lock()
 		defer mu.Unlock()
 		got = append(got, string(data))
@@ -168,7 +169,7 @@ func bytesIn(b []byte, size int) func(yield func([]byte) bool) {
 }
 
 // stuck connects a client that reads nothing, and sends it more than its socket takes.
-func stuck(t *testing.T, server *httptest.Server, s *fakeSession, frames ...*channel.Frame) (*gorilla.Conn, channel.Link) {
+func stuck(t *testing.T, server *httptest.Server, s *fakeSession, frames ...*wire.Frame) (*gorilla.Conn, wire.Link) {
 	client := dial(t, server, nil)
 	link := awaitLink(t, s)
 	c := link.(*conn)
@@ -186,17 +187,17 @@ func stuck(t *testing.T, server *httptest.Server, s *fakeSession, frames ...*cha
 }
 
 // fillers are 1 MiB in frames of 16 KiB.
-func fillers() []*channel.Frame { return slices.Repeat([]*channel.Frame{shared(filler)}, 64) }
+func fillers() []*wire.Frame { return slices.Repeat([]*wire.Frame{shared(filler)}, 64) }
 
 var filler = strings.Repeat("x", 16<<10)
 
 // large is a frame of many times what a socket takes at once.
-func large() *channel.Frame {
+func large() *wire.Frame {
 	var data []byte
 	for i := 0; len(data) < 3<<20; i++ {
 		data = strconv.AppendInt(append(data, ' '), int64(i), 10)
 	}
-	return &channel.Frame{Data: data}
+	return &wire.Frame{Data: data}
 }
 
 // A full socket neither holds up the writers nor loses, doubles or tears what
@@ -238,7 +239,7 @@ func TestFullSocketDelaysNoOtherAndLosesNothing(t *testing.T) {
 // A client is cut that does not take a batch in time, whatever the batch is, and
 // nothing remains of the connection.
 func TestFullSocketIsCutAtTheAge(t *testing.T) {
-	for name, frames := range map[string][]*channel.Frame{"many frames": fillers(), "a large one": {large(), text("behind it")}} {
+	for name, frames := range map[string][]*wire.Frame{"many frames": fillers(), "a large one": {large(), text("behind it")}} {
 		t.Run(name, func(t *testing.T) {
 			s := newSession()
 			transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: 300 * time.Millisecond}, letIn(s))
@@ -252,7 +253,7 @@ func TestFullSocketIsCutAtTheAge(t *testing.T) {
 
 // requireNothingLeft waits for the end of a connection, and of all goroutines that
 // worked for it.
-func requireNothingLeft(t *testing.T, transport *Transport, link channel.Link) {
+func requireNothingLeft(t *testing.T, transport *Transport, link wire.Link) {
 	t.Helper()
 	require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
 	transport.helpers.Wait()
@@ -278,7 +279,7 @@ func TestLargeBatchArrivesWholeWhileOthersAreServed(t *testing.T) {
 	transport.writers.most = 1
 	frame, sharedFrame := large(), large()
 	sharedFrame.Shared = true
-	frames := []*channel.Frame{text("before"), frame, text("between"), sharedFrame, text("after")}
+	frames := []*wire.Frame{text("before"), frame, text("between"), sharedFrame, text("after")}
 	var want []byte
 	for _, f := range frames {
 		want = append(want, onTheWire(f)...)
@@ -304,12 +305,12 @@ func TestCloseInTheMiddleOfALargeBatch(t *testing.T) {
 	transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, CloseTimeout: 20 * time.Second}, letIn(s))
 	f := large()
 	client, link := stuck(t, server, s, f, text("last"))
-	link.Close(channel.CloseRestart, "restart")
+	link.Close(wire.CloseRestart, "restart")
 	_, data, err := client.ReadMessage()
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(f.Data, data))
 	requireText(t, client, "last")
-	requireClosed(t, client, channel.CloseRestart, "restart")
+	requireClosed(t, client, wire.CloseRestart, "restart")
 	requireNothingLeft(t, transport, link)
 }
 
@@ -355,10 +356,10 @@ func TestPanicInStartEndsThatConnection(t *testing.T) {
 		return panickingStart{}, nil
 	})
 	client := dial(t, server, nil)
-	requireClosed(t, client, channel.CloseInternal, "internal error")
+	requireClosed(t, client, wire.CloseInternal, "internal error")
 	require.Contains(t, logged.String(), "doing=starting")
 }
 
 type panickingStart struct{ idleSession }
 
-func (panickingStart) Start(channel.Link) { panic("boom") }
+func (panickingStart) Start(wire.Link) { panic("boom") }

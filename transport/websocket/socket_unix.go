@@ -13,12 +13,12 @@ import (
 // A socket reads and writes without waiting. The zero socket cannot.
 type socket struct {
 	raw  syscall.RawConn
-	wire *wire
+	wire *hijacked
 }
 
 // open makes a socket of the connection that w wraps, if it is one: not of one
 // that merely contains one, whose bytes may differ.
-func (s *socket) open(w *wire) {
+func (s *socket) open(w *hijacked) {
 	switch w.Conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 	default:

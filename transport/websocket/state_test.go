@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -71,11 +72,15 @@ type shownServer struct {
 func plainly(s *httptest.Server) { s.Start() }
 
 // A pieceLink tells of what it is sent.
-type pieceLink chan *channel.Frame
+type pieceLink chan *wire.Frame
 
-func (l pieceLink) Send(f *channel.Frame) { l <- f }
-func (l pieceLink) Close(int, string)     {}
-func (l pieceLink) Gathers() bool         { return true }
+func (l pieceLink) Send(frames ...*wire.Frame) {
+	for _, f := range frames {
+		l <- f
+	}
+}
+func (l pieceLink) Close(int, string) {}
+func (l pieceLink) Gathers() bool     { return true }
 
 // What a frame that others share the most of counts for is the whole of it.
 func TestAFrameInPiecesCountsWhole(t *testing.T) {

@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // These tests run over net.Pipe in virtual time.
 
 // inBubble connects one client.
-func inBubble(t *testing.T, options Options, run func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link channel.Link)) {
+func inBubble(t *testing.T, options Options, run func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSession()
 		transport := transportFor(t, options, letIn(s))
@@ -33,9 +34,9 @@ func inBubble(t *testing.T, options Options, run func(t *testing.T, s *fakeSessi
 
 // B090.
 func TestSilentClientIsClosedWith1002(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link channel.Link) {
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
-		requireClosed(t, client, channel.CloseProtocol, "idle timeout")
+		requireClosed(t, client, wire.CloseProtocol, "idle timeout")
 		require.Equal(t, 60*time.Second, time.Since(begin))
 		synctest.Wait()
 		require.Equal(t, 1, s.timesClosed())
@@ -45,7 +46,7 @@ func TestSilentClientIsClosedWith1002(t *testing.T) {
 }
 
 func TestOutputDoesNotKeepASilentClientAlive(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link channel.Link) {
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
 		go func() {
 			for range 59 {
@@ -53,7 +54,7 @@ func TestOutputDoesNotKeepASilentClientAlive(t *testing.T) {
 				link.Send(text("tick"))
 			}
 		}()
-		requireClosed(t, client, channel.CloseProtocol, "idle timeout")
+		requireClosed(t, client, wire.CloseProtocol, "idle timeout")
 		require.Equal(t, 60*time.Second, time.Since(begin))
 	})
 }
@@ -67,13 +68,13 @@ func TestAnyInputKeepsAClientAlive(t *testing.T) {
 	}
 	for name, send := range sends {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ channel.Link) {
+			inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
 				begin := time.Now()
 				go func() {
 					time.Sleep(59 * time.Second)
 					send(client)
 				}()
-				requireClosed(t, client, channel.CloseProtocol, "idle timeout")
+				requireClosed(t, client, wire.CloseProtocol, "idle timeout")
 				require.Equal(t, 119*time.Second, time.Since(begin))
 			})
 		})
@@ -81,7 +82,7 @@ func TestAnyInputKeepsAClientAlive(t *testing.T) {
 }
 
 func TestHeartbeatsKeepAClientForHours(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link channel.Link) {
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link wire.Link) {
 		for i := range 500 {
 			time.Sleep(30 * time.Second)
 			require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("heartbeat")))
@@ -94,9 +95,9 @@ func TestHeartbeatsKeepAClientForHours(t *testing.T) {
 
 // A session that is slow with one message is not the client's silence.
 func TestTimeSpentInReceiveIsNotSilence(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ channel.Link) {
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
 		received := make(chan string, 2)
-		s.receive = func(_ bool, data []byte) *channel.CloseError {
+		s.receive = func(_ bool, data []byte) *wire.CloseError {
 			if string(data) == "slow" {
 				time.Sleep(5 * time.Minute)
 			}
@@ -114,7 +115,7 @@ func TestTimeSpentInReceiveIsNotSilence(t *testing.T) {
 // Answering a ping puts a deadline of 1 s on the socket in gorilla's default
 // handler; a later write must not die of it, nor of a deadline of its own kind.
 func TestPongLeavesNoDeadlineBehind(t *testing.T) {
-	inBubble(t, Options{IdleTimeout: time.Hour}, func(t *testing.T, _ *fakeSession, transport *Transport, client *gorilla.Conn, link channel.Link) {
+	inBubble(t, Options{IdleTimeout: time.Hour}, func(t *testing.T, _ *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		for i := range 5 {
 			pong := make(chan string, 1)
 			client.SetPongHandler(func(data string) error { pong <- data; return nil })
@@ -137,7 +138,7 @@ func TestPongLeavesNoDeadlineBehind(t *testing.T) {
 
 // A client may send pings and never read: one pong waits, and then it is slow.
 func TestPingFloodWithoutReadingIsBounded(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ channel.Link) {
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		begin := time.Now()
 		for client.WriteMessage(gorilla.PingMessage, []byte("ping")) == nil {
 			time.Sleep(time.Millisecond)
@@ -149,7 +150,7 @@ func TestPingFloodWithoutReadingIsBounded(t *testing.T) {
 }
 
 func TestClientThatReadsNothingIsCutAtTheAge(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link channel.Link) {
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
 		link.Send(shared("never read"))
 		<-s.closed
@@ -160,7 +161,7 @@ func TestClientThatReadsNothingIsCutAtTheAge(t *testing.T) {
 }
 
 func TestClientOverItsBytesIsClosedWith1013(t *testing.T) {
-	inBubble(t, Options{OutboxBytes: 1000}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link channel.Link) {
+	inBubble(t, Options{OutboxBytes: 1000}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		link.Send(shared("in flight"))
 		synctest.Wait()
 		for range 20 {
@@ -170,7 +171,7 @@ func TestClientOverItsBytesIsClosedWith1013(t *testing.T) {
 		require.Equal(t, 1, s.timesClosed(), "the session learns of it at once")
 		time.Sleep(4 * time.Second) // within CloseTimeout the client wakes up
 		requireText(t, client, "in flight")
-		requireClosed(t, client, channel.CloseTryLater, "client too slow")
+		requireClosed(t, client, wire.CloseTryLater, "client too slow")
 		require.EqualValues(t, 1, transport.Stats().Slow)
 	})
 }
@@ -186,7 +187,7 @@ func TestSlowClientCostsOthersNothing(t *testing.T) {
 		})
 		stuck, _ := dialPipe(t, transport)
 		client, _ := dialPipe(t, transport)
-		links := []channel.Link{<-slow.started, <-fast.started}
+		links := []wire.Link{<-slow.started, <-fast.started}
 		for i := range 1000 {
 			begin := time.Now()
 			f := shared(fmt.Sprint(i))
@@ -221,9 +222,9 @@ func TestCloseEndsInTimeWhateverTheClientDoes(t *testing.T) {
 	}
 	for name, test := range clients {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link channel.Link) {
+			inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 				received := 0
-				s.receive = func(bool, []byte) *channel.CloseError { received++; return nil }
+				s.receive = func(bool, []byte) *wire.CloseError { received++; return nil }
 				begin := time.Now()
 				link.Close(1012, "drain")
 				done := make(chan struct{})
@@ -267,7 +268,7 @@ func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
 			go func() { closed <- transport.Close(context.Background()) }()
 		}
 		for _, client := range clients {
-			requireClosed(t, client, channel.CloseRestart, "service restart")
+			requireClosed(t, client, wire.CloseRestart, "service restart")
 		}
 		require.NoError(t, <-closed)
 		require.NoError(t, <-closed)
@@ -280,7 +281,7 @@ func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
 }
 
 func TestTransportCloseCutsWhenItsContextEnds(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, _ *gorilla.Conn, link channel.Link) {
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, _ *gorilla.Conn, link wire.Link) {
 		link.Send(text("never read"))
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -294,9 +295,9 @@ func TestTransportCloseCutsWhenItsContextEnds(t *testing.T) {
 }
 
 func TestTransportCloseIsNotHeldUpForEverByASession(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ channel.Link) {
+	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		release := make(chan struct{})
-		s.receive = func(bool, []byte) *channel.CloseError { <-release; return nil }
+		s.receive = func(bool, []byte) *wire.CloseError { <-release; return nil }
 		require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("x")))
 		synctest.Wait() // Receive runs
 		begin := time.Now()
@@ -326,7 +327,7 @@ func TestHandshakeOvertakenByCloseIsClosed(t *testing.T) {
 			close(release)
 		}()
 		client, _ := dialPipe(t, transport)
-		requireClosed(t, client, channel.CloseRestart, "service restart")
+		requireClosed(t, client, wire.CloseRestart, "service restart")
 		require.NoError(t, <-closed)
 		require.Equal(t, 1, s.timesClosed())
 		client.Close()

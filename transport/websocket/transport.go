@@ -15,6 +15,7 @@ import (
 	gorilla "github.com/gorilla/websocket"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
@@ -24,7 +25,7 @@ import (
 type Transport struct {
 	// Static after New.
 	door     httptransport.Door[session]
-	reject   func(channel.Rejection) // tells of a client that was refused before there was a session
+	reject   func(wire.Rejection) // tells of a client that was refused before there was a session
 	options  Options
 	bounds   outboxBounds
 	upgrader gorilla.Upgrader
@@ -47,10 +48,10 @@ type Transport struct {
 
 // A session is what a connection serves: a *channel.Conn.
 type session interface {
-	Start(channel.Link)
-	Receive(binary bool, data []byte) *channel.CloseError
-	ReceiveControl() *channel.CloseError
-	Reject(channel.Rejection)
+	Start(wire.Link)
+	Receive(binary bool, data []byte) *wire.CloseError
+	ReceiveControl() *wire.CloseError
+	Reject(wire.Rejection)
 	Closed(channel.Reason)
 }
 
@@ -96,7 +97,7 @@ func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) 
 }
 
 // newTransport takes prepared options.
-func newTransport(connect httptransport.Connect[session], reject func(channel.Rejection), options Options) *Transport {
+func newTransport(connect httptransport.Connect[session], reject func(wire.Rejection), options Options) *Transport {
 	t := &Transport{
 		door: httptransport.Door[session]{
 			Transport: transportName, Session: options.Session, Connect: connect, Reject: reject, Logger: options.Logger,
@@ -129,13 +130,13 @@ func newTransport(connect httptransport.Connect[session], reject func(channel.Re
 // then fails.
 func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
-		t.refuse(w, r, http.StatusBadRequest, "", channel.Rejection{Cause: channel.CauseHandshake, Err: fmt.Errorf("method %q", r.Method)})
+		t.refuse(w, r, http.StatusBadRequest, "", wire.Rejection{Cause: wire.CauseHandshake, Err: fmt.Errorf("method %q", r.Method)})
 		return
 	}
 	if err := t.enter(); err != nil {
-		rejection := channel.Rejection{Cause: channel.CauseDraining}
+		rejection := wire.Rejection{Cause: wire.CauseDraining}
 		if errors.Is(err, errFull) {
-			rejection = channel.Rejection{Cause: channel.CauseConnections, Limit: t.options.MaxConnections}
+			rejection = wire.Rejection{Cause: wire.CauseConnections, Limit: t.options.MaxConnections}
 		}
 		t.refuse(w, r, http.StatusServiceUnavailable, err.Error(), rejection)
 		return
@@ -158,7 +159,7 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	served = true
 	t.stats.accepted.Add(1)
 	if closing := t.join(c); closing {
-		c.Close(channel.CloseRestart, restartReason)
+		c.Close(wire.CloseRestart, restartReason)
 	}
 	c.start()
 	switch { // c holds the slot: Close waits for it
@@ -206,8 +207,8 @@ func (t *Transport) admit(c *conn, w http.ResponseWriter, r *http.Request) (turn
 // handshake upgrades the request or refuses it.
 func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) bool {
 	if !t.options.CheckOrigin.Allows(r) {
-		t.refuse(w, r, http.StatusForbidden, "", channel.Rejection{
-			Cause: channel.CauseOrigin, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
+		t.refuse(w, r, http.StatusForbidden, "", wire.Rejection{
+			Cause: wire.CauseOrigin, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
 		})
 		return false
 	}
@@ -217,7 +218,7 @@ func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) b
 		protocol, err = chooseProtocol(t.options.Subprotocols, offered)
 	}
 	if err != nil {
-		t.refuse(w, r, http.StatusForbidden, "", channel.Rejection{Cause: channel.CauseSubprotocol, Err: err})
+		t.refuse(w, r, http.StatusForbidden, "", wire.Rejection{Cause: wire.CauseSubprotocol, Err: err})
 		return false
 	}
 	session, err := t.door.Ask(r, httptransport.ConnectInfo(transportName, r, token))
@@ -228,14 +229,14 @@ func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) b
 	}
 	c.session = session
 	if err := checkUpgrade(r); err != nil {
-		session.Reject(channel.Rejection{Cause: channel.CauseHandshake, Code: http.StatusBadRequest, Err: err})
-		session.Closed(channel.ReasonClosed)
+		session.Reject(wire.Rejection{Cause: wire.CauseHandshake, Code: http.StatusBadRequest, Err: err})
+		session.Closed(wire.ReasonClosed)
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		t.answer(w, http.StatusBadRequest, err.Error())
 		return false
 	}
 	if err := t.upgrade(c, w, r, protocol); err != nil {
-		session.Closed(channel.ReasonClosed)
+		session.Closed(wire.ReasonClosed)
 		return false
 	}
 	return true
@@ -257,12 +258,12 @@ func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, pro
 		return nil
 	}
 	if c.wire.Conn == nil {
-		c.session.Reject(channel.Rejection{
-			Cause: channel.CauseFault, Code: http.StatusInternalServerError, Err: fmt.Errorf("websocket: upgrade impossible: %w", err),
+		c.session.Reject(wire.Rejection{
+			Cause: wire.CauseFault, Code: http.StatusInternalServerError, Err: fmt.Errorf("websocket: upgrade impossible: %w", err),
 		})
 		t.answer(w, http.StatusInternalServerError, "this server cannot upgrade connections")
 	} else {
-		c.session.Reject(channel.Rejection{Cause: channel.CauseHandshake, Err: err})
+		c.session.Reject(wire.Rejection{Cause: wire.CauseHandshake, Err: err})
 		t.stats.refused.Add(1)
 		c.wire.Conn.Close()
 	}
@@ -283,7 +284,7 @@ func refusal(err error) (status int, body string) {
 }
 
 // refuse refuses a handshake before there is a session.
-func (t *Transport) refuse(w http.ResponseWriter, r *http.Request, status int, body string, why channel.Rejection) {
+func (t *Transport) refuse(w http.ResponseWriter, r *http.Request, status int, body string, why wire.Rejection) {
 	why.Transport, why.Remote, why.Code = transportName, r.RemoteAddr, status
 	t.reject(why)
 	t.answer(w, status, body)
@@ -354,7 +355,7 @@ const restartReason = "service restart"
 func (t *Transport) Close(ctx context.Context) error {
 	conns, empty := t.startClose()
 	for _, c := range conns {
-		c.Close(channel.CloseRestart, restartReason)
+		c.Close(wire.CloseRestart, restartReason)
 	}
 	select {
 	case <-empty:

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A wire is a hijacked connection, as gorilla and the outbox see it. It differs
+// A hijacked is a connection taken over from net/http, as gorilla and the outbox see it. It differs
 // from the net.Conn in these ways:
 //
 //   - batches are written to it whole, beside gorilla, or through gorilla and
@@ -23,7 +23,7 @@ import (
 // Reads are made by one goroutine at a time. Writes are made by one that writes
 // for the outbox, and in one case by the reader: gorilla answers a protocol
 // error with a close frame of its own.
-type wire struct {
+type hijacked struct {
 	mu sync.Mutex
 	// Guarded by mu, which is held during writes to the socket.
 	mode  wireMode
@@ -91,7 +91,7 @@ const (
 const writeLimit = 1 << 20
 
 // tryWrite writes of a batch what the socket takes at once, at most writeLimit.
-func (w *wire) tryWrite(b *batch) (progress, error) {
+func (w *hijacked) tryWrite(b *batch) (progress, error) {
 	if !w.mu.TryLock() { // the reader writes
 		return socketFull, nil
 	}
@@ -117,7 +117,7 @@ func (w *wire) tryWrite(b *batch) (progress, error) {
 }
 
 // waitWrite waits until the socket has taken some more of a batch.
-func (w *wire) waitWrite(b *batch) error {
+func (w *hijacked) waitWrite(b *batch) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended || !b.gather() {
@@ -130,7 +130,7 @@ func (w *wire) waitWrite(b *batch) error {
 }
 
 // write writes a batch, or what is left of it.
-func (w *wire) write(b *batch) error {
+func (w *hijacked) write(b *batch) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for !w.ended && b.gather() {
@@ -146,7 +146,7 @@ func (w *wire) write(b *batch) error {
 }
 
 // writeLast writes our close frame, unless gorilla has written its own.
-func (w *wire) writeLast(frame []byte) error {
+func (w *hijacked) writeLast(frame []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
@@ -158,14 +158,14 @@ func (w *wire) writeLast(frame []byte) error {
 }
 
 // opened is called when the handshake was answered.
-func (w *wire) opened() {
+func (w *hijacked) opened() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mode = wireIdle
 }
 
 // begin is called before the outbox writes through gorilla.
-func (w *wire) begin(mode wireMode) {
+func (w *hijacked) begin(mode wireMode) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mode = mode
@@ -175,7 +175,7 @@ func (w *wire) begin(mode wireMode) {
 }
 
 // end is called when it has: it writes what was gathered.
-func (w *wire) end() error {
+func (w *hijacked) end() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mode = wireIdle
@@ -190,7 +190,7 @@ func (w *wire) end() error {
 }
 
 // flush is called with mu held and a cork.
-func (w *wire) flush() {
+func (w *hijacked) flush() {
 	if len(*w.cork) > 0 && w.err == nil {
 		_, w.err = w.Conn.Write(*w.cork)
 	}
@@ -198,7 +198,7 @@ func (w *wire) flush() {
 }
 
 // Write implements net.Conn, for gorilla.
-func (w *wire) Write(p []byte) (int, error) {
+func (w *hijacked) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch w.mode {
@@ -231,8 +231,8 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), w.err
 }
 
-// SetWriteDeadline implements net.Conn. It does nothing: see wire.
-func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+// SetWriteDeadline implements net.Conn. It does nothing: see hijacked.
+func (w *hijacked) SetWriteDeadline(time.Time) error { return nil }
 
 // slowPause is how long reading slowly waits before each read of a few KiB. A
 // client that answers a close has sent little until then; one that goes on and on
@@ -240,7 +240,7 @@ func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 const slowPause = 2 * time.Millisecond
 
 // Read implements net.Conn, for gorilla.
-func (w *wire) Read(p []byte) (n int, err error) {
+func (w *hijacked) Read(p []byte) (n int, err error) {
 	if int64(w.sinceMessage) > int64(w.owner.longestMessage()) && !w.slowly {
 		return 0, errMessageTooBig
 	}
@@ -261,21 +261,21 @@ func (w *wire) Read(p []byte) (n int, err error) {
 }
 
 // await waits until there is input, and reads ahead.
-func (w *wire) await() (ok bool) {
+func (w *hijacked) await() (ok bool) {
 	w.guard()
 	return w.patiently(time.Now(), w.sock.await) == nil
 }
 
 // look is await without waiting, of a client that was not heard since: there may
 // be no input.
-func (w *wire) look(since time.Time) (input, ok bool) {
+func (w *hijacked) look(since time.Time) (input, ok bool) {
 	err := w.patiently(since, w.sock.look)
 	return w.input != nil, err == nil
 }
 
 // guard sees to it that reading ends at some time. It is called before a read
 // that may wait, which those of most connections never do.
-func (w *wire) guard() {
+func (w *hijacked) guard() {
 	w.owner.aboutToWait()
 	if !w.guarded {
 		w.guarded = true
@@ -285,7 +285,7 @@ func (w *wire) guard() {
 
 // patiently reads until there is input, or no reason to go on. The client was
 // not heard since.
-func (w *wire) patiently(since time.Time, read func() error) error {
+func (w *hijacked) patiently(since time.Time, read func() error) error {
 	if w.slowly {
 		time.Sleep(slowPause)
 	}

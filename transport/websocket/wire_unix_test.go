@@ -20,7 +20,7 @@ func (boundless) Control(f func(fd uintptr)) error {
 
 // However much a socket takes, others have their turn after writeLimit bytes.
 func TestATryWritesNoMoreThanTheLimit(t *testing.T) {
-	w := &wire{}
+	w := &hijacked{}
 	w.sock = socket{raw: boundless{}, wire: w}
 	b := &batch{}
 	var written []int

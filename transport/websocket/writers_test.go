@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // One outbox that is written to without end does not keep the others waiting.
@@ -52,7 +52,7 @@ func TestWritersComeAndGo(t *testing.T) {
 	for n := range rounds {
 		for _, o := range outboxes {
 			f := text(fmt.Sprint(n))
-			f.Patient = n%3 > 0
+			f.LowPriority = n%3 > 0
 			o.send(f)
 		}
 	}
@@ -86,7 +86,7 @@ func TestWritersAreAsManyAsTheOutboxesThatWait(t *testing.T) {
 			defer w.mu.Unlock()
 			return w.active
 		}
-		busy := func(f *channel.Frame) {
+		busy := func(f *wire.Frame) {
 			o := newTestOutbox(1<<20, w)
 			o.port.after = func() { <-release }
 			o.send(f)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	channelmetrics "github.com/rollcall-go/rollcall/channel/metrics"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/cmd/internal/natsd"
 	"github.com/rollcall-go/rollcall/presence"
 	presencemetrics "github.com/rollcall-go/rollcall/presence/metrics"
@@ -210,11 +211,11 @@ func (r *replica) intakeOptions(s *settings) intake.Options {
 		options.Address = intake.FromHeader(s.addressHeader)
 	}
 	options.Refused = func(c net.Conn, why *intake.Refusal) {
-		cause := channel.CauseConnections
+		cause := wire.CauseConnections
 		if errors.Is(why, intake.ErrAddress) {
-			cause = channel.CauseAddress
+			cause = wire.CauseAddress
 		}
-		r.endpoint.Reject(channel.Rejection{Cause: cause, Transport: "http", Remote: c.RemoteAddr().String(), Limit: why.Limit})
+		r.endpoint.Reject(wire.Rejection{Cause: cause, Transport: "http", Remote: c.RemoteAddr().String(), Limit: why.Limit})
 	}
 	return options
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A Connect asks an endpoint whether a client may connect. S is what the
@@ -46,7 +47,7 @@ type Door[S any] struct {
 	Transport string
 	Session   Session // may be nil
 	Connect   Connect[S]
-	Reject    func(channel.Rejection)
+	Reject    func(wire.Rejection)
 	Logger    *slog.Logger
 }
 
@@ -56,7 +57,7 @@ type Door[S any] struct {
 func (d *Door[S]) Ask(r *http.Request, info channel.ConnectInfo) (s S, err error) {
 	if d.Session != nil {
 		if info.Session, err = d.session(r); err != nil {
-			d.Reject(channel.Rejection{Cause: channel.CauseSession, Transport: d.Transport, Remote: r.RemoteAddr, Code: status(err), Err: err})
+			d.Reject(wire.Rejection{Cause: wire.CauseSession, Transport: d.Transport, Remote: r.RemoteAddr, Code: status(err), Err: err})
 			return s, err
 		}
 	}

@@ -13,13 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // B012, B014: the session is asked for before Connect, which finds it in its
 // info; what it fails with refuses the client.
 func TestTheSessionIsAskedForBeforeConnect(t *testing.T) {
 	var order []string
-	var told []channel.Rejection
+	var told []wire.Rejection
 	var logged bytes.Buffer
 	var fail error
 	door := Door[string]{
@@ -38,7 +39,7 @@ func TestTheSessionIsAskedForBeforeConnect(t *testing.T) {
 			}
 			return info.Session.(string), nil
 		},
-		Reject: func(r channel.Rejection) { told = append(told, r) },
+		Reject: func(r wire.Rejection) { told = append(told, r) },
 		Logger: slog.New(slog.NewTextHandler(&logged, nil)),
 	}
 	ask := func(path string) (string, error) {
@@ -58,7 +59,7 @@ func TestTheSessionIsAskedForBeforeConnect(t *testing.T) {
 		_, err = ask("/x")
 		require.Equal(t, refusal, err)
 		require.Equal(t, []string{"session of /x"}, order)
-		require.Equal(t, []channel.Rejection{{Cause: channel.CauseSession, Transport: "pigeon", Remote: "192.0.2.1:1234", Code: want, Err: refusal}}, told)
+		require.Equal(t, []wire.Rejection{{Cause: wire.CauseSession, Transport: "pigeon", Remote: "192.0.2.1:1234", Code: want, Err: refusal}}, told)
 	}
 	fail = nil
 

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
@@ -24,7 +24,7 @@ func Intake(faults *[]error, value **intake.Intake) {
 type Refused struct {
 	// Why is what to tell of it; with the zero Cause, nothing: the client has gone
 	// away by itself.
-	Why channel.Rejection
+	Why wire.Rejection
 	// Reason is what the client is told, and RetryAfter the header of that name,
 	// empty for none.
 	Reason, RetryAfter string
@@ -37,13 +37,13 @@ func RefusedBy(err error) (refused Refused, ok bool) {
 	case errors.Is(err, intake.ErrGone):
 		return Refused{}, true
 	case errors.Is(err, intake.ErrClosing):
-		refused.Reason, refused.Why = err.Error(), channel.Rejection{Cause: channel.CauseDraining, Code: http.StatusServiceUnavailable}
+		refused.Reason, refused.Why = err.Error(), wire.Rejection{Cause: wire.CauseDraining, Code: http.StatusServiceUnavailable}
 	case !errors.As(err, &refusal):
 		return Refused{}, false
 	default:
-		refused.Reason, refused.Why = refusal.Err.Error(), channel.Rejection{Cause: channel.CauseOverloaded, Limit: refusal.Limit, Code: refusal.Status()}
+		refused.Reason, refused.Why = refusal.Err.Error(), wire.Rejection{Cause: wire.CauseOverloaded, Limit: refusal.Limit, Code: refusal.Status()}
 		if errors.Is(err, intake.ErrAddress) {
-			refused.Why.Cause = channel.CauseAddress
+			refused.Why.Cause = wire.CauseAddress
 		} else {
 			refused.RetryAfter = intake.RetryAfter
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // echo does what the event asks for.
@@ -58,17 +59,17 @@ func (echo) HandleIn(s *channel.Socket, event string, payload channel.Payload) c
 	case "async":
 		replyLater(s, payload)
 	case "exit":
-		return channel.Stop(channel.Crashed(errors.New("boom")))
+		return channel.Crash(errors.New("boom"))
 	case "stop":
-		return channel.Stop(channel.ReasonNormal)
+		return channel.Stop(wire.ReasonNormal)
 	case "stop_shutdown":
-		return channel.Stop(channel.ReasonShutdown)
+		return channel.Stop(wire.ReasonShutdown)
 	case "stop_shutdown_tuple":
 		return channel.Stop(channel.Reason{Name: "shutdown: bye"})
 	case "stop_other":
-		return channel.Stop(channel.Crashed(errors.New("other")))
+		return channel.Crash(errors.New("other"))
 	case "stop_reply":
-		return channel.StopReply(channel.ReasonNormal, "ok", payload)
+		return channel.StopReply(wire.ReasonNormal, "ok", payload)
 	case "binary_push":
 		must(s.Push("bin_pushed", payload))
 	case "binary_shout":

@@ -1,22 +1,22 @@
-package channel
+package wire
 
 import "sync"
 
 // A Frame is one encoded message. It is immutable; its bytes must not be changed.
 type Frame struct {
 	Binary bool
-	// Data is the whole frame, but of one with an insert: see Pieces.
+	// Data is the encoded frame, unless it was made by Splice; see Pieces.
 	Data []byte
 	// Shared is set in the frame of a broadcast: every connection is sent this
 	// same *Frame, so what Prepared caches in it pays off.
 	Shared bool
-	// Patient marks low-priority frames: presence diffs and counts, which have waited
-	// to be merged already. A transport may send frames of other connections first,
-	// also later ones, in bounded time; within a connection frames go out in the order
-	// of Send. A transport that sends all frames as they come may ignore it.
-	Patient bool
+	// LowPriority marks presence diffs and counts, which have waited to be merged
+	// already. A transport may send frames of other connections first, also later ones,
+	// in bounded time; within a connection frames go out in the order of Send. A
+	// transport that sends all frames as they come may ignore it.
+	LowPriority bool
 
-	insert *insert // nil in most, and in all that a serializer of the application makes
+	insert *insert // nil in most
 
 	prepare  sync.Once
 	prepared any
@@ -29,10 +29,10 @@ type insert struct {
 	body []byte
 }
 
-// insertFrom is the size in bytes from which a payload is not copied into each frame
+// SpliceFrom is the size in bytes from which a payload is not copied into each frame
 // that carries it, on a link that gathers. Below it, gathering pieces costs more than
 // copying them.
-const insertFrom = 4 << 10
+const SpliceFrom = 4 << 10
 
 // A Gatherer is a [Link] that takes frames in pieces. The state of a large room is
 // then not copied for each client that joins it: 10,000 clients that join one room are
@@ -71,25 +71,8 @@ func (f *Frame) Prepared(make func() any) any {
 	return f.prepared
 }
 
-// A splicer is a serializer that can make a frame around its payload, uncopied.
-type splicer interface {
-	// splice is [Serializer.Encode] of a payload that is JSON.
-	splice(m Message) *Frame
-}
-
-// gathers tells whether the link takes frames in pieces, and they can be made.
-func (c *Conn) gathers() bool {
-	link, ok := c.link.(Gatherer)
-	if _, ours := c.dialect.Serializer.(splicer); !ours || !ok {
-		return false
-	}
-	return link.Gathers()
-}
-
-// encodeShared encodes a message whose payload others are sent, too.
-func (c *Conn) encodeShared(m Message) (*Frame, error) {
-	if len(m.Payload.data) >= insertFrom && c.gathers() {
-		return c.dialect.Serializer.(splicer).splice(m), nil
-	}
-	return c.dialect.Encode(m)
+// Splice returns the text frame of data with body inserted at the given place, which is
+// not copied.
+func Splice(data []byte, at int, body []byte) *Frame {
+	return &Frame{Data: data, insert: &insert{at, body}}
 }

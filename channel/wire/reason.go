@@ -1,4 +1,4 @@
-package channel
+package wire
 
 import "fmt"
 
@@ -10,7 +10,7 @@ type Reason struct {
 	Err  error
 }
 
-// The reasons that this package gives. Channels may make their own.
+// The reasons that package channel and transports give. Channels may make their own.
 var (
 	ReasonNormal       = Reason{Name: "normal"}         // Stop(ReasonNormal)
 	ReasonShutdown     = Reason{Name: "shutdown"}       // Stop(ReasonShutdown)
@@ -25,7 +25,7 @@ var (
 // Crashed is the reason of a channel that failed.
 func Crashed(err error) Reason { return Reason{Name: "crashed", Err: err} }
 
-// Planned tells whether the end is none that the client should mend.
+// Planned reports whether the channel ended normally, so the client should not rejoin.
 func (r Reason) Planned() bool { return r.Err == nil }
 
 func (r Reason) String() string {

@@ -4,15 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
+	"github.com/rollcall-go/rollcall/channel/wire/phoenix2"
 )
 
-// A shorthand is a serializer of an application: {"j","r","t","e","p"} in binary
+// A shorthand is a protocol of an application: {"j","r","t","e","p"} in binary
 // frames. It counts the broadcasts that it encodes.
 type shorthand struct {
 	broadcasts atomic.Int64
@@ -20,38 +22,44 @@ type shorthand struct {
 }
 
 type shorthandFrame struct {
-	J, R Ref
+	J, R wire.Ref
 	T, E string
 	P    Payload
 }
 
-func (s *shorthand) Decode(binary bool, data []byte) (Message, error) {
+func (s *shorthand) Open(wire.Peer) wire.Codec { return s }
+
+func (s *shorthand) Decode(messages []wire.Message, binary bool, data []byte) ([]wire.Message, error) {
 	var f shorthandFrame
 	if err := json.Unmarshal(data, &f); err != nil {
-		return Message{}, err
+		return nil, err
 	}
 	if f.E == s.crash {
 		panic("decode " + f.E)
 	}
-	return Message{Kind: KindBroadcast, JoinRef: f.J, Ref: f.R, Topic: f.T, Event: f.E, Payload: f.P}, nil
+	return append(messages, wire.Message{Kind: wire.KindBroadcast, JoinRef: f.J, Ref: f.R, Topic: f.T, Event: f.E, Payload: f.P}), nil
 }
 
-func (s *shorthand) Encode(m Message) (*Frame, error) {
-	if m.Kind == KindBroadcast {
-		s.broadcasts.Add(1)
-	}
+func (s *shorthand) Broadcast(frames []*wire.Frame, m wire.Message) ([]*wire.Frame, error) {
+	s.broadcasts.Add(1)
+	return s.Encode(frames, m)
+}
+
+func (s *shorthand) Encode(frames []*wire.Frame, m wire.Message) ([]*wire.Frame, error) {
 	switch m.Event {
 	case s.crash:
 		panic("encode " + m.Event)
 	case "unsayable":
 		return nil, errors.New("no word for it")
+	case "nil":
+		return append(frames, nil), nil
 	case "nothing":
-		return nil, nil
+		return frames, nil
 	case "garbage":
-		return &Frame{Data: []byte("\xff")}, nil
+		return append(frames, &wire.Frame{Data: []byte("\xff")}), nil
 	}
 	data, err := json.Marshal(shorthandFrame{m.JoinRef, m.Ref, m.Topic, m.Event + m.Status, m.Payload})
-	return &Frame{Binary: true, Data: data}, err
+	return append(frames, &wire.Frame{Binary: true, Data: data}), err
 }
 
 func (c *client) speak(text string) []string {
@@ -74,27 +82,27 @@ func (c *client) hear() []string {
 	return out
 }
 
-func TestSerializersOfTheApplication(t *testing.T) {
+func TestProtocolsOfTheApplication(t *testing.T) {
 	proves(t, "B043")
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
 		own, strict := &shorthand{}, &shorthand{}
 		routes := referenceHandler(t).Routes
-		mount := func(serializers ...ServedVersion) *Handler {
-			h, err := NewHandler(Handler{Connect: referenceHandler(t).Connect, Routes: routes, Serializers: serializers})
+		mount := func(protocols ...ServedProtocol) *Handler {
+			h, err := NewHandler(Handler{Connect: referenceHandler(t).Connect, Routes: routes, Protocols: protocols})
 			require.NoError(t, err)
 			return h
 		}
-		h := mount(ServedVersion{"~> 3.0", own}, ServedVersion{"~> 2.5.0", V2()}, ServedVersion{">= 3.0.0", strict})
-		other := mount(ServedVersion{"~> 1.0", own}) // another mount, another list
+		h := mount(ServedProtocol{"3.0", own}, ServedProtocol{"2.5", phoenix2.Protocol{}}, ServedProtocol{"3.0", strict}, ServedProtocol{"4.0", strict})
+		other := mount(ServedProtocol{"1.0", own}) // another mount, another list
 
 		// vsn says which; what none of them serves is served as ever.
 		for vsn, want := range map[string]string{
-			"3.0.0": "~> 3.0", "3.9.1": "~> 3.0", "4.0.0": ">= 3.0.0", "2.5.7": "~> 2.5.0", "2.0.3": "2.0", "1.0.0": "1.0",
+			"3.0.0": "3.0", "3.0.9": "3.0", "4.0.0": "4.0", "2.5.7": "2.5", "2.0.3": "2.0", "1.0.0": "1.0",
 		} {
 			c, err := e.Connect(t.Context(), h, ConnectInfo{Params: url.Values{"user": {"a"}, "vsn": {vsn}}})
 			require.NoError(t, err, vsn)
-			require.Equal(t, want, c.dialect.String(), vsn)
+			require.Equal(t, want, c.protocol.version, vsn)
 		}
 		for _, vsn := range []string{"2.6.0", "1.1.0", "3", "3.0"} {
 			_, err := e.Connect(t.Context(), h, ConnectInfo{Params: url.Values{"user": {"a"}, "vsn": {vsn}}})
@@ -117,79 +125,63 @@ func TestSerializersOfTheApplication(t *testing.T) {
 		require.Equal(t, []string{said}, last.hear())
 		require.Equal(t, []string{`[null,null,"echo:x","shout",{"n":2}]`}, two.take())
 		require.Equal(t, []string{`[null,null,"echo:x","shout",{"n":2}]`}, twoToo.take())
-		require.EqualValues(t, 1, own.broadcasts.Load(), "one encoding a serializer, for the clients of all handlers")
+		require.EqualValues(t, 1, own.broadcasts.Load(), "one encoding a protocol, for the clients of all handlers")
 		require.EqualValues(t, 1, strict.broadcasts.Load())
 		require.NoError(t, e.Broadcast("echo:x", "e", nil))
 		synctest.Wait()
 		require.Same(t, a.link.frames[0], b.link.frames[0])
 		require.True(t, a.link.frames[0].Shared)
-		require.Same(t, two.link.frames[0], twoToo.link.frames[0], "V2 under another version is V2")
+		require.Same(t, two.link.frames[0], twoToo.link.frames[0], "version 2 under another name is version 2")
 		require.Contains(t, a.speak(`{"J":1,"R":"4","T":"echo:x","E":"phx_leave"}`), `{"J":1,"R":1,"T":"echo:x","E":"phx_close","P":{}}`)
 
 		// What it cannot read ends the connection.
-		require.Equal(t, CloseInternal, b.conn.Receive(false, []byte(`["1","1","echo:x","phx_join",{}]`)).Code)
-		require.Equal(t, CloseInternal, b.conn.Receive(true, []byte(`{"T":1}`)).Code)
-		require.Equal(t, CloseInternal, b.conn.Receive(true, []byte(`{"R":[]}`)).Code)
+		require.Equal(t, wire.CloseInternal, b.conn.Receive(false, []byte(`["1","1","echo:x","phx_join",{}]`)).Code)
+		require.Equal(t, wire.CloseInternal, b.conn.Receive(true, []byte(`{"T":1}`)).Code)
+		require.Equal(t, wire.CloseInternal, b.conn.Receive(true, []byte(`{"R":[]}`)).Code)
 	})
 }
 
-// B043: what is wrong with an application's serializer stays with its clients.
-func TestFaultsOfASerializerOfTheApplication(t *testing.T) {
+// B043: what is wrong with an application's protocol stays with its clients.
+func TestFaultsOfAProtocolOfTheApplication(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		logger, logged := testLog()
 		e := startOne(t, Config{Logger: logger})
-		h, err := NewHandler(Handler{Routes: handlerOf(script{}).Routes, Serializers: []ServedVersion{{"3.0.0", &shorthand{crash: "boom"}}}})
+		h, err := NewHandler(Handler{Routes: handlerOf(script{}).Routes, Protocols: []ServedProtocol{{"3.0", &shorthand{crash: "boom"}}}})
 		require.NoError(t, err)
 		theirs, ours := connect(t, e, h, "vsn=3.0.0"), connect(t, e, h, "")
 		theirs.speak(`{"R":"1","T":"t","E":"phx_join"}`)
 		ours.get(`["1","1","t","phx_join",{}]`)
-		for _, event := range []string{"boom", "unsayable", "nothing", "garbage"} {
+		for _, event := range []string{"boom", "unsayable", "nil", "garbage"} {
 			require.NoError(t, e.Broadcast("t", event, nil))
 			require.Empty(t, theirs.hear(), event)
 			require.Equal(t, []string{`[null,null,"t","` + event + `",{}]`}, ours.take())
 			require.Contains(t, logged.String(), "event="+event)
 		}
-		require.Contains(t, logged.String(), "panic of the serializer in Encode: encode boom")
+		require.Contains(t, logged.String(), "panic of the protocol in Broadcast: encode boom")
 		require.NoError(t, e.Broadcast("t", "fine", nil))
 		require.Len(t, theirs.hear(), 1)
-		require.Equal(t, CloseInternal, theirs.conn.Receive(true, []byte(`{"R":"1","T":"t","E":"boom"}`)).Code)
-		require.Contains(t, logged.String(), "panic of the serializer in Decode: decode boom")
-		require.Equal(t, CloseInternal, theirs.conn.Receive(true, []byte("{\"R\":\"1\",\"T\":\"t\",\"E\":\"\\u0000\"}")[:5]).Code)
+		require.Equal(t, wire.CloseInternal, theirs.conn.Receive(true, []byte(`{"R":"1","T":"t","E":"boom"}`)).Code)
+		require.Contains(t, logged.String(), "panic of the protocol in Decode: decode boom")
+		require.Equal(t, wire.CloseInternal, theirs.conn.Receive(true, []byte("{\"R\":\"1\",\"T\":\"t\",\"E\":\"\\u0000\"}")[:5]).Code)
 	})
 }
 
-func TestNewHandlerNamesEveryFaultOfItsSerializers(t *testing.T) {
+func TestNewHandlerNamesEveryFaultOfItsProtocols(t *testing.T) {
 	_, err := NewHandler(Handler{
-		Routes:      []Route{{Pattern: ""}},
-		Serializers: []ServedVersion{{"~> 3.0", nil}, {"three", V2()}, {"3.0.0", incomparable{nil}}, {"~> 4.0", &shorthand{}}},
+		Routes:    []Route{{Pattern: ""}},
+		Protocols: []ServedProtocol{{"3.0", nil}, {"three", phoenix2.Protocol{}}, {"3.0", incomparable{nil}}, {"4.0", &shorthand{}}},
 	})
 	for _, fault := range []string{
-		"the pattern is empty", `serializer 0 ("~> 3.0"): Serializer is nil`,
-		`serializer 1 ("three"): "three" is no requirement`, `serializer 2 ("3.0.0"): a channel.incomparable cannot be compared`,
+		"the pattern is empty", `protocol 0 ("3.0"): Protocol is nil`,
+		`protocol 1 ("three"): version "three" is not of the form major.minor`, `protocol 2 ("3.0"): a channel.incomparable cannot be compared`,
 	} {
 		require.ErrorContains(t, err, fault)
 	}
-	require.NotContains(t, err.Error(), "serializer 3")
+	require.NotContains(t, err.Error(), "protocol 3")
 }
 
 type incomparable struct{ words []string }
 
-func (incomparable) Decode(bool, []byte) (Message, error) { return Message{}, nil }
-func (incomparable) Encode(Message) (*Frame, error)       { return nil, nil }
+func (incomparable) Open(wire.Peer) wire.Codec { return nil }
 
-func TestRefsAndPayloadsInJSON(t *testing.T) {
-	for text, want := range map[string]Ref{`"1"`: StringRef("1"), `1.50`: {text: "1.50"}, `null`: {}, `""`: StringRef("")} {
-		var r Ref
-		require.NoError(t, json.Unmarshal([]byte(text), &r))
-		require.Equal(t, want, r)
-		again, err := json.Marshal(r)
-		require.NoError(t, err)
-		require.Equal(t, text, string(again))
-	}
-	require.Error(t, json.Unmarshal([]byte(`{}`), new(Ref)))
-	var p Payload
-	require.NoError(t, json.Unmarshal([]byte(`{"a": [1, 2]}`), &p))
-	require.Equal(t, `{"a":[1,2]}`, string(p.JSON()))
-	require.NoError(t, json.Unmarshal([]byte(`null`), &p))
-	require.Equal(t, `{}`, strings.TrimSpace(string(p.JSON())))
-}
+func (incomparable) Broadcast([]*wire.Frame, wire.Message) ([]*wire.Frame, error) { return nil, nil }

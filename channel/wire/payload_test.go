@@ -1,8 +1,7 @@
-package channel
+package wire
 
 import (
 	"encoding/json"
-	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,7 +14,7 @@ func TestPayload(t *testing.T) {
 	require.Equal(t, point{3}, p.Value(), "the native value, where it is local")
 	require.JSONEq(t, `{"X":3}`, string(p.JSON()))
 
-	remote := rawPayload(p.JSON())
+	remote := RawPayload(p.JSON())
 	require.Equal(t, map[string]any{"X": 3.0}, remote.Value())
 	for _, p := range []Payload{p, remote} {
 		var got point
@@ -38,18 +37,18 @@ func TestPayload(t *testing.T) {
 
 func TestPayloadIsTakenWhenItIsMade(t *testing.T) {
 	v := map[string]any{"n": 1}
-	p, err := objectPayload(v)
+	p, err := ObjectPayload(v)
 	require.NoError(t, err)
 	v["n"] = 2
 	require.Equal(t, `{"n":1}`, string(p.JSON()))
 }
 
 func TestBinaryPayload(t *testing.T) {
-	p, err := objectPayload(Binary([]byte{1, 2}))
+	p, err := ObjectPayload(Binary([]byte{1, 2}))
 	require.NoError(t, err)
 	require.True(t, p.IsBinary())
 	require.Nil(t, p.JSON())
-	require.Equal(t, BinaryData{1, 2}, p.Value())
+	require.Equal(t, Binary{1, 2}, p.Value())
 	var b []byte
 	require.NoError(t, p.Decode(&b))
 	require.Equal(t, []byte{1, 2}, b)
@@ -59,30 +58,25 @@ func TestBinaryPayload(t *testing.T) {
 }
 
 func TestPayloadMustBeAnObject(t *testing.T) {
-	proves(t, "B038")
-	for _, v := range []any{1, "s", []int{1}, true, json.RawMessage("null"), json.RawMessage("{"), make(chan int), rawPayload([]byte("[1]"))} {
-		_, err := objectPayload(v)
+	for _, v := range []any{1, "s", []int{1}, true, json.RawMessage("null"), json.RawMessage("{"), make(chan int), RawPayload([]byte("[1]"))} {
+		_, err := ObjectPayload(v)
 		require.ErrorIs(t, err, ErrPayload, "%v", v)
 	}
 }
 
-func TestParams(t *testing.T) {
-	proves(t, "B003")
-	for query, want := range map[string]Params{
-		"":                   {},
-		"a=1&b=x%20y":        {"a": "1", "b": "x y"},
-		"a=1&a=2":            {"a": "2"},
-		"a[b]=1&a[c][d]=2":   {"a": map[string]any{"b": "1", "c": map[string]any{"d": "2"}}},
-		"a[]=1&a[]=2":        {"a": []any{"1", "2"}},
-		"a[b][]=1":           {"a": map[string]any{"b": []any{"1"}}},
-		"a=1&a[b]=2":         {"a": map[string]any{"b": "2"}},
-		"[x]=1&a[=2&a]b=3":   {"[x]": "1", "a[": "2", "a]b": "3"},
-		"a[][b]=1":           {"a[][b]": "1"},
-		"__proto__[x]=1":     {"__proto__": map[string]any{"x": "1"}},
-		"vsn=2.0.0&user=bob": {"vsn": "2.0.0", "user": "bob"},
-	} {
-		values, err := url.ParseQuery(query)
+func TestRefsAndPayloadsInJSON(t *testing.T) {
+	for text, want := range map[string]Ref{`"1"`: StringRef("1"), `1.50`: {text: "1.50"}, `null`: {}, `""`: StringRef("")} {
+		var r Ref
+		require.NoError(t, json.Unmarshal([]byte(text), &r))
+		require.Equal(t, want, r)
+		again, err := json.Marshal(r)
 		require.NoError(t, err)
-		require.Equal(t, want, decodeParams(values), query)
+		require.Equal(t, text, string(again))
 	}
+	require.Error(t, json.Unmarshal([]byte(`{}`), new(Ref)))
+	var p Payload
+	require.NoError(t, json.Unmarshal([]byte(`{"a": [1, 2]}`), &p))
+	require.Equal(t, `{"a":[1,2]}`, string(p.JSON()))
+	require.NoError(t, json.Unmarshal([]byte(`null`), &p))
+	require.Equal(t, `{}`, string(p.JSON()))
 }

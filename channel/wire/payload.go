@@ -1,10 +1,16 @@
-package channel
+package wire
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+
+	"github.com/rollcall-go/rollcall/channel/internal/jsontext"
 )
+
+// ErrPayload: a payload is neither a JSON object nor [Binary], or cannot be marshalled.
+var ErrPayload = errors.New("channel: payload must be a JSON object or channel.Binary")
 
 // A Payload is what a message carries: a JSON value, or bytes in a binary
 // message. It is immutable and may be shared; the zero Payload is {}.
@@ -13,14 +19,13 @@ type Payload struct {
 	data   []byte
 	native any
 	binary bool
+	// metadata is nil in nearly all.
+	metadata []byte
 }
 
-// BinaryData is what [Binary] makes.
-type BinaryData []byte
-
-// Binary makes a payload of bytes, for Push, Reply and Broadcast. The bytes
-// must not be changed afterwards.
-func Binary(b []byte) any { return BinaryData(b) }
+// Binary is a payload of bytes, for Push, Reply and Broadcast. The bytes must not be
+// changed afterwards.
+type Binary []byte
 
 var emptyObject = []byte("{}")
 
@@ -34,25 +39,26 @@ func NewPayload(v any) (Payload, error) {
 		return Payload{}, nil
 	case Payload:
 		return v, nil
-	case BinaryData:
+	case Binary:
 		if v == nil {
-			v = BinaryData{}
+			v = Binary{}
 		}
 		return Payload{data: v, binary: true}, nil
 	}
-	data, err := marshal(v)
+	data, err := jsontext.Marshal(v)
 	if err != nil {
 		return Payload{}, fmt.Errorf("%w: %w", ErrPayload, err)
 	}
 	return Payload{data: data, native: v}, nil
 }
 
-// rawPayload is the payload of text that is known to be valid JSON.
-func rawPayload(data []byte) Payload { return Payload{data: data} }
+// RawPayload returns the payload of compact JSON text, which must be valid and is not
+// copied.
+func RawPayload(data []byte) Payload { return Payload{data: data} }
 
-// objectPayload is NewPayload for what must be an object or binary: everything
+// ObjectPayload is NewPayload for what must be an object or binary: everything
 // but the response of a reply.
-func objectPayload(v any) (Payload, error) {
+func ObjectPayload(v any) (Payload, error) {
 	p, err := NewPayload(v)
 	if err != nil {
 		return Payload{}, err
@@ -83,7 +89,7 @@ func (p Payload) Decode(v any) error {
 func (p Payload) Value() any {
 	switch {
 	case p.binary:
-		return BinaryData(p.data)
+		return Binary(p.data)
 	case p.native != nil:
 		return p.native
 	}
@@ -94,7 +100,7 @@ func (p Payload) Value() any {
 	return v
 }
 
-// IsBinary tells whether the payload came, or goes, in a binary message.
+// IsBinary reports whether the payload came, or goes, in a binary message.
 func (p Payload) IsBinary() bool { return p.binary }
 
 // Bytes is the content of a binary payload, or the JSON text. It must not be
@@ -123,20 +129,30 @@ func (p Payload) MarshalJSON() ([]byte, error) {
 	return p.Bytes(), nil
 }
 
-// UnmarshalJSON makes a payload of a JSON value; null is {}. text is not kept.
+// UnmarshalJSON makes a payload of a JSON value; null, which some clients send for want
+// of anything, is {}. text is not kept, and must be valid, as encoding/json sees to.
 func (p *Payload) UnmarshalJSON(text []byte) error {
-	*p = textPayload(text)
+	*p = Payload{}
+	if string(text) == "null" {
+		return nil
+	}
+	var buf bytes.Buffer
+	buf.Grow(len(text))
+	if err := json.Compact(&buf, text); err != nil {
+		return err
+	}
+	p.data = buf.Bytes()
 	return nil
 }
 
-// marshal is json.Marshal without the escapes for HTML: what goes out is what
-// Phoenix would send.
-func marshal(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+// Metadata returns what the payload carries beside its content for protocols that have
+// a place for it, or nil. It must not be changed.
+func (p Payload) Metadata() []byte { return p.metadata }
+
+// WithMetadata returns the payload with metadata, which must not be changed afterwards
+// and has at most 64 KiB. It reaches the clients whose protocol carries it, on all
+// replicas; Phoenix's versions do not.
+func (p Payload) WithMetadata(metadata []byte) Payload {
+	p.metadata = metadata
+	return p
 }

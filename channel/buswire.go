@@ -6,22 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // A broadcast between replicas:
 //
 //	byte  0       wireMagic
 //	byte  1       wireVersion
-//	byte  2       flags: bit 0 the payload is binary; others must be 0
+//	byte  2       flags: bit 0 the payload is binary, bit 1 it has metadata; others
+//	              must be 0
 //	bytes 3-10    the sender's instance, so that it knows its own echo
 //	uvarint, topic
 //	uvarint, event
+//	uvarint, metadata, with bit 1
 //	              the payload is what remains
 const (
 	wireMagic   = 0xC4
 	wireVersion = 1
 
-	wireFlagBinary = 1 << 0
+	wireFlagBinary   = 1 << 0
+	wireFlagMetadata = 1 << 1
 )
 
 // instance names one run of an endpoint.
@@ -30,11 +35,14 @@ type instance [8]byte
 var errWire = errors.New("channel: malformed broadcast")
 
 func encodeWire(from instance, b Broadcast) []byte {
-	payload := b.Payload.Bytes()
-	data := make([]byte, 0, 3+len(from)+2*binary.MaxVarintLen64+len(b.Topic)+len(b.Event)+len(payload))
+	payload, metadata := b.Payload.Bytes(), b.Payload.Metadata()
+	data := make([]byte, 0, 3+len(from)+3*binary.MaxVarintLen64+len(b.Topic)+len(b.Event)+len(metadata)+len(payload))
 	var flags byte
-	if b.Payload.binary {
+	if b.Payload.IsBinary() {
 		flags |= wireFlagBinary
+	}
+	if metadata != nil {
+		flags |= wireFlagMetadata
 	}
 	data = append(data, wireMagic, wireVersion, flags)
 	data = append(data, from[:]...)
@@ -42,6 +50,10 @@ func encodeWire(from instance, b Broadcast) []byte {
 	data = append(data, b.Topic...)
 	data = binary.AppendUvarint(data, uint64(len(b.Event)))
 	data = append(data, b.Event...)
+	if metadata != nil {
+		data = binary.AppendUvarint(data, uint64(len(metadata)))
+		data = append(data, metadata...)
+	}
 	return append(data, payload...)
 }
 
@@ -55,7 +67,7 @@ func decodeWire(data []byte) (from instance, b Broadcast, err error) {
 		return from, b, fmt.Errorf("%w: version %d", errWire, data[1])
 	}
 	flags := data[2]
-	if flags&^wireFlagBinary != 0 {
+	if flags&^(wireFlagBinary|wireFlagMetadata) != 0 {
 		return from, b, fmt.Errorf("%w: flags %#x", errWire, flags)
 	}
 	rest := data[3+copy(from[:], data[3:]):]
@@ -65,24 +77,48 @@ func decodeWire(data []byte) (from instance, b Broadcast, err error) {
 	if b.Event, rest, err = cutString(rest); err != nil {
 		return from, b, err
 	}
-	if err := checkTopic(b.Topic); err != nil {
+	if err := wire.CheckTopic(b.Topic); err != nil {
 		return from, b, fmt.Errorf("%w: %w", errWire, err)
 	}
-	b.Payload = Payload{data: rest, binary: flags&wireFlagBinary != 0}
-	if rest == nil || !b.Payload.binary && (len(rest) == 0 || rest[0] != '{' || !json.Valid(rest)) {
+	var metadata []byte
+	if flags&wireFlagMetadata != 0 {
+		if metadata, rest, err = cut(rest); err != nil {
+			return from, b, err
+		}
+	}
+	switch {
+	case rest == nil:
 		return from, b, fmt.Errorf("%w: payload", errWire)
+	case flags&wireFlagBinary != 0:
+		b.Payload, _ = wire.NewPayload(wire.Binary(rest)) // never fails for bytes
+	case len(rest) == 0 || rest[0] != '{' || !json.Valid(rest):
+		return from, b, fmt.Errorf("%w: payload", errWire)
+	default:
+		b.Payload = wire.RawPayload(rest)
+	}
+	if metadata != nil {
+		b.Payload = b.Payload.WithMetadata(metadata)
 	}
 	return from, b, nil
 }
 
 func cutString(data []byte) (s string, rest []byte, err error) {
+	text, rest, err := cut(data)
+	if err == nil && !utf8.Valid(text) {
+		err = errWire
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return string(text), rest, nil
+}
+
+// cut cuts a length and as many bytes from data.
+func cut(data []byte) (text, rest []byte, err error) {
 	n, size := binary.Uvarint(data)
 	if size <= 0 || n > uint64(len(data)-size) {
-		return "", nil, errWire
+		return nil, nil, errWire
 	}
-	text := data[size : size+int(n)]
-	if !utf8.Valid(text) {
-		return "", nil, errWire
-	}
-	return string(text), data[size+int(n):], nil
+	end := size + int(n)
+	return data[size:end:end], data[end:], nil
 }

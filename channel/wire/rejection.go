@@ -1,14 +1,12 @@
-package channel
+package wire
 
 // A Rejection is something that a client was refused, or that ended its channel
-// or its connection, because of a limit or a fault of the client's. It is told to
-// the log and to [Telemetry].
+// or its connection, because of a limit or a fault of the client's. It is reported to
+// the log and to telemetry.
 type Rejection struct {
 	Cause Cause
-	// Conn is the connection; nil where there is none yet.
-	Conn *Conn
-	// Transport and Remote are how and from where the client came. Empty: as Conn
-	// has it.
+	// Transport and Remote are how and from where the client came. Empty: as its
+	// connection has it.
 	Transport string
 	Remote    string
 	// Topic is what the client asked for, where it is about one. It may be
@@ -30,7 +28,7 @@ type Cause string
 
 // What keeps a client from connecting.
 const (
-	CauseVersion     Cause = "version"     // no serializer for its vsn
+	CauseVersion     Cause = "version"     // no protocol for its vsn
 	CauseOrigin      Cause = "origin"      // of a page that may not connect
 	CauseSubprotocol Cause = "subprotocol" // none that is served, or a bad auth token in one
 	CauseHandshake   Cause = "handshake"   // no valid handshake
@@ -67,7 +65,7 @@ const (
 	CauseBinary    Cause = "binary"     // bytes for a client that can be sent only text
 )
 
-// Causes are all causes that this package and its transports give.
+// Causes returns every Cause that package channel and the transports give.
 func Causes() []Cause {
 	return []Cause{
 		CauseVersion, CauseOrigin, CauseSubprotocol, CauseHandshake, CauseSession, CauseConnections, CauseAddress, CauseDraining, CauseFault,
@@ -75,22 +73,4 @@ func Causes() []Cause {
 		CauseMailbox,
 		CauseMalformed, CauseText, CauseFrameSize, CauseFlood, CauseProtocol, CauseIdle, CauseSlow, CauseBinary,
 	}
-}
-
-// Reject tells the log and the hooks of a client that a transport has refused
-// before there was a connection. It refuses nothing by itself.
-func (e *Endpoint) Reject(r Rejection) { e.telemetry.reject(r) }
-
-// Reject tells the log and the hooks why a transport ends the connection, or has
-// not taken what its client sent. It ends nothing by itself, and is not to be
-// called by a method of [Link].
-func (c *Conn) Reject(r Rejection) {
-	r.Conn = c
-	if r.Transport == "" {
-		r.Transport = c.transport
-	}
-	if r.Remote == "" {
-		r.Remote = addrString(c.remote)
-	}
-	c.endpoint.telemetry.reject(r)
 }
