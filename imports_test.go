@@ -23,26 +23,20 @@ const module = "github.com/rollcall-go/rollcall"
 // service does not link the generator.
 const forbiddenDependencies = `
 crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
-presence               channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
-presence/metrics       channel transport cmd github.com/gorilla/websocket github.com/nats-io
+presence               channel transport cmd metrics net/http github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
-channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
-channel/wire           presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
-channel/wire/phoenix1  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
-channel/wire/phoenix2  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
-channel/metrics        transport cmd github.com/gorilla/websocket github.com/nats-io
+channel                transport cmd metrics net/http github.com/gorilla/websocket github.com/nats-io
 channel/jwtauth        transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/token          transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
-transport/intake       presence channel cmd transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
-transport/intake/metrics  presence channel cmd transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
+transport/intake       presence channel cmd metrics transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
 transport/longpoll     cmd transport/natsbus transport/membus transport/websocket github.com/gorilla/websocket github.com/nats-io
+metrics                cmd transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io/nats-server
 channel/channeltest                   transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/channeltest/refserver         cmd github.com/nats-io
 channel/channeltest/refserver/server  cmd github.com/nats-io
 transport/cookie       cmd transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
-transport/natsbus      presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
-transport/natsbus/metrics  presence channel cmd github.com/gorilla/websocket github.com/nats-io/nats-server
+transport/natsbus      presence channel cmd metrics github.com/gorilla/websocket github.com/nats-io/nats-server
 transport/origin       presence channel cmd transport/natsbus transport/membus github.com/gorilla/websocket github.com/nats-io
 transport/websocket    cmd transport/natsbus transport/membus github.com/nats-io
 cmd/rollcall           cmd/rollcall-bench cmd/pointingparty
@@ -67,7 +61,7 @@ channel/wire           frame.go
 channel/wire/phoenix1
 channel/wire/phoenix2
 channel/jwtauth
-channel/metrics
+metrics
 channel/token          auth.go entropy.go
 `
 

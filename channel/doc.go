@@ -196,7 +196,7 @@
 // drain, and of every rejection: what was refused without asking the
 // application, because of a limit or a fault of the client. [Config.Logger] gets
 // the same as lines, at the levels of [Handler] and [Route], without secrets (see
-// [ParamFilter]). Package channel/metrics shows it to Prometheus.
+// [ParamFilter]). Package metrics exports it to Prometheus.
 //
 // # Shutdown
 //

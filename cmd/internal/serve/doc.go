@@ -58,11 +58,9 @@
 //
 // # Metrics
 //
-// GET /metrics has the figures of channel/metrics, presence/metrics,
-// transport/intake/metrics, transport/natsbus/metrics (not alone), the Go runtime and
-// the process, for Prometheus. They name replicas, and neither users nor topics;
-// without an admin address a proxy in front should keep the path to itself
-// all the same.
+// GET /metrics exports to Prometheus what package metrics does (NATS unless alone), and
+// the Go runtime and process. Metrics name replicas, but neither users nor topics;
+// without an admin address, a proxy in front should still keep the path private.
 //
 // # Who comes in
 //

@@ -22,17 +22,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/rollcall-go/rollcall/channel"
-	channelmetrics "github.com/rollcall-go/rollcall/channel/metrics"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/cmd/internal/natsd"
+	"github.com/rollcall-go/rollcall/metrics"
 	"github.com/rollcall-go/rollcall/presence"
-	presencemetrics "github.com/rollcall-go/rollcall/presence/metrics"
 	"github.com/rollcall-go/rollcall/transport/intake"
-	intakemetrics "github.com/rollcall-go/rollcall/transport/intake/metrics"
 	"github.com/rollcall-go/rollcall/transport/longpoll"
 	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
-	natsbusmetrics "github.com/rollcall-go/rollcall/transport/natsbus/metrics"
 	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
@@ -111,22 +108,23 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 	if r.tracker, err = presence.Start(ctx, presence.Config{Name: r.name, Bus: bus, Logger: r.logger}); err != nil {
 		return err
 	}
-	figures := channelmetrics.New(channelmetrics.Options{Self: r.name})
+	events := metrics.ChannelEvents(r.name, metrics.EventOptions{})
 	if r.endpoint, err = channel.New(channel.Config{
-		Bus: bus, Presence: r.tracker, Logger: r.logger, Telemetry: []channel.Telemetry{figures.Telemetry()},
+		Bus: bus, Presence: r.tracker, Logger: r.logger, Telemetry: []channel.Telemetry{events.Telemetry()},
 		MessageRate: float64(s.messageRate), MessageBurst: 2 * s.messageRate, MessageStart: s.messageStart(),
 	}); err != nil {
 		return err
 	}
-	figures.Watch(r.endpoint)
 	if r.intake, err = intake.New(r.intakeOptions(s)); err != nil {
 		return err
 	}
 	r.registry = prometheus.NewRegistry()
-	r.registry.MustRegister(figures, presencemetrics.New(r.tracker), intakemetrics.New(r.name, r.intake),
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.registry.MustRegister(
+		events, metrics.Channel(r.name, r.endpoint), metrics.Presence(r.name, r.tracker), metrics.Intake(r.name, r.intake),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
 	if r.natsbus != nil {
-		r.registry.MustRegister(natsbusmetrics.New(r.name, r.natsbus))
+		r.registry.MustRegister(metrics.NATS(r.name, r.natsbus))
 	}
 
 	env := &Env{

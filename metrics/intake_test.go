@@ -6,15 +6,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func TestEveryFigureIsShown(t *testing.T) {
-	c := newCollector("eu", func() intake.Stats {
+func TestEveryIntakeStatisticIsExported(t *testing.T) {
+	c := intakeCollector("eu", func() intake.Stats {
 		return intake.Stats{Running: 1, Waiting: 2, Waited: 3, Refused: 4, Queued: 5}
 	})
 	problems, err := testutil.CollectAndLint(c)

@@ -6,15 +6,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/rollcall-go/rollcall/transport/natsbus"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func TestEveryFigureIsShown(t *testing.T) {
-	c := newCollector("eu", func() natsbus.Stats {
+func TestEveryNATSStatisticIsExported(t *testing.T) {
+	c := natsCollector("eu", func() natsbus.Stats {
 		return natsbus.Stats{Published: 1, Received: 2, Dropped: 3, Overruns: 4, Lost: 5, Errors: 6, Subscriptions: 7, QueuedBytes: 8}
 	})
 	problems, err := testutil.CollectAndLint(c)

@@ -10,21 +10,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func TestEveryFigureIsShown(t *testing.T) {
+func TestPresenceStatusIsExported(t *testing.T) {
 	status := presence.Status{
 		Name: "eu", Settled: true, Topics: 3, Presences: 4, Queued: 5, Dropped: 6,
 		Replicas: []presence.Member{{Name: "ap", Up: false, Beat: 7}, {Name: "us", Up: true, Presences: 8, Lagging: 9}},
 		Stats:    presence.Stats{Received: 10, Snapshots: 11, LogRepairs: 12, AuditMismatches: 13},
 	}
-	c := newCollector("eu", func() presence.Status { return status })
+	c := presenceCollector("eu", func() presence.Status { return status })
 	problems, err := testutil.CollectAndLint(c)
 	require.NoError(t, err)
 	require.Empty(t, problems)
@@ -49,8 +46,8 @@ rollcall_presence_replicas{self="eu",status="up"} 1
 `), "rollcall_presence_answers_total", "rollcall_presence_ready", "rollcall_presence_replica_lagging_topics", "rollcall_presence_replicas"))
 }
 
-// Every number that a tracker counts is in some figure, with its own value.
-func TestNothingThatIsCountedIsLeftOut(t *testing.T) {
+// Every number that a tracker counts is in a metric, with its own value.
+func TestEveryPresenceStatisticIsExported(t *testing.T) {
 	status := presence.Status{Settled: true, Isolated: true, Fenced: true, Mirror: true}
 	next, want := 1000, map[float64]string{}
 	number := func(v reflect.Value, name string) {
@@ -74,7 +71,7 @@ func TestNothingThatIsCountedIsLeftOut(t *testing.T) {
 	}
 	status.Replicas = []presence.Member{member}
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newCollector("eu", func() presence.Status { return status }))
+	registry.MustRegister(presenceCollector("eu", func() presence.Status { return status }))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	states := map[string]float64{}
@@ -92,14 +89,14 @@ func TestNothingThatIsCountedIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestATrackerIsCollected(t *testing.T) {
+func TestATrackerIsExported(t *testing.T) {
 	tracker, err := presence.Start(t.Context(), presence.Config{Name: "eu", Bus: membus.New().Bus()})
 	require.NoError(t, err)
 	defer tracker.Close(context.Background())
 	_, err = tracker.NewSession().Track("room", "alice", nil)
 	require.NoError(t, err)
 	registry := prometheus.NewPedanticRegistry()
-	require.NoError(t, registry.Register(New(tracker)))
+	require.NoError(t, registry.Register(Presence("eu", tracker)))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	found := map[string]float64{}

@@ -13,14 +13,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/channeltest"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // slow is a channel that takes 20 ms for everything.
 type slow struct{}
@@ -43,17 +40,17 @@ func (slow) HandleIn(*channel.Socket, string, channel.Payload) channel.Result {
 	return channel.OK(nil)
 }
 
-// story has a collector see a little of everything.
-func story(t *testing.T, options Options) *Collector {
+// story shows an endpoint's collectors a little of everything.
+func story(t *testing.T, options EventOptions) (*EventCollector, *channel.Endpoint) {
 	t.Helper()
-	c := New(options)
-	problems, err := testutil.CollectAndLint(c)
-	require.NoError(t, err)
-	require.Empty(t, problems)
-
+	c := ChannelEvents("eu", options)
 	endpoint, err := channel.New(channel.Config{MaxChannels: 3, Telemetry: []channel.Telemetry{c.Telemetry()}})
 	require.NoError(t, err)
-	c.Watch(endpoint)
+	for _, collector := range []prometheus.Collector{c, Channel("eu", endpoint)} {
+		problems, err := testutil.CollectAndLint(collector)
+		require.NoError(t, err)
+		require.Empty(t, problems)
+	}
 	h, err := channel.NewHandler(channel.Handler{
 		Connect: func(_ context.Context, c *channel.Conn) error {
 			if c.Params.String("as") == "eve" {
@@ -81,19 +78,21 @@ func story(t *testing.T, options Options) *Collector {
 	}
 	endpoint.Reject(wire.Rejection{Cause: "made up"})
 	t.Cleanup(func() { require.NoError(t, endpoint.Close(context.Background())) })
-	return c
+	return c, endpoint
 }
 
 func TestWhatHappensIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := story(t, Options{Self: "eu", Buckets: []float64{.01, .1}})
-		require.NoError(t, testutil.CollectAndCompare(c, strings.NewReader(`
+		c, endpoint := story(t, EventOptions{Buckets: []float64{.01, .1}})
+		require.NoError(t, testutil.CollectAndCompare(Channel("eu", endpoint), strings.NewReader(`
 # HELP rollcall_channel_channels Channels that are joined.
 # TYPE rollcall_channel_channels gauge
 rollcall_channel_channels{self="eu"} 2
 # HELP rollcall_channel_connections Connections of clients.
 # TYPE rollcall_channel_connections gauge
 rollcall_channel_connections{self="eu"} 1
+`), "rollcall_channel_channels", "rollcall_channel_connections"))
+		require.NoError(t, testutil.CollectAndCompare(c, strings.NewReader(`
 # HELP rollcall_channel_connects_total Connections that a handler has judged.
 # TYPE rollcall_channel_connects_total counter
 rollcall_channel_connects_total{result="accepted",self="eu",transport="channeltest"} 1
@@ -117,22 +116,22 @@ rollcall_channel_join_duration_seconds_count{self="eu"} 4
 rollcall_channel_joins_total{result="accepted",self="eu"} 2
 rollcall_channel_joins_total{result="crashed",self="eu"} 1
 rollcall_channel_joins_total{result="refused",self="eu"} 1
-`), "rollcall_channel_channels", "rollcall_channel_connections", "rollcall_channel_connects_total", "rollcall_channel_joins_total",
+`), "rollcall_channel_connects_total", "rollcall_channel_joins_total",
 			"rollcall_channel_join_duration_seconds", "rollcall_channel_handle_in_duration_seconds"))
 		require.Equal(t, 1.0, testutil.ToFloat64(c.rejections.WithLabelValues("unmatched_topic")))
 		require.Equal(t, 1.0, testutil.ToFloat64(c.rejections.WithLabelValues("other")), "a cause that nobody knows is no label")
 		require.Equal(t, len(wire.Causes())+1, testutil.CollectAndCount(c, "rollcall_channel_rejections_total"))
 
-		require.NoError(t, c.endpoint.Load().Drain(t.Context()))
+		require.NoError(t, endpoint.Drain(t.Context()))
 		require.Equal(t, 1.0, testutil.ToFloat64(c.batches))
 		require.Equal(t, 1.0, testutil.ToFloat64(c.drained))
-		require.NoError(t, testutil.CollectAndCompare(c, strings.NewReader(`
+		require.NoError(t, testutil.CollectAndCompare(Channel("eu", endpoint), strings.NewReader(`
 # HELP rollcall_channel_connections Connections of clients.
 # TYPE rollcall_channel_connections gauge
 rollcall_channel_connections{self="eu"} 0
 `), "rollcall_channel_connections"))
 		registry := prometheus.NewPedanticRegistry()
-		require.NoError(t, registry.Register(c))
+		registry.MustRegister(c, Channel("eu", endpoint))
 		_, err := registry.Gather()
 		require.NoError(t, err)
 	})
@@ -140,14 +139,14 @@ rollcall_channel_connections{self="eu"} 0
 
 func TestTopicsAreLabelledByTheirClassOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := story(t, Options{Class: func(topic string) string { class, _, _ := strings.Cut(topic, ":"); return class }})
+		c, _ := story(t, EventOptions{Class: func(topic string) string { class, _, _ := strings.Cut(topic, ":"); return class }})
 		require.Equal(t, 1, testutil.CollectAndCount(c, "rollcall_channel_handle_in_duration_seconds"))
 		require.Equal(t, 2.0, testutil.ToFloat64(c.joins.WithLabelValues("accepted", "room")))
 	})
 }
 
 func TestClassesAreBounded(t *testing.T) {
-	c := New(Options{Class: func(topic string) string { return topic }})
+	c := ChannelEvents("eu", EventOptions{Class: func(topic string) string { return topic }})
 	seen := map[string]bool{}
 	for range 2 {
 		for i := range 1000 {
@@ -166,10 +165,9 @@ func (silent) Close(int, string)   {}
 
 func TestAStormOfJoinsIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := New(Options{})
+		c := ChannelEvents("eu", EventOptions{})
 		e, err := channel.New(channel.Config{MaxJoinsRunning: 1, MaxJoinsWaiting: 1, Telemetry: []channel.Telemetry{c.Telemetry()}})
 		require.NoError(t, err)
-		c.Watch(e)
 		h, err := channel.NewHandler(channel.Handler{Routes: []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return slow{} }}}})
 		require.NoError(t, err)
 		for _, topic := range []string{"room:a", "room:b", "room:c"} {
@@ -183,21 +181,21 @@ func TestAStormOfJoinsIsShown(t *testing.T) {
 		text := `
 # HELP rollcall_channel_joins_refused_total Joins that were refused because too many waited, or for having waited too long.
 # TYPE rollcall_channel_joins_refused_total counter
-rollcall_channel_joins_refused_total{self=""} 1
+rollcall_channel_joins_refused_total{self="eu"} 1
 # HELP rollcall_channel_joins_running Joins that run.
 # TYPE rollcall_channel_joins_running gauge
-rollcall_channel_joins_running{self=""} 1
+rollcall_channel_joins_running{self="eu"} 1
 # HELP rollcall_channel_joins_waited_total Joins that had to wait for their turn.
 # TYPE rollcall_channel_joins_waited_total counter
-rollcall_channel_joins_waited_total{self=""} 1
+rollcall_channel_joins_waited_total{self="eu"} 1
 # HELP rollcall_channel_joins_waiting Joins that wait for their turn.
 # TYPE rollcall_channel_joins_waiting gauge
-rollcall_channel_joins_waiting{self=""} 1
+rollcall_channel_joins_waiting{self="eu"} 1
 `
-		require.NoError(t, testutil.CollectAndCompare(c, strings.NewReader(text), names...))
+		require.NoError(t, testutil.CollectAndCompare(Channel("eu", e), strings.NewReader(text), names...))
 		time.Sleep(time.Second)
-		text = strings.NewReplacer(`running{self=""} 1`, `running{self=""} 0`, `waiting{self=""} 1`, `waiting{self=""} 0`).Replace(text)
-		require.NoError(t, testutil.CollectAndCompare(c, strings.NewReader(text), names...))
+		text = strings.NewReplacer(`running{self="eu"} 1`, `running{self="eu"} 0`, `waiting{self="eu"} 1`, `waiting{self="eu"} 0`).Replace(text)
+		require.NoError(t, testutil.CollectAndCompare(Channel("eu", e), strings.NewReader(text), names...))
 		require.Equal(t, 1.0, testutil.ToFloat64(c.rejections.WithLabelValues("overloaded")))
 		require.NoError(t, e.Close(t.Context()))
 	})
