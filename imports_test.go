@@ -23,18 +23,19 @@ const module = "github.com/rollcall-go/rollcall"
 // service does not link the generator.
 const forbiddenDependencies = `
 crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
-presence               channel transport cmd metrics net/http github.com/gorilla/websocket github.com/nats-io
+presence               channel transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
-channel                transport cmd metrics net/http github.com/gorilla/websocket github.com/nats-io
-channel/jwtauth        transport cmd net/http github.com/gorilla/websocket github.com/nats-io
-channel/token          transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
+channel                transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
+channel/jwtauth        plug transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/auth           plug transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
 transport/intake       presence channel cmd metrics transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
 transport/longpoll     cmd transport/natsbus transport/membus transport/websocket github.com/gorilla/websocket github.com/nats-io
 metrics                cmd transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io/nats-server
 channel/channeltest                   transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/channeltest/refserver         cmd github.com/nats-io
 channel/channeltest/refserver/server  cmd github.com/nats-io
-transport/cookie       cmd transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
+plug                   transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
+plug/cookie            transport cmd github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
 transport/natsbus      presence channel cmd metrics github.com/gorilla/websocket github.com/nats-io/nats-server
 transport/origin       presence channel cmd transport/natsbus transport/membus github.com/gorilla/websocket github.com/nats-io
@@ -57,12 +58,10 @@ crdt
 presence               tracker.go watch.go session.go log.go
 presence/presencetest
 channel                admission.go conn.go endpoint.go fetch.go jobs.go mailbox.go metas.go room.go
-channel/wire           frame.go
-channel/wire/phoenix1
-channel/wire/phoenix2
+channel/auth           auth.go
 channel/jwtauth
 metrics
-channel/token          auth.go entropy.go
+plug                   entropy.go
 `
 
 func rows(t *testing.T, table string) map[string][]string {

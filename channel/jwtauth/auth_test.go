@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
-	"github.com/rollcall-go/rollcall/channel/token"
+	"github.com/rollcall-go/rollcall/channel/auth"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -23,15 +23,15 @@ func (c codes) Close(code int, _ string) { c <- code }
 
 func TestAConnectionLivesAsLongAsItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		auth, err := token.NewAuth(token.AuthConfig{Verifier: newVerifier(t)})
+		authenticator, err := auth.New(auth.Config{Verifier: newVerifier(t)})
 		require.NoError(t, err)
 		e, err := channel.New(channel.Config{})
 		require.NoError(t, err)
 		text := signed(t, jwt.SigningMethodHS256, secret, jwt.MapClaims{"sub": "bob", "exp": time.Now().Add(time.Hour).Unix()}, nil)
-		c, err := e.Connect(t.Context(), &channel.Handler{Connect: auth.Connect}, channel.ConnectInfo{Params: url.Values{"token": {text}}})
+		c, err := e.Connect(t.Context(), &channel.Handler{Connect: authenticator.Connect}, channel.ConnectInfo{Params: url.Values{"token": {text}}})
 		require.NoError(t, err)
 		require.Equal(t, "user_socket:bob", c.ID())
-		require.Equal(t, "bob", c.Value(token.AssignUser))
+		require.Equal(t, "bob", c.Value(auth.AssignUser))
 		link := make(codes, 1)
 		c.Start(link)
 		time.Sleep(time.Hour - time.Millisecond)
@@ -41,9 +41,9 @@ func TestAConnectionLivesAsLongAsItsToken(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, wire.CloseGoingAway, <-link)
 
-		_, err = e.Connect(t.Context(), &channel.Handler{Connect: auth.Connect}, channel.ConnectInfo{Params: url.Values{"token": {text}}})
-		require.ErrorIs(t, err, token.ErrExpired)
+		_, err = e.Connect(t.Context(), &channel.Handler{Connect: authenticator.Connect}, channel.ConnectInfo{Params: url.Values{"token": {text}}})
+		require.ErrorIs(t, err, auth.ErrExpired)
 		require.NoError(t, e.Close(context.Background()))
-		auth.Close()
+		authenticator.Close()
 	})
 }

@@ -8,11 +8,11 @@ import (
 	"fmt"
 )
 
-// A Key verifies tokens of one algorithm.
+// Key verifies tokens of one algorithm.
 type Key struct {
-	// ID is the "kid" of the tokens it verifies. "" verifies any.
+	// ID is the "kid" of the tokens that the key verifies, "" for any.
 	ID string
-	// Algorithm is the "alg" of the tokens it verifies, and says what Key is:
+	// Algorithm is the "alg" of the tokens that the key verifies, and the type of Key:
 	//
 	//	HS256, HS384, HS512                      []byte, of at least 32, 48, 64 bytes
 	//	RS256, RS384, RS512, PS256, PS384, PS512 *rsa.PublicKey, of at least 2048 bits
@@ -22,15 +22,15 @@ type Key struct {
 	Key       any
 }
 
-// secretBytes are the fewest of a secret: those of the hash (RFC 7518, 3.2).
+// secretBytes is the least length of a secret in bytes, that of the hash (RFC 7518, 3.2).
 var secretBytes = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
 
 var curves = map[string]elliptic.Curve{"ES256": elliptic.P256(), "ES384": elliptic.P384(), "ES512": elliptic.P521()}
 
-// minModulus is the fewest bits of an RSA key (RFC 7518, 3.3).
+// minModulus is the least size in bits of an RSA key (RFC 7518, 3.3).
 const minModulus = 2048
 
-// check names what is wrong with a key, but nothing of the key.
+// check names what is wrong with a key, without revealing it.
 func (k Key) check() error {
 	switch k.Algorithm {
 	case "HS256", "HS384", "HS512":

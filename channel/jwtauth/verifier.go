@@ -9,37 +9,35 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/rollcall-go/rollcall/channel/token"
+	"github.com/rollcall-go/rollcall/channel/auth"
 )
 
-// Config is what a [Verifier] is made of. Keys are required.
+// Config configures a [Verifier]. Keys are required.
 type Config struct {
 	// Keys are tried in order. There may be several of one ID.
 	Keys []Key
-	// Issuer, unless "", is what "iss" must be, and Audience what "aud" must be, or
-	// have in it.
+	// Issuer, unless "", is the required "iss". Audience, unless "", must be, or be
+	// among, the "aud".
 	Issuer   string
 	Audience string
-	// Leeway is how much clocks may differ: a token is good for so much longer, and
-	// so much sooner. Default 0.
+	// Leeway is the tolerated difference between clocks: tokens are valid that much
+	// sooner and longer. Default 0.
 	Leeway time.Duration
-	// AllowEndless admits tokens without "exp": connections made with them live as
-	// long as their clients like.
+	// AllowEndless accepts tokens without "exp". Their connections do not expire.
 	AllowEndless bool
 }
 
-// A Verifier is the token.Verifier of JSON Web Tokens. Claims have a subject
-// where "sub" is a string that is not empty; their data are all claims, numbers
-// in them json.Number.
+// Verifier is the auth.Verifier of JSON Web Tokens. The subject is "sub" if that is a
+// string. Data has all claims, with numbers as json.Number.
 type Verifier struct {
 	// static after New
 	config  Config
 	options []jwt.ParserOption
 }
 
-var _ token.Verifier = (*Verifier)(nil)
+var _ auth.Verifier = (*Verifier)(nil)
 
-// New checks the config. The error names every fault.
+// New returns a Verifier. The error names every fault of the config, and no key.
 func New(cfg Config) (*Verifier, error) {
 	var errs []error
 	cfg.Keys = slices.Clone(cfg.Keys)
@@ -77,24 +75,24 @@ func New(cfg Config) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify tells what a token says. The error is token.ErrMissing for "",
-// token.ErrExpired for a genuine token whose "exp" has passed, else
-// token.ErrInvalid.
-func (v *Verifier) Verify(now time.Time, text string) (token.Claims, error) {
+// Verify returns the claims of a token. The error is auth.ErrMissing for "",
+// auth.ErrExpired for a genuine token whose "exp" has passed, and otherwise
+// auth.ErrInvalid.
+func (v *Verifier) Verify(now time.Time, text string) (auth.Claims, error) {
 	switch {
 	case text == "":
-		return token.Claims{}, token.ErrMissing
-	case len(text) > token.MaxToken:
-		return token.Claims{}, fmt.Errorf("%w: over %d bytes", token.ErrInvalid, token.MaxToken)
+		return auth.Claims{}, auth.ErrMissing
+	case len(text) > auth.MaxToken:
+		return auth.Claims{}, fmt.Errorf("%w: over %d bytes", auth.ErrInvalid, auth.MaxToken)
 	case strings.ContainsAny(text, "\r\n"): // which encoding/base64 skips
-		return token.Claims{}, fmt.Errorf("%w: not a JSON Web Token", token.ErrInvalid)
+		return auth.Claims{}, fmt.Errorf("%w: not a JSON Web Token", auth.ErrInvalid)
 	}
 	options := append(slices.Clip(v.options), jwt.WithTimeFunc(func() time.Time { return now }))
 	claims := jwt.MapClaims{}
 	if _, err := jwt.ParseWithClaims(text, claims, v.keys, options...); err != nil {
-		return token.Claims{}, translate(err)
+		return auth.Claims{}, translate(err)
 	}
-	out := token.Claims{Data: map[string]any(claims)}
+	out := auth.Claims{Data: map[string]any(claims)}
 	out.Subject, _ = claims["sub"].(string)
 	if at, err := claims.GetIssuedAt(); err == nil && at != nil {
 		out.SignedAt = at.Time
@@ -111,7 +109,7 @@ var (
 	errCritical = errors.New("it has a critical extension")
 )
 
-// keys are those that may have signed the token.
+// keys returns the keys that may have signed a token.
 func (v *Verifier) keys(t *jwt.Token) (any, error) {
 	if _, critical := t.Header["crit"]; critical {
 		return nil, errCritical
@@ -129,8 +127,8 @@ func (v *Verifier) keys(t *jwt.Token) (any, error) {
 	return set, nil
 }
 
-// translate says what was wrong in words of ours: the parser's have parts of the
-// token in them.
+// translate returns the error of package auth for one of the parser, whose text may contain
+// parts of the token.
 func translate(err error) error {
 	what := "not a JSON Web Token"
 	for _, known := range []struct {
@@ -149,11 +147,11 @@ func translate(err error) error {
 	} {
 		if errors.Is(err, known.err) {
 			if known.err == jwt.ErrTokenExpired {
-				return token.ErrExpired
+				return auth.ErrExpired
 			}
 			what = known.what
 			break
 		}
 	}
-	return fmt.Errorf("%w: %s", token.ErrInvalid, what)
+	return fmt.Errorf("%w: %s", auth.ErrInvalid, what)
 }

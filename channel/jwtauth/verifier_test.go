@@ -20,7 +20,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel/token"
+	"github.com/rollcall-go/rollcall/channel/auth"
 )
 
 var (
@@ -75,10 +75,10 @@ func TestTheTokenOfTheStandardIsVerified(t *testing.T) {
 	const text = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	claims, err := v.Verify(time.Unix(1_300_819_379, 0), text)
 	require.NoError(t, err)
-	require.Equal(t, true, token.Field(claims.Data, "http://example.com/is_root"))
+	require.Equal(t, true, claims.Data.(map[string]any)["http://example.com/is_root"])
 	require.Empty(t, claims.Subject)
 	_, err = v.Verify(time.Unix(1_300_819_380, 0), text)
-	require.ErrorIs(t, err, token.ErrExpired)
+	require.ErrorIs(t, err, auth.ErrExpired)
 }
 
 func TestClaimsAreThoseOfTheToken(t *testing.T) {
@@ -88,7 +88,7 @@ func TestClaimsAreThoseOfTheToken(t *testing.T) {
 	require.Equal(t, "bob", claims.Subject)
 	require.True(t, claims.SignedAt.Equal(now.Add(-5*time.Second)))
 	require.True(t, claims.ExpiresAt.Equal(now.Add(time.Minute)))
-	require.Equal(t, json.Number("12345678901234567890"), token.Field(claims.Data, "big"))
+	require.Equal(t, json.Number("12345678901234567890"), claims.Data.(map[string]any)["big"])
 }
 
 func TestVerifyNamesWhatIsWrong(t *testing.T) {
@@ -113,41 +113,41 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 		text        string
 	}{
 		{name: "good", token: good},
-		{name: "missing", want: token.ErrMissing},
+		{name: "missing", want: auth.ErrMissing},
 		{name: "its last second", token: good, after: time.Minute - 1},
-		{name: "expired", token: good, after: time.Minute, want: token.ErrExpired},
+		{name: "expired", token: good, after: time.Minute, want: auth.ErrExpired},
 		{name: "expired within leeway", token: good, after: 2*time.Minute - 1, change: leeway},
-		{name: "expired beyond leeway", token: good, after: 2 * time.Minute, change: leeway, want: token.ErrExpired},
-		{name: "endless", token: hs(with(map[string]any{"exp": nil})), want: token.ErrInvalid, text: "missing"},
+		{name: "expired beyond leeway", token: good, after: 2 * time.Minute, change: leeway, want: auth.ErrExpired},
+		{name: "endless", token: hs(with(map[string]any{"exp": nil})), want: auth.ErrInvalid, text: "missing"},
 		{name: "endless and allowed", token: hs(with(map[string]any{"exp": nil})), change: endless},
-		{name: "expired although endless is allowed", token: good, after: time.Hour, change: endless, want: token.ErrExpired},
-		{name: "not yet valid", token: hs(with(map[string]any{"nbf": now.Unix() + 30})), want: token.ErrInvalid, text: "not valid yet"},
+		{name: "expired although endless is allowed", token: good, after: time.Hour, change: endless, want: auth.ErrExpired},
+		{name: "not yet valid", token: hs(with(map[string]any{"nbf": now.Unix() + 30})), want: auth.ErrInvalid, text: "not valid yet"},
 		{name: "not yet valid within leeway", token: hs(with(map[string]any{"nbf": now.Unix() + 30})), change: leeway},
 		{name: "issuer", token: hs(with(map[string]any{"iss": "home"})), change: issuer},
-		{name: "another issuer", token: hs(with(map[string]any{"iss": "elsewhere"})), change: issuer, want: token.ErrInvalid, text: "issuer"},
-		{name: "no issuer", token: good, change: issuer, want: token.ErrInvalid},
+		{name: "another issuer", token: hs(with(map[string]any{"iss": "elsewhere"})), change: issuer, want: auth.ErrInvalid, text: "issuer"},
+		{name: "no issuer", token: good, change: issuer, want: auth.ErrInvalid},
 		{name: "audience", token: hs(with(map[string]any{"aud": "us"})), change: audience},
 		{name: "one audience of several", token: hs(with(map[string]any{"aud": []string{"them", "us"}})), change: audience},
-		{name: "another audience", token: hs(with(map[string]any{"aud": "them"})), change: audience, want: token.ErrInvalid, text: "audience"},
-		{name: "no audience", token: good, change: audience, want: token.ErrInvalid},
-		{name: "expired and of another issuer", token: good, after: time.Hour, change: issuer, want: token.ErrInvalid},
+		{name: "another audience", token: hs(with(map[string]any{"aud": "them"})), change: audience, want: auth.ErrInvalid, text: "audience"},
+		{name: "no audience", token: good, change: audience, want: auth.ErrInvalid},
+		{name: "expired and of another issuer", token: good, after: time.Hour, change: issuer, want: auth.ErrInvalid},
 
-		{name: "garbage", token: "garbage", want: token.ErrInvalid},
-		{name: "dots", token: "..", want: token.ErrInvalid},
-		{name: "no signature", token: parts[0] + "." + parts[1] + ".", want: token.ErrInvalid},
-		{name: "another payload", token: parts[0] + "." + strings.Split(hs(with(map[string]any{"sub": "eve"})), ".")[1] + "." + parts[2], want: token.ErrInvalid, text: "signature"},
-		{name: "another secret", token: signed(t, jwt.SigningMethodHS256, []byte("other"), bob(), nil), want: token.ErrInvalid, text: "signature"},
-		{name: "another secret and expired", token: signed(t, jwt.SigningMethodHS256, []byte("other"), bob(), nil), after: time.Hour, want: token.ErrInvalid, text: "signature"},
-		{name: "another algorithm, same secret", token: signed(t, jwt.SigningMethodHS512, secret, bob(), nil), want: token.ErrInvalid, text: "no key"},
-		{name: "none", token: signed(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, bob(), nil), want: token.ErrInvalid, text: "no key"},
-		{name: "an algorithm of its own", token: raw(`{"alg":"XX1"}`, `{}`), want: token.ErrInvalid},
-		{name: "a critical extension", token: signed(t, jwt.SigningMethodHS256, secret, bob(), map[string]any{"crit": []string{"b64"}}), want: token.ErrInvalid, text: "critical"},
-		{name: "exp that is no number", token: raw(`{"alg":"HS256"}`, `{"exp":"soon"}`), want: token.ErrInvalid},
-		{name: "claims that are no object", token: raw(`{"alg":"HS256"}`, `[]`), want: token.ErrInvalid},
-		{name: "claims that are null", token: raw(`{"alg":"HS256"}`, `null`), want: token.ErrInvalid},
-		{name: "a line end", token: good[:10] + "\n" + good[10:], want: token.ErrInvalid},
-		{name: "padding", token: good + "=", want: token.ErrInvalid},
-		{name: "too long", token: good + strings.Repeat("A", token.MaxToken), want: token.ErrInvalid},
+		{name: "garbage", token: "garbage", want: auth.ErrInvalid},
+		{name: "dots", token: "..", want: auth.ErrInvalid},
+		{name: "no signature", token: parts[0] + "." + parts[1] + ".", want: auth.ErrInvalid},
+		{name: "another payload", token: parts[0] + "." + strings.Split(hs(with(map[string]any{"sub": "eve"})), ".")[1] + "." + parts[2], want: auth.ErrInvalid, text: "signature"},
+		{name: "another secret", token: signed(t, jwt.SigningMethodHS256, []byte("other"), bob(), nil), want: auth.ErrInvalid, text: "signature"},
+		{name: "another secret and expired", token: signed(t, jwt.SigningMethodHS256, []byte("other"), bob(), nil), after: time.Hour, want: auth.ErrInvalid, text: "signature"},
+		{name: "another algorithm, same secret", token: signed(t, jwt.SigningMethodHS512, secret, bob(), nil), want: auth.ErrInvalid, text: "no key"},
+		{name: "none", token: signed(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, bob(), nil), want: auth.ErrInvalid, text: "no key"},
+		{name: "an algorithm of its own", token: raw(`{"alg":"XX1"}`, `{}`), want: auth.ErrInvalid},
+		{name: "a critical extension", token: signed(t, jwt.SigningMethodHS256, secret, bob(), map[string]any{"crit": []string{"b64"}}), want: auth.ErrInvalid, text: "critical"},
+		{name: "exp that is no number", token: raw(`{"alg":"HS256"}`, `{"exp":"soon"}`), want: auth.ErrInvalid},
+		{name: "claims that are no object", token: raw(`{"alg":"HS256"}`, `[]`), want: auth.ErrInvalid},
+		{name: "claims that are null", token: raw(`{"alg":"HS256"}`, `null`), want: auth.ErrInvalid},
+		{name: "a line end", token: good[:10] + "\n" + good[10:], want: auth.ErrInvalid},
+		{name: "padding", token: good + "=", want: auth.ErrInvalid},
+		{name: "too long", token: good + strings.Repeat("A", auth.MaxToken), want: auth.ErrInvalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := newVerifier(t)
@@ -208,7 +208,7 @@ func TestEveryAlgorithmVerifiesItsOwnTokensOnly(t *testing.T) {
 			if other == alg {
 				require.NoError(t, err, alg)
 			} else {
-				require.ErrorIs(t, err, token.ErrInvalid, "%s by the key of %s", other, alg)
+				require.ErrorIs(t, err, auth.ErrInvalid, "%s by the key of %s", other, alg)
 			}
 		}
 	}
@@ -222,7 +222,7 @@ func TestAPublicKeyIsNoSecret(t *testing.T) {
 	require.NoError(t, err)
 	for _, secret := range [][]byte{der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})} {
 		_, err = v.Verify(now, signed(t, jwt.SigningMethodHS256, secret, bob(), nil))
-		require.ErrorIs(t, err, token.ErrInvalid)
+		require.ErrorIs(t, err, auth.ErrInvalid)
 	}
 }
 
@@ -247,12 +247,12 @@ func TestKeysAreChosenByTheirID(t *testing.T) {
 		if c.good {
 			require.NoError(t, err, c)
 		} else {
-			require.ErrorIs(t, err, token.ErrInvalid, c)
+			require.ErrorIs(t, err, auth.ErrInvalid, c)
 		}
 	}
 	only := newVerifier(t, func(c *Config) { c.Keys = []Key{{"new", "HS256", key("n")}} })
 	_, err := only.Verify(now, signed(t, jwt.SigningMethodHS256, key("n"), bob(), map[string]any{"kid": "other"}))
-	require.ErrorIs(t, err, token.ErrInvalid)
+	require.ErrorIs(t, err, auth.ErrInvalid)
 }
 
 func TestNewNamesEveryFaultAndNoSecret(t *testing.T) {
@@ -306,6 +306,6 @@ func FuzzVerify(f *testing.F) {
 			return
 		}
 		require.Zero(t, claims)
-		require.True(t, errors.Is(err, token.ErrInvalid) || errors.Is(err, token.ErrExpired) || errors.Is(err, token.ErrMissing))
+		require.True(t, errors.Is(err, auth.ErrInvalid) || errors.Is(err, auth.ErrExpired) || errors.Is(err, auth.ErrMissing))
 	})
 }

@@ -25,7 +25,7 @@ type Options struct {
 	// Session gives what the handler's Connect finds in Info.Session: the client's
 	// session, as the cookies of the request tell. It is asked before Connect,
 	// when all else was found good, and must not keep the request. An error refuses
-	// the client as one of Connect would. Package transport/cookie reads the
+	// the client as one of Connect would. Package plug/cookie reads the
 	// cookies of Phoenix applications; any other store of sessions will do. A page
 	// of another site sends those cookies too: keep CheckOrigin strict, or have
 	// Session check a CSRF token. It is called concurrently. Nil: no session.
