@@ -1,5 +1,7 @@
 module github.com/rollcall-go/rollcall
 
+// The version that the dependencies need: nats.go, client_golang and golang.org/x/crypto.
+// The code needs 1.25 (testing/synctest, sync.WaitGroup.Go).
 go 1.26.0
 
 require (
