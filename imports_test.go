@@ -29,7 +29,7 @@ channel                transport cmd metrics plug net/http github.com/gorilla/we
 channel/jwtauth        plug transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/auth           plug transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
 transport/intake       presence channel cmd metrics transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
-transport/longpoll     cmd transport/natsbus transport/membus transport/websocket github.com/gorilla/websocket github.com/nats-io
+transport/longpoll     cmd metrics plug transport/natsbus transport/membus transport/websocket github.com/gorilla/websocket github.com/nats-io
 metrics                cmd transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io/nats-server
 channel/channeltest                   transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/channeltest/refserver         cmd github.com/nats-io
@@ -39,7 +39,7 @@ plug/cookie            transport cmd github.com/gorilla/websocket github.com/nat
 transport/membus       presence channel cmd net net/http github.com/gorilla/websocket github.com/nats-io
 transport/natsbus      presence channel cmd metrics github.com/gorilla/websocket github.com/nats-io/nats-server
 transport/origin       presence channel cmd transport/natsbus transport/membus github.com/gorilla/websocket github.com/nats-io
-transport/websocket    cmd transport/natsbus transport/membus github.com/nats-io
+transport/websocket    cmd metrics plug transport/natsbus transport/membus github.com/nats-io
 cmd/rollcall           cmd/rollcall-bench cmd/pointingparty
 cmd/rollcall-bench     crdt presence channel transport cmd/internal github.com/nats-io github.com/prometheus
 `

@@ -11,7 +11,7 @@
 //	)
 //
 // It is a package of its own so that the packages that it measures do not import
-// Prometheus. Each part has one constructor. Every metric has the label self, the
+// Prometheus; it imports them all, and so the NATS client. Each part has one constructor. Every metric has the label self, the
 // replica's name. Names that end in _total are counters since the start of the part;
 // the others are gauges, but for durations, which are histograms in seconds.
 //

@@ -49,7 +49,7 @@ func decodeTerm(data []byte) (any, error) {
 	return term, nil
 }
 
-// inflate undoes the compression of a term: its size, then zlib.
+// inflate decompresses a term: its size, then zlib.
 func inflate(data []byte) ([]byte, error) {
 	if len(data) < 4 {
 		return nil, errTruncated
@@ -75,7 +75,7 @@ func inflate(data []byte) ([]byte, error) {
 	return inflated, nil
 }
 
-// decoder holds what is still to be decoded.
+// decoder holds the bytes that are not decoded yet.
 type decoder struct{ data []byte }
 
 func (d *decoder) bytes(n uint64) ([]byte, error) {
@@ -87,7 +87,7 @@ func (d *decoder) bytes(n uint64) ([]byte, error) {
 	return b, nil
 }
 
-// number is an unsigned number of size bytes, 1 to 4.
+// number reads an unsigned number of size bytes, 1 to 4.
 func (d *decoder) number(size uint64) (uint64, error) {
 	b, err := d.bytes(size)
 	var n uint64
@@ -97,7 +97,7 @@ func (d *decoder) number(size uint64) (uint64, error) {
 	return n, err
 }
 
-// counted are as many bytes as a number of size bytes before them says.
+// counted reads bytes that follow their number, which has size bytes.
 func (d *decoder) counted(size uint64) ([]byte, error) {
 	n, err := d.number(size)
 	if err != nil {
@@ -186,7 +186,7 @@ func (d *decoder) big(size uint64) (any, error) {
 	return integer(v), nil
 }
 
-// integer is an int64 where the value fits.
+// integer returns an int64 if the value fits.
 func integer(v *big.Int) any {
 	if v.IsInt64() {
 		return v.Int64()
@@ -235,7 +235,7 @@ func checkedAtom(name string) (any, error) {
 	return atomTerm(name), nil
 }
 
-// terms are n terms. The slice grows with what is there, not with what n says.
+// terms reads n terms. The slice grows with the terms that are there, not with n.
 func (d *decoder) terms(n uint64, depth int) ([]any, error) {
 	if n > uint64(len(d.data)) { // a term has at least one byte
 		return nil, errTruncated

@@ -79,7 +79,7 @@ func keyed[K comparable](m map[K]any) map[any]any {
 
 func append32(b []byte, n int) []byte { return binary.BigEndian.AppendUint32(b, uint32(n)) }
 
-// bigOf is a value of any integer type, nil for another.
+// bigOf returns a value of any integer type as a *big.Int, and nil for other types.
 func bigOf(v any) *big.Int {
 	switch v := v.(type) {
 	case int:
@@ -164,7 +164,7 @@ func appendTerms(b []byte, terms []any, depth int) (_ []byte, err error) {
 	return b, nil
 }
 
-// appendList writes a list; one of bytes alone has a form of its own.
+// appendList appends a list. A list of bytes has a form of its own.
 func appendList(b []byte, list []any, depth int) ([]byte, error) {
 	if len(list) == 0 {
 		return append(b, tagNil), nil
@@ -191,7 +191,7 @@ func byteList(list []any) ([]byte, bool) {
 	return text, true
 }
 
-// appendMap writes a map in the order of its keys, as OTP keeps small maps.
+// appendMap appends a map in the order of its keys, in which OTP keeps small maps.
 func appendMap(b []byte, m map[any]any, depth int) ([]byte, error) {
 	values := make(map[any]any, len(m))
 	for key, v := range m {
