@@ -26,6 +26,9 @@ crdt                   presence channel transport cmd net net/http log log/slog 
 presence               channel transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
+channel/wire           presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
+channel/wire/phoenix1  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
+channel/wire/phoenix2  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
 channel/jwtauth        plug transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/auth           plug transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
 transport/intake       presence channel cmd metrics transport/natsbus transport/membus transport/websocket transport/longpoll github.com/gorilla/websocket github.com/nats-io
@@ -58,6 +61,9 @@ crdt
 presence               tracker.go watch.go session.go log.go
 presence/presencetest
 channel                admission.go conn.go endpoint.go fetch.go jobs.go mailbox.go metas.go room.go
+channel/wire           frame.go
+channel/wire/phoenix1
+channel/wire/phoenix2
 channel/auth           auth.go
 channel/jwtauth
 metrics
