@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -260,7 +261,7 @@ func TestHandleInfoMayStop(t *testing.T) {
 // Each join has a channel of its own, whose fields nobody else sees.
 type noted struct{ notes int }
 
-func (*noted) Join(s *Socket, params Payload) (any, error) { return nil, nil }
+func (*noted) Join(_ context.Context, s *Socket, params Payload) (any, error) { return nil, nil }
 
 func (n *noted) HandleIn(s *Socket, event string, payload Payload) Result {
 	n.notes++

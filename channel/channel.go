@@ -1,6 +1,10 @@
 package channel
 
-import "github.com/rollcall-go/rollcall/channel/wire"
+import (
+	"context"
+
+	"github.com/rollcall-go/rollcall/channel/wire"
+)
 
 // What callbacks are given and return is defined in package wire, which documents it.
 type (
@@ -25,7 +29,11 @@ type Channel interface {
 	//
 	// The client has not joined yet: Push, Broadcast and replies fail with
 	// ErrNotJoined. Use s.Send(msg) for what is to happen after the join.
-	Join(s *Socket, params Payload) (reply any, err error)
+	//
+	// ctx carries what Connect put in ([ConnectRequest].Context). It ends when Join
+	// returns, and before that when the join is given up: its client has left or joined
+	// the topic again, or its connection has ended.
+	Join(ctx context.Context, s *Socket, params Payload) (reply any, err error)
 	// HandleIn handles one message of the client.
 	HandleIn(s *Socket, event string, payload Payload) Result
 }
@@ -48,9 +56,10 @@ type InfoHandler interface {
 
 // A Terminator is told of its end, exactly once after every accepted Join. A
 // Push in it still reaches the client if the connection lives. Presences of the
-// channel end after it.
+// channel end after it. Its context carries what Connect put in and does not end, while
+// [Socket.Context] has ended.
 type Terminator interface {
-	Terminate(s *Socket, reason Reason)
+	Terminate(ctx context.Context, s *Socket, reason Reason)
 }
 
 // A Result is what a callback wants done. The zero Result is NoReply().

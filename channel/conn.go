@@ -22,13 +22,6 @@ import (
 // Closed when it is over, whoever ended it. The application sees it in
 // [Handler].Connect and as [Socket.Conn].
 type Conn struct {
-	// Params and Info are what the client connected with. They are for
-	// [Handler].Connect, and for hooks that are told of it: afterwards both are
-	// nil, since connections last long and are many. What channels need of them
-	// is for Assign to keep; Transport, Vsn and RemoteAddr remain.
-	Params Params
-	Info   *ConnectInfo
-
 	// static after Connect
 	endpoint *Endpoint
 	protocol *served
@@ -42,6 +35,7 @@ type Conn struct {
 	transport string
 	vsn       string
 	remote    net.Addr
+	values    context.Context // of Socket.Context; nil: none; see base
 
 	// owned by the transport's reader: the caller of Receive and ReceiveControl
 	messages *rate.Limiter
@@ -62,7 +56,7 @@ type Conn struct {
 	started bool
 	closed  bool
 	// ending is what Close asked for before Start.
-	ending *wire.CloseError
+	ending *wire.Close
 }
 
 // Connect negotiates the protocol and asks the handler. It comes before the
@@ -70,11 +64,9 @@ type Conn struct {
 // handler's. The error is always a *ConnectError.
 func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*Conn, error) {
 	began := e.telemetry.connectBegan(h, info)
-	c, asked, err := e.connect(ctx, h, info)
+	r, asked, err := e.connect(ctx, h, info)
 	if err != nil {
 		err = asRefusal(err)
-	} else {
-		defer c.forget()
 	}
 	switch {
 	case !asked:
@@ -84,13 +76,13 @@ func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*
 		})
 	case !began.IsZero():
 		e.telemetry.connect(ConnectEvent{
-			Endpoint: e, Handler: h, Conn: c, Protocol: c.protocol.version, Duration: e.telemetry.since(began), Err: err,
+			Endpoint: e, Handler: h, Request: r, Protocol: r.protocol.version, Duration: e.telemetry.since(began), Err: err,
 		})
 	}
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	return r.Conn, nil
 }
 
 // connectCause is why a connection was refused before the handler was asked.
@@ -123,8 +115,8 @@ const (
 	statusUnavailable = 503
 )
 
-// connect makes a connection; asked tells that the handler had its say.
-func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c *Conn, asked bool, err error) {
+// connect makes a connection; asked reports whether the handler was asked.
+func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (r *ConnectRequest, asked bool, err error) {
 	if e.isDraining() {
 		return nil, false, &ConnectError{Status: statusUnavailable, Err: ErrClosed}
 	}
@@ -143,9 +135,7 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 			return nil, false, fmt.Errorf("%w: vsn is not a string", ErrVersion)
 		}
 	}
-	c = &Conn{
-		Params:    params,
-		Info:      &info,
+	c := &Conn{
 		endpoint:  e,
 		handler:   h,
 		transport: info.Transport,
@@ -158,24 +148,28 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (c
 	if c.protocol, err = negotiate(own, c.vsn); err != nil {
 		return nil, false, err
 	}
-	return c, true, c.ask(ctx)
+	r = &ConnectRequest{Conn: c, Params: params, Info: info}
+	return r, true, r.ask(ctx)
 }
 
 // ask asks the handler.
-func (c *Conn) ask(ctx context.Context) (err error) {
-	if c.handler.Connect == nil {
+func (r *ConnectRequest) ask(ctx context.Context) (err error) {
+	if r.handler.Connect == nil {
 		return nil
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			c.endpoint.logPanic("Connect", v)
+			r.endpoint.logPanic("Connect", v)
 			err = fmt.Errorf("panic in Connect: %v", v)
 		}
 	}()
-	if err := c.handler.Connect(ctx, c); err != nil {
+	if err := r.handler.Connect(ctx, r); err != nil {
 		return err
 	}
-	if id := c.ID(); id != "" {
+	if r.Context != nil {
+		r.values = context.WithoutCancel(r.Context)
+	}
+	if id := r.ID(); id != "" {
 		if err := wire.CheckTopic(id); err != nil {
 			return fmt.Errorf("id: %w", err)
 		}
@@ -189,9 +183,6 @@ func addrString(addr net.Addr) string {
 	}
 	return addr.String()
 }
-
-// forget lets go of what only Connect is to see.
-func (c *Conn) forget() { c.Params, c.Info = nil, nil }
 
 // Transport is the name of the connection's transport, as [ConnectInfo] has it.
 func (c *Conn) Transport() string { return c.transport }
@@ -298,6 +289,14 @@ func (c *Conn) start(codec wire.Codec) bool {
 	return true
 }
 
+// base is the context of all that happens on the connection. It does not end.
+func (c *Conn) base() context.Context {
+	if c.values == nil {
+		return context.Background()
+	}
+	return c.values
+}
+
 // eventDisconnect on the topic of a connection's id closes it.
 const eventDisconnect = "disconnect"
 
@@ -311,16 +310,16 @@ func (d disconnector) deliver(b *dispatch) {
 }
 
 // Receive handles one frame of the client. The transport's reader calls it, one
-// call at a time; data is not kept. A *CloseError tells the transport to close
+// call at a time; data is not kept. A result that is not nil asks the transport to close
 // the link with it. What is received after the connection ended is ignored.
-func (c *Conn) Receive(binary bool, data []byte) *wire.CloseError {
+func (c *Conn) Receive(binary bool, data []byte) *wire.Close {
 	now := time.Now()
 	if flood := c.count(now, len(data)); flood != nil || c.flooded {
 		return flood
 	}
 	if !binary && !utf8.Valid(data) {
 		c.Reject(wire.Rejection{Cause: wire.CauseText, Code: wire.CloseInvalidText})
-		return &wire.CloseError{Code: wire.CloseInvalidText, Reason: "text is not UTF-8"}
+		return &wire.Close{Code: wire.CloseInvalidText, Reason: "text is not UTF-8"}
 	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
@@ -332,7 +331,7 @@ func (c *Conn) Receive(binary bool, data []byte) *wire.CloseError {
 	}
 	if err != nil {
 		c.Reject(wire.Rejection{Cause: wire.CauseMalformed, Code: wire.CloseInternal, Err: err})
-		return &wire.CloseError{Code: wire.CloseInternal, Reason: "malformed frame"}
+		return &wire.Close{Code: wire.CloseInternal, Reason: "malformed frame"}
 	}
 	for i, m := range messages {
 		if i > 0 { // the first was counted as the frame
@@ -352,14 +351,14 @@ func (c *Conn) Receive(binary bool, data []byte) *wire.CloseError {
 // ReceiveControl is Receive for what costs work but is no message, such as a
 // ping: it is counted, and nothing else. A transport calls it in the place of
 // Receive.
-func (c *Conn) ReceiveControl() *wire.CloseError { return c.count(time.Now(), 0) }
+func (c *Conn) ReceiveControl() *wire.Close { return c.count(time.Now(), 0) }
 
 // messageUnit is how many bytes of a message count as a message of their own.
 const messageUnit = 4 << 10
 
 // count counts a message of so many bytes, before anything is done about it. The
 // first that is too much closes the connection; what comes after it is nothing.
-func (c *Conn) count(now time.Time, bytes int) *wire.CloseError {
+func (c *Conn) count(now time.Time, bytes int) *wire.Close {
 	e := c.endpoint
 	if c.flooded || c.messages.AllowN(now, min(1+bytes/messageUnit, e.config.MessageBurst)) {
 		return nil
@@ -367,7 +366,7 @@ func (c *Conn) count(now time.Time, bytes int) *wire.CloseError {
 	c.flooded = true
 	e.counters.floods.Add(1)
 	c.Reject(wire.Rejection{Cause: wire.CauseFlood, Limit: e.config.MessageRate, Code: wire.CloseTryLater})
-	return &wire.CloseError{Code: wire.CloseTryLater, Reason: "too many messages"}
+	return &wire.Close{Code: wire.CloseTryLater, Reason: "too many messages"}
 }
 
 // receive carries out what the session decides about a message, and returns it.
@@ -417,7 +416,7 @@ func (c *Conn) shutdown(code int, text string, reason Reason) {
 	switch {
 	case code == 0:
 	case c.link == nil:
-		c.ending = &wire.CloseError{Code: code, Reason: text}
+		c.ending = &wire.Close{Code: code, Reason: text}
 	default:
 		c.link.Close(code, text)
 	}

@@ -25,7 +25,7 @@ func TestConnect(t *testing.T) {
 	e := startOne(t, Config{})
 	var id string
 	h := &Handler{
-		Connect: func(ctx context.Context, c *Conn) error {
+		Connect: func(ctx context.Context, c *ConnectRequest) error {
 			switch c.Params.String("as") {
 			case "refused":
 				return errors.New("no")
@@ -115,7 +115,7 @@ func TestDisconnectByID(t *testing.T) {
 		alice := connect(t, cl.endpoints[1], h, "user=alice")
 		// A channel of bob's that tells why it ended.
 		bob3, err := cl.endpoints[1].Connect(t.Context(), &Handler{
-			Connect: func(ctx context.Context, c *Conn) error { c.SetID("users:bob"); return nil },
+			Connect: func(ctx context.Context, c *ConnectRequest) error { c.SetID("users:bob"); return nil },
 			Routes:  handlerOf(script{terminate: func(s *Socket, reason Reason) { tr.add("%v", reason) }}).Routes,
 		}, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		require.NoError(t, err)
@@ -220,7 +220,7 @@ func TestConnCloseClosesThatConnectionAloneOnce(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{})
 		h := &Handler{
-			Connect: func(ctx context.Context, c *Conn) error { c.SetID("users:bob"); return nil },
+			Connect: func(ctx context.Context, c *ConnectRequest) error { c.SetID("users:bob"); return nil },
 			Routes:  handlerOf(script{terminate: func(s *Socket, reason Reason) { tr.add("%v", reason) }}).Routes,
 		}
 		a, b := connect(t, e, h, ""), connect(t, e, h, "")
@@ -245,7 +245,7 @@ func TestConnCloseClosesThatConnectionAloneOnce(t *testing.T) {
 func TestConnCloseBeforeStartIsCarriedOutByStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
-		c := connect(t, e, &Handler{Connect: func(ctx context.Context, c *Conn) error {
+		c := connect(t, e, &Handler{Connect: func(ctx context.Context, c *ConnectRequest) error {
 			c.Close(wire.CloseGoingAway, "come back with another token")
 			return nil
 		}}, "")
@@ -378,8 +378,8 @@ func TestConnForgetsWhatItCameWithAfterConnect(t *testing.T) {
 		TLS: &tls.ConnectionState{}, Session: "session", AuthToken: "secret", At: time.Now(),
 	}
 	var seen ConnectInfo
-	c, err := e.Connect(t.Context(), &Handler{Connect: func(_ context.Context, c *Conn) error {
-		seen = *c.Info
+	c, err := e.Connect(t.Context(), &Handler{Connect: func(_ context.Context, c *ConnectRequest) error {
+		seen = c.Info
 		require.Equal(t, Params{"vsn": "2.0.0", "a": map[string]any{"b": "c"}}, c.Params)
 		c.Assign("b", 1)
 		c.Assign("b", 2)
@@ -390,8 +390,6 @@ func TestConnForgetsWhatItCameWithAfterConnect(t *testing.T) {
 	whole := info
 	whole.Vsn = "2.0.0"
 	require.Equal(t, whole, seen)
-	require.Nil(t, c.Params)
-	require.Nil(t, c.Info)
 	require.Equal(t, []any{"websocket", "2.0.0", info.RemoteAddr}, []any{c.Transport(), c.Vsn(), c.RemoteAddr()})
 	require.Equal(t, 2, c.Value("b"))
 	require.Nil(t, c.Value("a"))

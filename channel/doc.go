@@ -3,8 +3,8 @@
 //
 //	e, err := channel.New(channel.Config{Bus: bus, Presence: tracker})
 //	h, err := channel.NewHandler(channel.Handler{
-//		Connect: func(ctx context.Context, c *channel.Conn) error {
-//			c.Assign("user", c.Params.String("user"))
+//		Connect: func(ctx context.Context, r *channel.ConnectRequest) error {
+//			r.Assign("user", r.Params.String("user"))
 //			return nil
 //		},
 //		Routes: []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return &room{} }}},
@@ -14,7 +14,7 @@
 //
 //	type room struct{ topic string } // one client in one room: its fields are its state
 //
-//	func (r *room) Join(s *channel.Socket, params channel.Payload) (any, error) {
+//	func (r *room) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 //		s.Send("joined") // comes back to HandleInfo, after the client knows that it is in
 //		return nil, nil
 //	}
@@ -153,7 +153,7 @@
 // that channel alone: its client is sent phx_error and rejoins. A planned end
 // sends phx_close. A malformed frame ends its own connection (1011). Join
 // refuses with a [Refusal], Connect with a [ConnectError], and a transport is
-// told to close by a [CloseError]: three types, because a client reacts to each
+// asked to close by a [wire.Close]: three types, because a client reacts to each
 // differently.
 //
 // # Bounds

@@ -88,7 +88,7 @@ func (l *eventLog) connect(e ConnectEvent) {
 	if !l.wants(level, on) {
 		return
 	}
-	c := e.Conn
+	c := e.Request
 	attrs := make([]slog.Attr, 0, 8)
 	if e.Handler.Name != "" {
 		attrs = append(attrs, slog.String("handler", e.Handler.Name))

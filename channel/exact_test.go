@@ -176,7 +176,7 @@ func clientsAreExact(t *testing.T, r *rand.Rand) {
 		name := fmt.Sprintf("u%d", joined)
 		joined++
 		h := *handlers[r.IntN(len(handlers))]
-		h.Connect = func(ctx context.Context, c *Conn) error { c.Assign("user", name); return nil }
+		h.Connect = func(ctx context.Context, c *ConnectRequest) error { c.Assign("user", name); return nil }
 		c := &strict{client: connect(t, cl.endpoints[r.IntN(2)], &h, ""), name: name, refs: map[string]map[string]bool{}}
 		c.send(fmt.Sprintf(`["1","1","t","phx_join",{"first":"%s"}]`, []string{"track", "state", "none"}[r.IntN(3)]))
 		clients = append(clients, c)

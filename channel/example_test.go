@@ -13,7 +13,7 @@ import (
 // counter counts what its client asks it to.
 type counter struct{ n int }
 
-func (c *counter) Join(s *channel.Socket, params channel.Payload) (any, error) {
+func (c *counter) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 	var p struct{ From int }
 	if err := params.Decode(&p); err != nil || p.From < 0 {
 		return nil, channel.Refuse("from must be a natural number")

@@ -39,7 +39,7 @@ type stream struct {
 	waiting []*wire.Frame
 	bytes   int
 	slow    bool
-	end     *wire.CloseError // what the client is told; nothing is queued after it
+	end     *wire.Close // what the client is told; nothing is queued after it
 	wake    chan struct{}    // of capacity 1: there is something to write
 }
 
@@ -70,7 +70,7 @@ func (s *stream) Close(code int, reason string) {
 
 func (s *stream) close(code int, reason string) {
 	if s.end == nil {
-		s.end = &wire.CloseError{Code: code, Reason: reason}
+		s.end = &wire.Close{Code: code, Reason: reason}
 		s.signal()
 	}
 }
@@ -83,7 +83,7 @@ func (s *stream) signal() {
 }
 
 // take is what there is to write, and whether it is the last.
-func (s *stream) take() (frames []*wire.Frame, end *wire.CloseError) {
+func (s *stream) take() (frames []*wire.Frame, end *wire.Close) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	frames, s.waiting, s.bytes = s.waiting, nil, 0
@@ -202,7 +202,7 @@ func Example_transport() {
 // A parrot says what it hears.
 type parrot struct{}
 
-func (parrot) Join(*channel.Socket, channel.Payload) (any, error) { return nil, nil }
+func (parrot) Join(context.Context, *channel.Socket, channel.Payload) (any, error) { return nil, nil }
 
 func (parrot) HandleIn(_ *channel.Socket, _ string, payload channel.Payload) channel.Result {
 	return channel.OK(payload)

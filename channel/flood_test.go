@@ -15,7 +15,7 @@ import (
 const flooding = `[null,"1","phoenix","heartbeat",{}]`
 
 // flood sends a frame until the client is to be closed, at most 100,000 times.
-func (c *client) flood(binary bool, frame string) (sent int, refused *wire.CloseError) {
+func (c *client) flood(binary bool, frame string) (sent int, refused *wire.Close) {
 	for refused == nil && sent < 100_000 {
 		refused = c.conn.Receive(binary, []byte(frame))
 		sent++
@@ -30,7 +30,7 @@ func TestAClientThatSendsTooMuchIsClosed(t *testing.T) {
 		c := connect(t, e, referenceHandler(t), "user=bob")
 		sent, refused := c.flood(false, flooding)
 		require.Equal(t, 20_001, sent, "the default burst")
-		require.Equal(t, &wire.CloseError{Code: wire.CloseTryLater, Reason: "too many messages"}, refused)
+		require.Equal(t, &wire.Close{Code: wire.CloseTryLater, Reason: "too many messages"}, refused)
 		require.Len(t, c.take(), 20_000, "the last was not even decoded")
 		require.EqualValues(t, 1, e.Stats().Floods)
 

@@ -39,7 +39,7 @@ func graceful(period time.Duration) *Handler {
 		}
 	})
 	connect := h.Connect
-	h.Connect = func(ctx context.Context, c *Conn) error { c.SetID("id"); return connect(ctx, c) }
+	h.Connect = func(ctx context.Context, c *ConnectRequest) error { c.SetID("id"); return connect(ctx, c) }
 	return h
 }
 

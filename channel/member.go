@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,9 +63,14 @@ type member struct {
 	left     bool // leaveTopic ran
 	detached bool // detach ran
 	lost     bool // the connection was, and nobody meant it
-	place    *subscription
-	external map[string][]*subscription
-	lease    *presence.Session
+	ctxEnded bool
+	ctx      context.Context    // nil before context is called
+	cancel   context.CancelFunc // of ctx
+	// interrupt ends the context of Join while that runs.
+	interrupt context.CancelFunc
+	place     *subscription
+	external  map[string][]*subscription
+	lease     *presence.Session
 }
 
 // ask is what of a phx_join is needed to the end.
@@ -119,6 +125,7 @@ func (m *member) begin(before *member) {
 	m.stopTimer = e.after(e.config.DuplicateTimeout, func() {
 		e.logger.Warn("channel: still busy, its topic goes to a new join", "topic", m.topic)
 		before.state.Store(stateGone)
+		before.endContext()
 		before.detach()
 		m.conn.mu.Lock()
 		defer m.conn.mu.Unlock()
@@ -142,10 +149,55 @@ func (m *member) admit() {
 	m.conn.endpoint.admission.enter(m)
 }
 
-// withdraw ends its waiting for a turn, if it does, because of mail that it has.
+// withdraw gives up a join because of mail that is behind it: it waits for its turn no
+// longer, and if it runs its context ends.
 func (m *member) withdraw() {
 	if m.state.Load() == stateJoining {
 		m.conn.endpoint.admission.withdraw(m)
+		m.endContext()
+	}
+}
+
+// joinContext returns the context of Join, which ends when the join is given up, and
+// what is to be called when Join has returned.
+func (m *member) joinContext() (ctx context.Context, done func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ctx, cancel := context.WithCancel(m.conn.base())
+	if m.ctxEnded {
+		cancel()
+	}
+	m.interrupt = cancel
+	return ctx, func() {
+		m.mu.Lock()
+		m.interrupt = nil
+		m.mu.Unlock()
+		cancel()
+	}
+}
+
+// context returns the context of the channel, which is made when it is first needed.
+func (m *member) context() context.Context {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx == nil {
+		m.ctx, m.cancel = context.WithCancel(m.conn.base())
+		if m.ctxEnded {
+			m.cancel()
+		}
+	}
+	return m.ctx
+}
+
+// endContext ends the contexts of the channel and of its join. conn.mu may be held.
+func (m *member) endContext() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ctxEnded = true
+	for _, cancel := range []context.CancelFunc{m.interrupt, m.cancel} {
+		if cancel != nil {
+			cancel()
+		}
 	}
 }
 
@@ -313,7 +365,9 @@ func (m *member) join(params Payload) {
 		if i, ok := m.channel.(Interceptor); ok {
 			m.intercepts = slices.Clone(i.Intercept())
 		}
-		answer, err = m.channel.Join(&m.socket, params)
+		ctx, done := m.joinContext()
+		defer done()
+		answer, err = m.channel.Join(ctx, &m.socket, params)
 	}); crash != nil {
 		err = crash
 	}
@@ -414,6 +468,7 @@ func (m *member) refusal(err error) Payload {
 // answered as if they had come after the answer.
 func (m *member) refuse(response Payload) {
 	m.state.Store(stateGone)
+	m.endContext()
 	m.detach()
 	rest := m.box.close()
 	m.conn.mu.Lock()
@@ -453,9 +508,11 @@ func (m *member) end(reason Reason, leave *wire.Message) {
 	m.gone()
 }
 
+// terminate ends the channel's context, then calls Terminate.
 func (m *member) terminate(reason Reason) {
+	m.endContext()
 	if t, ok := m.channel.(Terminator); ok {
-		_ = m.guard("Terminate", func() { t.Terminate(&m.socket, reason) }) // logged there
+		_ = m.guard("Terminate", func() { t.Terminate(m.conn.base(), &m.socket, reason) }) // logged there
 	}
 }
 

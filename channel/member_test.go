@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -391,7 +392,7 @@ func TestExternalSubscriptions(t *testing.T) {
 // plain is a channel without the optional callbacks.
 type plain struct{}
 
-func (plain) Join(s *Socket, params Payload) (any, error) {
+func (plain) Join(_ context.Context, s *Socket, params Payload) (any, error) {
 	s.Send("for nobody")
 	return nil, nil
 }

@@ -69,7 +69,10 @@ func presenceHandler(change func(*Route)) *Handler {
 			return NoReply()
 		},
 	})
-	h.Connect = func(ctx context.Context, c *Conn) error { c.Assign("user", c.Params.String("user")); return nil }
+	h.Connect = func(ctx context.Context, c *ConnectRequest) error {
+		c.Assign("user", c.Params.String("user"))
+		return nil
+	}
 	if change != nil {
 		change(&h.Routes[0])
 	}

@@ -22,7 +22,7 @@ type Handler struct {
 	// Connect admits a connection, and may give it an id and assigns. An error
 	// refuses it with 403; a *ConnectError chooses the answer. Nil admits
 	// everybody. It is called concurrently.
-	Connect func(ctx context.Context, c *Conn) error
+	Connect func(ctx context.Context, r *ConnectRequest) error
 	// Routes are tried in order; the first that matches wins.
 	Routes []Route
 	// Protocols are wire protocols that the application serves itself. They are tried

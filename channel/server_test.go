@@ -186,7 +186,7 @@ func (b *lockedBuffer) String() string {
 
 func referenceHandler(t testing.TB) *Handler {
 	h, err := NewHandler(Handler{
-		Connect: func(ctx context.Context, c *Conn) error {
+		Connect: func(ctx context.Context, c *ConnectRequest) error {
 			user := c.Params.String("user")
 			switch user {
 			case "":
@@ -218,7 +218,7 @@ func must(err error) {
 
 type echoChannel struct{}
 
-func (echoChannel) Join(s *Socket, params Payload) (any, error) {
+func (echoChannel) Join(_ context.Context, s *Socket, params Payload) (any, error) {
 	if params.IsBinary() {
 		return map[string]any{"topic": s.Topic(), "bytes": len(params.Bytes())}, nil
 	}
@@ -315,7 +315,7 @@ type roomChannel struct{ params Payload }
 
 type afterJoin struct{}
 
-func (c *roomChannel) Join(s *Socket, params Payload) (any, error) {
+func (c *roomChannel) Join(_ context.Context, s *Socket, params Payload) (any, error) {
 	c.params = params
 	s.Send(afterJoin{})
 	return nil, nil
@@ -380,7 +380,7 @@ type script struct {
 	intercept []string
 }
 
-func (c script) Join(s *Socket, params Payload) (any, error) {
+func (c script) Join(_ context.Context, s *Socket, params Payload) (any, error) {
 	if c.join == nil {
 		return nil, nil
 	}
@@ -407,7 +407,7 @@ func (c script) HandleInfo(s *Socket, msg any) Result {
 	return c.info(s, msg)
 }
 
-func (c script) Terminate(s *Socket, reason Reason) {
+func (c script) Terminate(_ context.Context, s *Socket, reason Reason) {
 	if c.terminate != nil {
 		c.terminate(s, reason)
 	}

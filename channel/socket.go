@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/rollcall-go/rollcall/channel/wire"
@@ -22,6 +23,10 @@ func (s *Socket) Conn() *Conn { return s.m.conn }
 
 // Endpoint is the endpoint.
 func (s *Socket) Endpoint() *Endpoint { return s.m.conn.endpoint }
+
+// Context returns a context that ends with the channel, before Terminate is called, and
+// carries the values of [ConnectRequest].Context. It is for what the channel starts.
+func (s *Socket) Context() context.Context { return s.m.context() }
 
 // Value is an assign of the route, else one of the connection, else nil.
 func (s *Socket) Value(key string) any {

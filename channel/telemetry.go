@@ -35,9 +35,9 @@ type Telemetry struct {
 type ConnectEvent struct {
 	Endpoint *Endpoint
 	Handler  *Handler
-	// Conn is the connection, with its Params and its Info. One that was refused
-	// ends with this call.
-	Conn *Conn
+	// Request is what the handler was given. A connection that was refused ends with
+	// this call.
+	Request *ConnectRequest
 	// Protocol is the version of the connection's protocol, such as "2.0".
 	Protocol string
 	// Duration is from ConnectInfo.At, or else from the call of Connect.

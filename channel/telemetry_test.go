@@ -21,7 +21,7 @@ import (
 func telling(tr *trace) Telemetry {
 	return Telemetry{
 		Connect: func(e ConnectEvent) {
-			tr.add("connect %s %s vsn %s (%s) %v in %v: %v", e.Handler.Name, e.Conn.Transport(), e.Conn.Vsn(), e.Protocol, e.Conn.Params["as"], e.Duration, e.Err)
+			tr.add("connect %s %s vsn %s (%s) %v in %v: %v", e.Handler.Name, e.Request.Transport(), e.Request.Vsn(), e.Protocol, e.Request.Params["as"], e.Duration, e.Err)
 		},
 		Join: func(e JoinEvent) {
 			tr.add("join %s %s in %v: %v", e.Socket.Topic(), e.Params.JSON(), e.Duration, e.Err)
@@ -43,7 +43,7 @@ func TestConnectionsAreToldAcceptedAndRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{Telemetry: []Telemetry{{}, telling(&tr)}})
-		h := &Handler{Name: "UserSocket", Connect: func(ctx context.Context, c *Conn) error {
+		h := &Handler{Name: "UserSocket", Connect: func(ctx context.Context, c *ConnectRequest) error {
 			time.Sleep(3 * time.Second)
 			switch c.Params.String("as") {
 			case "eve":
@@ -242,7 +242,7 @@ func TestHooksMayCallTheEndpointAndTheConnection(t *testing.T) {
 			tr.add("%s of %d", c.ID(), c.Endpoint().Stats().Connections)
 		}
 		e := startOne(t, Config{MaxChannels: 1, Telemetry: []Telemetry{{
-			Connect:  func(e ConnectEvent) { look(e.Conn) },
+			Connect:  func(e ConnectEvent) { look(e.Request.Conn) },
 			Join:     func(e JoinEvent) { look(e.Socket.Conn()); _ = e.Socket.Push("hello", nil) },
 			HandleIn: func(e HandleInEvent) { look(e.Socket.Conn()); e.Socket.Conn().Close(4000, "") },
 			Reject:   func(r RejectEvent) { look(r.Conn) },
@@ -305,7 +305,7 @@ func TestLogLevelsOfHandlersAndRoutes(t *testing.T) {
 				{Pattern: "loud:*", New: newChannel, LogJoin: LogAt(slog.LevelWarn), LogHandleIn: LogAt(slog.LevelInfo)},
 				{Pattern: "quiet:*", New: newChannel, LogJoin: LogNever(), LogHandleIn: LogNever()},
 				{Pattern: "phoenix:*", New: newChannel},
-			}, Connect: func(_ context.Context, c *Conn) error {
+			}, Connect: func(_ context.Context, c *ConnectRequest) error {
 				if c.Params.String("as") == "eve" {
 					return errors.New("not her")
 				}

@@ -22,7 +22,7 @@ import (
 // slow is a channel that takes 20 ms for everything.
 type slow struct{}
 
-func (slow) Join(_ *channel.Socket, params channel.Payload) (any, error) {
+func (slow) Join(_ context.Context, _ *channel.Socket, params channel.Payload) (any, error) {
 	time.Sleep(20 * time.Millisecond)
 	var does struct{ Refuse, Crash bool }
 	_ = params.Decode(&does)
@@ -52,7 +52,7 @@ func story(t *testing.T, options EventOptions) (*EventCollector, *channel.Endpoi
 		require.Empty(t, problems)
 	}
 	h, err := channel.NewHandler(channel.Handler{
-		Connect: func(_ context.Context, c *channel.Conn) error {
+		Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 			if c.Params.String("as") == "eve" {
 				return errors.New("not her")
 			}

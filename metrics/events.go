@@ -92,7 +92,7 @@ func (c *EventCollector) Telemetry() channel.Telemetry {
 			if e.Err != nil {
 				result = "refused"
 			}
-			c.connects.WithLabelValues(e.Conn.Transport(), result).Inc()
+			c.connects.WithLabelValues(e.Request.Transport(), result).Inc()
 		},
 		Join: func(e channel.JoinEvent) {
 			class := c.labels(e.Socket.Topic())

@@ -42,7 +42,7 @@ type Config struct {
 	Assigns func(subject string, claims Claims) map[string]any
 	// Connect is called after the token was accepted and the assigns were set. Its
 	// error refuses the connection, as that of a [channel.Handler] does.
-	Connect func(ctx context.Context, c *channel.Conn) error
+	Connect func(ctx context.Context, r *channel.ConnectRequest) error
 	// Now is the wall clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -94,7 +94,7 @@ func New(cfg Config) (*Authenticator, error) {
 		cfg.Assigns = func(string, Claims) map[string]any { return nil }
 	}
 	if cfg.Connect == nil {
-		cfg.Connect = func(context.Context, *channel.Conn) error { return nil }
+		cfg.Connect = func(context.Context, *channel.ConnectRequest) error { return nil }
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -105,20 +105,20 @@ func New(cfg Config) (*Authenticator, error) {
 // Connect is the Connect of a [channel.Handler]. It admits a connection with a genuine
 // token, sets its id and assigns, and closes it when the token expires. Other connections
 // are refused with 403. The error says why, for the log, and contains no part of a token.
-func (a *Authenticator) Connect(ctx context.Context, c *channel.Conn) error {
-	text := c.Info.AuthToken
+func (a *Authenticator) Connect(ctx context.Context, r *channel.ConnectRequest) error {
+	text := r.Info.AuthToken
 	if text == "" {
-		text = c.Params.String(a.config.Param)
+		text = r.Params.String(a.config.Param)
 	}
 	admitted, err := a.verify(text)
 	if err != nil {
 		return err
 	}
-	c.SetID(admitted.id)
-	l := newLease(a, c, admitted)
-	c.Assign(assignLease, l)
-	admitted.assign(c)
-	if err := a.config.Connect(ctx, c); err != nil {
+	r.SetID(admitted.id)
+	l := newLease(a, r.Conn, admitted)
+	r.Assign(assignLease, l)
+	admitted.assign(r.Conn)
+	if err := a.config.Connect(ctx, r); err != nil {
 		return err
 	}
 	return a.add(l)

@@ -48,7 +48,7 @@ func (l *testLink) Close(code int, reason string) {
 // echo is a channel that can be renewed.
 type echo struct{}
 
-func (echo) Join(*channel.Socket, channel.Payload) (any, error) { return nil, nil }
+func (echo) Join(context.Context, *channel.Socket, channel.Payload) (any, error) { return nil, nil }
 func (echo) HandleIn(s *channel.Socket, event string, payload channel.Payload) channel.Result {
 	if result, handled := HandleIn(s, event, payload); handled {
 		return result
@@ -216,7 +216,7 @@ func TestTheConfigChoosesParameterSubjectIDAndAssigns(t *testing.T) {
 			c.Assigns = func(subject string, claims Claims) map[string]any {
 				return map[string]any{"role": field(claims, "role")}
 			}
-			c.Connect = func(_ context.Context, c *channel.Conn) error {
+			c.Connect = func(_ context.Context, c *channel.ConnectRequest) error {
 				admitted = c.ID() + " " + c.Value("role").(string)
 				return nil
 			}
@@ -289,7 +289,7 @@ func TestARefusalOfAnotherVerifierNeverShowsTheToken(t *testing.T) {
 func TestTheApplicationsConnectRefusesAfterTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(c *Config) {
-			c.Connect = func(context.Context, *channel.Conn) error { return &channel.ConnectError{Status: 429} }
+			c.Connect = func(context.Context, *channel.ConnectRequest) error { return &channel.ConnectError{Status: 429} }
 		})
 		_, err := b.connect(b.token("bob", time.Hour), "")
 		var refused *channel.ConnectError

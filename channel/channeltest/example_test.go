@@ -1,6 +1,7 @@
 package channeltest_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/rollcall-go/rollcall/channel"
@@ -15,7 +16,7 @@ type ballot struct {
 	Points int `json:"points"`
 }
 
-func (v *vote) Join(s *channel.Socket, params channel.Payload) (any, error) {
+func (v *vote) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 	var p struct{ Code string }
 	if err := params.Decode(&p); err != nil || p.Code != "1234" {
 		return nil, channel.Refuse("wrong code")

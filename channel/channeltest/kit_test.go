@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // chat is a channel as an application has it.
 type chat struct{}
 
-func (chat) Join(s *channel.Socket, params channel.Payload) (any, error) {
+func (chat) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 	var p struct{ Name string }
 	if err := params.Decode(&p); err != nil || p.Name == "" {
 		return nil, channel.Refuse("no name")
@@ -64,7 +64,7 @@ func (chat) HandleOut(s *channel.Socket, event string, payload channel.Payload) 
 }
 
 var handler = &channel.Handler{
-	Connect: func(_ context.Context, c *channel.Conn) error {
+	Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 		if c.Params.String("user") == "" {
 			return errors.New("no user")
 		}
@@ -241,7 +241,9 @@ func TestTheTestIsASubscriber(t *testing.T) {
 // busy is a channel that goes on for a while.
 type busy struct{}
 
-func (busy) Join(s *channel.Socket, params channel.Payload) (any, error) { return nil, nil }
+func (busy) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
+	return nil, nil
+}
 
 func (busy) HandleIn(s *channel.Socket, event string, payload channel.Payload) channel.Result {
 	switch event {

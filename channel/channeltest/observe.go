@@ -1,6 +1,10 @@
 package channeltest
 
-import "github.com/rollcall-go/rollcall/channel"
+import (
+	"context"
+
+	"github.com/rollcall-go/rollcall/channel"
+)
 
 // observe is the handler with channels that tell why they end, and with the
 // client's own form of version 2.
@@ -50,9 +54,9 @@ type wrapped struct {
 	client *Client
 }
 
-func (w wrapped) Terminate(s *channel.Socket, reason channel.Reason) {
+func (w wrapped) Terminate(ctx context.Context, s *channel.Socket, reason channel.Reason) {
 	defer w.client.change(func() { w.client.ends[s.JoinRef()] = reason })
 	if t, ok := w.Channel.(channel.Terminator); ok {
-		t.Terminate(s, reason)
+		t.Terminate(ctx, s, reason)
 	}
 }

@@ -22,7 +22,7 @@
 //   - channel.Conn.Start, once, with a [Link] that may be sent to from then on, also
 //     within Start. Where the client cannot be accepted after all: channel.Conn.Closed.
 //   - channel.Conn.Receive for each frame of the client, in order, one call at a time.
-//     The frame is not kept. A [CloseError] is for [Link].Close; nothing more need be
+//     The frame is not kept. A [Close] is for [Link].Close; nothing more need be
 //     received then. The transport limits the size of a frame (1009); a panic ends this
 //     connection alone (1011).
 //   - channel.Conn.Closed, when the connection has ended, for whatever reason, also

@@ -1,7 +1,5 @@
 package wire
 
-import "fmt"
-
 // Close codes of a connection, as Phoenix uses them. None is 1000: some
 // clients stay away after it.
 const (
@@ -22,14 +20,11 @@ const (
 	CloseTryLater = 1013
 )
 
-// A CloseError tells a transport to close the connection.
-type CloseError struct {
+// A Close asks a transport to close its connection: channel.Conn.Receive returns one
+// instead of nil.
+type Close struct {
 	Code   int    // one of the Close constants
 	Reason string // at most 123 bytes; the client sees it
-}
-
-func (e *CloseError) Error() string {
-	return fmt.Sprintf("channel: close %d: %s", e.Code, e.Reason)
 }
 
 // A Link is a transport's side of one connection. Both methods may be called concurrently

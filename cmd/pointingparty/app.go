@@ -60,9 +60,9 @@ func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, si
 func (a *app) handler() channel.Handler {
 	return channel.Handler{
 		Name: "pointingparty",
-		Connect: func(_ context.Context, c *channel.Conn) error {
-			if name := c.Params.String("name"); name != "" {
-				c.Assign(assignName, name)
+		Connect: func(_ context.Context, r *channel.ConnectRequest) error {
+			if name := r.Params.String("name"); name != "" {
+				r.Assign(assignName, name)
 			}
 			return nil
 		},

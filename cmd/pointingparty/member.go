@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -43,7 +44,7 @@ type (
 // Join lets everybody in who has a name and a room. The name is the "name" of
 // the join's payload, or of the parameters that the socket connected with. That
 // is all the authentication there is: two tabs with one name are one user.
-func (m *member) Join(s *channel.Socket, params channel.Payload) (any, error) {
+func (m *member) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 	var p struct {
 		Name *string `json:"name"`
 	}
@@ -73,7 +74,7 @@ func (m *member) Join(s *channel.Socket, params channel.Payload) (any, error) {
 }
 
 // Terminate gives the seat up. The presence ends by itself.
-func (m *member) Terminate(*channel.Socket, channel.Reason) {
+func (m *member) Terminate(context.Context, *channel.Socket, channel.Reason) {
 	m.room.unseat(m)
 	m.app.rooms.release(m.room)
 }

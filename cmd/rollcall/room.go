@@ -42,7 +42,7 @@ type track struct{}
 
 // Join admits everybody who says who they are. Everything that could keep the
 // client from being tracked is checked here, where it can still be refused.
-func (r *room) Join(s *channel.Socket, params channel.Payload) (any, error) {
+func (r *room) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 	var p struct {
 		Key  json.RawMessage `json:"key"`
 		Meta json.RawMessage `json:"meta"`

@@ -80,8 +80,8 @@ func (s *service) handler() channel.Handler {
 }
 
 // connect lets in who knows the secret, if there is one.
-func (s *service) connect(_ context.Context, c *channel.Conn) error {
-	if s.secret == nil || s.secret.is(c.Params.String("secret")) || s.secret.is(c.Info.AuthToken) {
+func (s *service) connect(_ context.Context, r *channel.ConnectRequest) error {
+	if s.secret == nil || s.secret.is(r.Params.String("secret")) || s.secret.is(r.Info.AuthToken) {
 		return nil
 	}
 	return errSecret

@@ -28,7 +28,7 @@ type script struct {
 	intercept []string
 }
 
-func (c script) Join(s *channel.Socket, _ channel.Payload) (any, error) {
+func (c script) Join(_ context.Context, s *channel.Socket, _ channel.Payload) (any, error) {
 	if c.join == nil {
 		return nil, nil
 	}
@@ -55,7 +55,7 @@ func (c script) HandleOut(s *channel.Socket, event string, payload channel.Paylo
 	return c.out(s, event, payload)
 }
 
-func (c script) Terminate(s *channel.Socket, reason channel.Reason) {
+func (c script) Terminate(_ context.Context, s *channel.Socket, reason channel.Reason) {
 	if c.terminate != nil {
 		c.terminate(s, reason)
 	}
@@ -77,7 +77,7 @@ func observing() channel.Route {
 func serve(t testing.TB, routes ...channel.Route) *channel.Handler {
 	t.Helper()
 	h, err := channel.NewHandler(channel.Handler{
-		Connect: func(_ context.Context, c *channel.Conn) error {
+		Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 			c.Assign("user", c.Params.String("user"))
 			return nil
 		},

@@ -117,7 +117,7 @@ func TestAProtocolOfTheApplicationServesItsClients(t *testing.T) {
 	}
 	h, err := channel.NewHandler(channel.Handler{
 		Routes: []channel.Route{route("*", shout)},
-		Connect: func(_ context.Context, c *channel.Conn) error {
+		Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 			c.Assign("tenant", c.Params.String("tenant"))
 			return nil
 		},

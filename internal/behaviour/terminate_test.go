@@ -1,6 +1,7 @@
 package behaviour_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -40,7 +41,7 @@ func (l *ledger) route() channel.Route {
 	}}
 }
 
-func (e *entry) Join(s *channel.Socket, _ channel.Payload) (any, error) {
+func (e *entry) Join(_ context.Context, s *channel.Socket, _ channel.Payload) (any, error) {
 	var answer any
 	for how := range strings.SplitSeq(user(s), " ") {
 		switch how {
@@ -93,7 +94,7 @@ func (e *entry) HandleOut(_ *channel.Socket, event string, _ channel.Payload) ch
 	return e.act(event)
 }
 
-func (e *entry) Terminate(s *channel.Socket, _ channel.Reason) {
+func (e *entry) Terminate(_ context.Context, s *channel.Socket, _ channel.Reason) {
 	e.ledger.mu.Lock()
 	e.ledger.ends[e]++
 	e.ledger.mu.Unlock()

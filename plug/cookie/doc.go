@@ -14,7 +14,7 @@
 //
 // In the handler's Connect:
 //
-//	session, _ := c.Info.Session.(map[string]any) // nil without a session
+//	session, _ := r.Info.Session.(map[string]any) // nil without a session
 //	user, ok := session["user_id"].(int64)        // as Plug.Conn.put_session put it
 //
 // Values are Erlang terms in Go; see plug.Atom. The page gives its CSRF token to phoenix.js,

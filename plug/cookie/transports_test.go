@@ -25,13 +25,13 @@ func TestAUserOfAPhoenixApplicationConnects(t *testing.T) {
 	defer cancel()
 	endpoint, err := channel.New(channel.Config{})
 	require.NoError(t, err)
-	handler, err := channel.NewHandler(channel.Handler{Connect: func(_ context.Context, c *channel.Conn) error {
-		session, _ := c.Info.Session.(map[string]any)
+	handler, err := channel.NewHandler(channel.Handler{Connect: func(_ context.Context, r *channel.ConnectRequest) error {
+		session, _ := r.Info.Session.(map[string]any)
 		user, ok := session["user_id"].(int64)
 		if !ok {
 			return errors.New("not logged in")
 		}
-		c.SetID(fmt.Sprintf("users:%d", user))
+		r.SetID(fmt.Sprintf("users:%d", user))
 		return nil
 	}})
 	require.NoError(t, err)

@@ -23,7 +23,7 @@ import (
 // polling needs it.
 type echo struct{ terminated chan<- string }
 
-func (e *echo) Join(s *channel.Socket, params channel.Payload) (any, error) {
+func (e *echo) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 	var wanted struct{ Deny bool }
 	if err := params.Decode(&wanted); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (e *echo) HandleIn(s *channel.Socket, event string, payload channel.Payload
 	panic("no clause for " + event)
 }
 
-func (e *echo) Terminate(s *channel.Socket, reason channel.Reason) {
+func (e *echo) Terminate(_ context.Context, s *channel.Socket, reason channel.Reason) {
 	e.terminated <- s.Topic() + " " + reason.Name
 }
 
@@ -85,7 +85,7 @@ func startReal(t *testing.T, options Options, bus channel.Bus) *realServer {
 	s.endpoint, err = channel.New(channel.Config{Bus: bus})
 	require.NoError(t, err)
 	handler, err := channel.NewHandler(channel.Handler{
-		Connect: func(_ context.Context, c *channel.Conn) error {
+		Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 			user := c.Params.String("user")
 			switch user {
 			case "":

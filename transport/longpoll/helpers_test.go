@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A fakeConn stands in for a *channel.Conn.
 type fakeConn struct {
 	info    channel.ConnectInfo
-	receive func(binary bool, data []byte) *wire.CloseError
+	receive func(binary bool, data []byte) *wire.Close
 
 	mu       sync.Mutex
 	link     wire.Link
@@ -46,7 +46,7 @@ func (c *fakeConn) Start(link wire.Link) {
 	c.link = link
 }
 
-func (c *fakeConn) Receive(binary bool, data []byte) *wire.CloseError {
+func (c *fakeConn) Receive(binary bool, data []byte) *wire.Close {
 	c.mu.Lock()
 	if c.inside {
 		panic("two Receives at once")
@@ -92,7 +92,7 @@ func (c *fakeConn) send(text string) { c.link.Send(&wire.Frame{Data: []byte(text
 // A replica is a transport, with the conns that it has accepted.
 type replica struct {
 	*Transport
-	receive func(binary bool, data []byte) *wire.CloseError // of conns to come
+	receive func(binary bool, data []byte) *wire.Close // of conns to come
 	refuse  error
 
 	mu    sync.Mutex

@@ -95,7 +95,7 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 				endpoint, err := channel.New(channel.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				require.NoError(t, err)
 				tr, err := New(endpoint, &channel.Handler{
-					Connect: func(_ context.Context, c *channel.Conn) error { c.SetID("users:bob"); return nil },
+					Connect: func(_ context.Context, c *channel.ConnectRequest) error { c.SetID("users:bob"); return nil },
 					Routes:  []channel.Route{{Pattern: "echo:*", New: func() channel.Channel { return &echo{make(chan string, 1)} }}},
 				}, c.options)
 				require.NoError(t, err)
@@ -118,8 +118,8 @@ func TestASessionThatTheApplicationClosesIsGone(t *testing.T) {
 		var conns []*channel.Conn
 		endpoint, err := channel.New(channel.Config{})
 		require.NoError(t, err)
-		tr, err := New(endpoint, &channel.Handler{Connect: func(_ context.Context, c *channel.Conn) error {
-			conns = append(conns, c)
+		tr, err := New(endpoint, &channel.Handler{Connect: func(_ context.Context, c *channel.ConnectRequest) error {
+			conns = append(conns, c.Conn)
 			if len(conns) == 3 {
 				c.Close(4001, "not now")
 			}

@@ -105,11 +105,11 @@ func TestPollsOfTwoReplicasTakeOverFromEachOther(t *testing.T) {
 
 func TestWhatEndsASessionEndsItFromElsewhereToo(t *testing.T) {
 	inPair(t, Options{}, func(t *testing.T, p *pair) {
-		p.home.receive = func(bool, []byte) *wire.CloseError { return &wire.CloseError{Code: wire.CloseInternal} }
+		p.home.receive = func(bool, []byte) *wire.Close { return &wire.Close{Code: wire.CloseInternal} }
 		token := connect(t, p.home)
 		require.JSONEq(t, `{"status":408}`, post(p.away, token, "[bad]").Body)
 		require.Equal(t, 410, post(p.away, token, "[]").Status)
-		p.home.receive = func(bool, []byte) *wire.CloseError { panic("boom") }
+		p.home.receive = func(bool, []byte) *wire.Close { panic("boom") }
 		require.Equal(t, 408, post(p.away, connect(t, p.home), "[]").Status)
 
 		polled := asyncGet(t.Context(), p.away, p.token)

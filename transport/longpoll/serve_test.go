@@ -192,10 +192,10 @@ func TestPostedMessagesReachTheConn(t *testing.T) {
 
 func TestAMalformedMessageEndsItsSessionOnly(t *testing.T) {
 	r := start(t, Options{})
-	r.receive = func(_ bool, data []byte) *wire.CloseError {
+	r.receive = func(_ bool, data []byte) *wire.Close {
 		switch string(data) {
 		case "[bad]":
-			return &wire.CloseError{Code: wire.CloseInternal}
+			return &wire.Close{Code: wire.CloseInternal}
 		case "[panic]":
 			panic("boom")
 		}

@@ -14,7 +14,7 @@ import (
 // A conn is what a session serves: a *channel.Conn.
 type conn interface {
 	Start(wire.Link)
-	Receive(binary bool, data []byte) *wire.CloseError
+	Receive(binary bool, data []byte) *wire.Close
 	Reject(wire.Rejection)
 	Closed(channel.Reason)
 }

@@ -177,7 +177,7 @@ func TestAPollThatWaitsLearnsOfTheEndOfItsSession(t *testing.T) {
 // B100.
 func TestAPostThatDoesNotGetItsTurnIs408(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r *replica, _ string) {
-		r.receive = func(bool, []byte) *wire.CloseError {
+		r.receive = func(bool, []byte) *wire.Close {
 			time.Sleep(12 * time.Second)
 			return nil
 		}
@@ -196,7 +196,7 @@ func TestAPostThatDoesNotGetItsTurnIs408(t *testing.T) {
 
 func TestConcurrentPostsAreReceivedOneAfterTheOther(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r *replica, _ string) {
-		r.receive = func(bool, []byte) *wire.CloseError {
+		r.receive = func(bool, []byte) *wire.Close {
 			time.Sleep(time.Second)
 			return nil
 		}
@@ -240,7 +240,7 @@ func TestCloseAnswersPollsAndWaitsForRequests(t *testing.T) {
 
 func TestCloseTellsWhatRemainsWhenItsContextEnds(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
-		r.receive = func(bool, []byte) *wire.CloseError {
+		r.receive = func(bool, []byte) *wire.Close {
 			time.Sleep(time.Minute)
 			return nil
 		}

@@ -153,8 +153,8 @@ func BenchmarkIdleConnection(b *testing.B) {
 type idleSession struct{}
 
 func (idleSession) Start(wire.Link)                       {}
-func (idleSession) Receive(bool, []byte) *wire.CloseError { return nil }
-func (idleSession) ReceiveControl() *wire.CloseError      { return nil }
+func (idleSession) Receive(bool, []byte) *wire.Close { return nil }
+func (idleSession) ReceiveControl() *wire.Close      { return nil }
 func (idleSession) Reject(wire.Rejection)                 {}
 func (idleSession) Closed(channel.Reason)                 {}
 

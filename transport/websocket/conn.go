@@ -192,12 +192,12 @@ func (c *conn) receive(kind int, r io.Reader) error {
 	switch {
 	case errors.Is(err, errMessageTooBig):
 		c.session.Reject(wire.Rejection{Cause: wire.CauseFrameSize, Limit: c.t.options.MaxFrame, Code: wire.CloseTooBig})
-		c.refuse(&wire.CloseError{Code: wire.CloseTooBig, Reason: "message too big"})
+		c.refuse(&wire.Close{Code: wire.CloseTooBig, Reason: "message too big"})
 	case err != nil:
 		return err
 	case kind == gorilla.TextMessage && !utf8.Valid(*buf):
 		c.session.Reject(wire.Rejection{Cause: wire.CauseText, Code: wire.CloseInvalidText})
-		c.refuse(&wire.CloseError{Code: wire.CloseInvalidText, Reason: "text is not UTF-8"})
+		c.refuse(&wire.Close{Code: wire.CloseInvalidText, Reason: "text is not UTF-8"})
 	default:
 		if refused := c.session.Receive(kind == gorilla.BinaryMessage, *buf); refused != nil {
 			c.refuse(refused)
@@ -220,7 +220,7 @@ func (c *conn) receiveControl() {
 
 // refuse closes the connection because of what its client sent. More of the like
 // may come until the client has read why, so it is read slowly.
-func (c *conn) refuse(why *wire.CloseError) {
+func (c *conn) refuse(why *wire.Close) {
 	c.out.close(why.Code, why.Reason)
 	c.wire.slowly = true
 }

@@ -29,7 +29,7 @@ func echo() *fakeSession {
 	s := newSession()
 	var link wire.Link
 	n := 0
-	s.receive = func(binary bool, data []byte) *wire.CloseError {
+	s.receive = func(binary bool, data []byte) *wire.Close {
 		if link == nil {
 			link = <-s.started
 		}
@@ -144,10 +144,10 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var received []string
 			s := newSession()
-			s.receive = func(_ bool, data []byte) *wire.CloseError {
+			s.receive = func(_ bool, data []byte) *wire.Close {
 				switch string(data) {
 				case "refuse":
-					return &wire.CloseError{Code: wire.CloseInternal, Reason: "malformed"}
+					return &wire.Close{Code: wire.CloseInternal, Reason: "malformed"}
 				case "panic":
 					panic("boom")
 				}
@@ -175,7 +175,7 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
 	var logged bytes.Buffer
 	bad, good := newSession(), echo()
-	bad.receive = func(bool, []byte) *wire.CloseError { panic("boom") }
+	bad.receive = func(bool, []byte) *wire.Close { panic("boom") }
 	_, server := serveLoopback(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
 		func(_ context.Context, info channel.ConnectInfo) (session, error) {
 			if info.XHeaders["x-who"][0] == "bad" {

@@ -20,7 +20,9 @@ import (
 // A roomChannel replies to "ping" and broadcasts "shout".
 type roomChannel struct{ terminated chan<- string }
 
-func (roomChannel) Join(_ *channel.Socket, params channel.Payload) (any, error) { return params, nil }
+func (roomChannel) Join(_ context.Context, _ *channel.Socket, params channel.Payload) (any, error) {
+	return params, nil
+}
 
 func (roomChannel) HandleIn(s *channel.Socket, event string, payload channel.Payload) channel.Result {
 	if event == "shout" {
@@ -32,7 +34,7 @@ func (roomChannel) HandleIn(s *channel.Socket, event string, payload channel.Pay
 	return channel.OK(payload)
 }
 
-func (r roomChannel) Terminate(s *channel.Socket, reason channel.Reason) {
+func (r roomChannel) Terminate(_ context.Context, s *channel.Socket, reason channel.Reason) {
 	r.terminated <- s.Topic() + " " + reason.Name
 }
 
@@ -49,7 +51,7 @@ func serveEndpoint(t *testing.T, options Options) *realServer {
 	endpoint, err := channel.New(channel.Config{})
 	require.NoError(t, err)
 	handler, err := channel.NewHandler(channel.Handler{
-		Connect: func(_ context.Context, c *channel.Conn) error {
+		Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 			user := c.Params.String("user")
 			switch user {
 			case "refused":

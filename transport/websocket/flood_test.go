@@ -68,7 +68,7 @@ func TestFloodsAreClosed(t *testing.T) {
 // Dropping what a flood goes on with must not cost what handling it would.
 func TestWhatComesAfterAFloodIsReadSlowly(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
-		s.receive = func(bool, []byte) *wire.CloseError { return &wire.CloseError{Code: 1013, Reason: "enough"} }
+		s.receive = func(bool, []byte) *wire.Close { return &wire.Close{Code: 1013, Reason: "enough"} }
 		near := client.NetConn()
 		client.SetCloseHandler(func(int, string) error { return nil }) // it only floods
 		go func() {
@@ -96,7 +96,7 @@ func TestWhatComesAfterAFloodIsReadSlowly(t *testing.T) {
 func TestSmallFragmentsAndPingsArePossible(t *testing.T) {
 	inBubble(t, Options{MaxFrame: 1 << 10}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		got := make(chan string, 1)
-		s.receive = func(_ bool, data []byte) *wire.CloseError { got <- string(data); return nil }
+		s.receive = func(_ bool, data []byte) *wire.Close { got <- string(data); return nil }
 		near := client.NetConn()
 		write := func(b ...byte) {
 			_, err := near.Write(b)

@@ -443,7 +443,7 @@ func TestOverTLS(t *testing.T) {
 	s := newSession()
 	transport := transportFor(t, Options{CheckOrigin: SameOrigin(), IdleTimeout: 100 * time.Millisecond}, letIn(s))
 	received := make(chan string, 10)
-	s.receive = func(_ bool, data []byte) *wire.CloseError {
+	s.receive = func(_ bool, data []byte) *wire.Close {
 		received <- string(data)
 		return nil
 	}

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A fakeSession stands in for a *channel.Conn.
 type fakeSession struct {
-	receive func(binary bool, data []byte) *wire.CloseError
-	control func() *wire.CloseError
+	receive func(binary bool, data []byte) *wire.Close
+	control func() *wire.Close
 
 	started chan wire.Link // gets the link at Start
 	closed  chan struct{}  // closed at the first Closed
@@ -42,7 +42,7 @@ func newSession() *fakeSession {
 
 func (s *fakeSession) Start(link wire.Link) { s.started <- link }
 
-func (s *fakeSession) Receive(binary bool, data []byte) *wire.CloseError {
+func (s *fakeSession) Receive(binary bool, data []byte) *wire.Close {
 	s.mu.Lock()
 	if s.inside {
 		panic("two Receives at once")
@@ -60,7 +60,7 @@ func (s *fakeSession) Receive(binary bool, data []byte) *wire.CloseError {
 	return s.receive(binary, data)
 }
 
-func (s *fakeSession) ReceiveControl() *wire.CloseError {
+func (s *fakeSession) ReceiveControl() *wire.Close {
 	if s.control == nil {
 		return nil
 	}

@@ -61,7 +61,7 @@ func newCrowd(t *testing.T, most int) *crowd {
 	c := &crowd{T: t, heard: make(chan string, 100), deal: make(chan struct{})}
 	transport, server := serveLoopback(t, Options{CloseTimeout: 100 * time.Millisecond}, func(context.Context, channel.ConnectInfo) (session, error) {
 		s := newSession()
-		s.receive = func(_ bool, data []byte) *wire.CloseError {
+		s.receive = func(_ bool, data []byte) *wire.Close {
 			c.heard <- string(data)
 			if strings.HasPrefix(string(data), "newcomer") {
 				<-c.deal

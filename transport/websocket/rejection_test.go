@@ -46,7 +46,7 @@ func rejecting(t *testing.T, options Options) (*Transport, *channel.Endpoint, *l
 	endpoint, err := channel.New(channel.Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	require.NoError(t, err)
 	handler, err := channel.NewHandler(channel.Handler{
-		Connect: func(_ context.Context, c *channel.Conn) error {
+		Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 			if c.Params.String("as") == "eve" {
 				return errors.New("not her")
 			}
@@ -196,8 +196,8 @@ func TestAConnectionThatTheApplicationClosesGetsItsCode(t *testing.T) {
 	conns := make(chan *channel.Conn, 1)
 	endpoint, err := channel.New(channel.Config{})
 	require.NoError(t, err)
-	transport, err := New(endpoint, &channel.Handler{Connect: func(_ context.Context, c *channel.Conn) error {
-		conns <- c
+	transport, err := New(endpoint, &channel.Handler{Connect: func(_ context.Context, c *channel.ConnectRequest) error {
+		conns <- c.Conn
 		if c.Params.String("at_once") != "" {
 			c.Close(4001, "not now")
 		}

@@ -123,7 +123,7 @@ func TestMessagesThatArriveTogetherAreAllReceived(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	s := newSession()
-	s.receive = func(_ bool, data []byte) *wire.CloseError {
+	s.receive = func(_ bool, data []byte) *wire.Close {
 		mu.Lock()
 		defer mu.Unlock()
 		got = append(got, string(data))

@@ -22,13 +22,13 @@ import (
 // shown is a channel that shows its clients the presences.
 type shown struct{}
 
-func (shown) Join(*channel.Socket, channel.Payload) (any, error) { return nil, nil }
+func (shown) Join(context.Context, *channel.Socket, channel.Payload) (any, error) { return nil, nil }
 
 func (shown) HandleIn(_ *channel.Socket, _ string, p channel.Payload) channel.Result {
 	return channel.OK(p)
 }
 
-func (shown) Terminate(*channel.Socket, channel.Reason) {}
+func (shown) Terminate(context.Context, *channel.Socket, channel.Reason) {}
 
 // serveShown serves rooms with so many users, of 8 KB each, named by their number.
 func serveShown(t *testing.T, options Options, start func(*httptest.Server), rooms ...int) *shownServer {

@@ -97,7 +97,7 @@ func TestHeartbeatsKeepAClientForHours(t *testing.T) {
 func TestTimeSpentInReceiveIsNotSilence(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
 		received := make(chan string, 2)
-		s.receive = func(_ bool, data []byte) *wire.CloseError {
+		s.receive = func(_ bool, data []byte) *wire.Close {
 			if string(data) == "slow" {
 				time.Sleep(5 * time.Minute)
 			}
@@ -224,7 +224,7 @@ func TestCloseEndsInTimeWhateverTheClientDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 				received := 0
-				s.receive = func(bool, []byte) *wire.CloseError { received++; return nil }
+				s.receive = func(bool, []byte) *wire.Close { received++; return nil }
 				begin := time.Now()
 				link.Close(1012, "drain")
 				done := make(chan struct{})
@@ -297,7 +297,7 @@ func TestTransportCloseCutsWhenItsContextEnds(t *testing.T) {
 func TestTransportCloseIsNotHeldUpForEverByASession(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		release := make(chan struct{})
-		s.receive = func(bool, []byte) *wire.CloseError { <-release; return nil }
+		s.receive = func(bool, []byte) *wire.Close { <-release; return nil }
 		require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("x")))
 		synctest.Wait() // Receive runs
 		begin := time.Now()

@@ -49,8 +49,8 @@ type Transport struct {
 // A session is what a connection serves: a *channel.Conn.
 type session interface {
 	Start(wire.Link)
-	Receive(binary bool, data []byte) *wire.CloseError
-	ReceiveControl() *wire.CloseError
+	Receive(binary bool, data []byte) *wire.Close
+	ReceiveControl() *wire.Close
 	Reject(wire.Rejection)
 	Closed(channel.Reason)
 }

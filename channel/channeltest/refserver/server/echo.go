@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 // echo does what the event asks for.
 type echo struct{}
 
-func (echo) Join(s *channel.Socket, params channel.Payload) (any, error) {
+func (echo) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 	if params.IsBinary() {
 		return map[string]any{"topic": s.Topic(), "bytes": len(params.Bytes())}, nil
 	}
@@ -118,7 +119,7 @@ func (echo) HandleOut(s *channel.Socket, event string, payload channel.Payload) 
 // bench is for measuring.
 type bench struct{}
 
-func (bench) Join(*channel.Socket, channel.Payload) (any, error) { return nil, nil }
+func (bench) Join(context.Context, *channel.Socket, channel.Payload) (any, error) { return nil, nil }
 
 func (bench) HandleIn(s *channel.Socket, event string, payload channel.Payload) channel.Result {
 	switch event {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -15,7 +16,7 @@ type room struct {
 	trackFirst bool
 }
 
-func (c *room) Join(s *channel.Socket, params channel.Payload) (any, error) {
+func (c *room) Join(_ context.Context, s *channel.Socket, params channel.Payload) (any, error) {
 	var p struct {
 		Meta       any  `json:"meta"`
 		TrackFirst bool `json:"track_first"`
@@ -75,7 +76,7 @@ func (c *room) HandleIn(s *channel.Socket, event string, payload channel.Payload
 // the new card.
 type party struct{ cards int }
 
-func (c *party) Join(s *channel.Socket, _ channel.Payload) (any, error) {
+func (c *party) Join(_ context.Context, s *channel.Socket, _ channel.Payload) (any, error) {
 	s.Send(afterJoin{})
 	return nil, nil
 }

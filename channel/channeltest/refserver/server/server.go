@@ -65,7 +65,7 @@ func (s *Server) start(cfg Config, bus channel.Bus) (err error) {
 	}
 	for _, socket := range []struct {
 		path     string
-		connect  func(ctx context.Context, c *channel.Conn) error
+		connect  func(ctx context.Context, c *channel.ConnectRequest) error
 		ws       websocket.Options
 		longpoll longpoll.Options
 	}{
@@ -140,13 +140,15 @@ func (s *Server) broadcast(w http.ResponseWriter, r *http.Request) {
 
 var errNoUser = errors.New("no user")
 
-func connect(_ context.Context, c *channel.Conn) error { return admit(c, c.Params.String("user")) }
+func connect(_ context.Context, r *channel.ConnectRequest) error {
+	return admit(r.Conn, r.Params.String("user"))
+}
 
-func connectWithToken(_ context.Context, c *channel.Conn) error {
-	if token := c.Info.AuthToken; token != "" {
-		return admit(c, token)
+func connectWithToken(_ context.Context, r *channel.ConnectRequest) error {
+	if token := r.Info.AuthToken; token != "" {
+		return admit(r.Conn, token)
 	}
-	return admit(c, c.Params.String("user"))
+	return admit(r.Conn, r.Params.String("user"))
 }
 
 func admit(c *channel.Conn, user string) error {
