@@ -271,7 +271,7 @@ func (n *noted) HandleIn(s *Socket, event string, payload Payload) Result {
 func TestStateOfAChannelIsItsOwn(t *testing.T) {
 	proves(t, "B019")
 	bubble(t, func(t *testing.T) {
-		c := connect(t, startOne(t, Config{}), &Handler{Routes: []Route{{Pattern: "*", New: func() Channel { return &noted{} }}}}, "")
+		c := connect(t, startOne(t, Config{}), mustHandler(Handler{Routes: []Route{{Pattern: "*", New: func() Channel { return &noted{} }}}}), "")
 		c.get(`["1","1","a","phx_join",{}]`, `["2","2","b","phx_join",{}]`, `["1","3","a","e",{}]`)
 		require.Equal(t, []string{
 			`["1","4","a","phx_reply",{"status":"ok","response":{"notes":2}}]`,

@@ -120,9 +120,8 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (r
 	if e.isDraining() {
 		return nil, false, &ConnectError{Status: statusUnavailable, Err: ErrClosed}
 	}
-	own, err := h.check()
-	if err != nil {
-		return nil, false, &ConnectError{Status: statusInternal, Err: err}
+	if !h.checked {
+		return nil, false, &ConnectError{Status: statusInternal, Err: errUnchecked}
 	}
 	params := decodeParams(info.Params)
 	if info.Vsn == "" {
@@ -145,7 +144,7 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (r
 	c.session = *wire.NewSession(&e.limits, cmp.Or(h.MaxChannels, e.config.MaxChannels), h.routes)
 	c.messages = rate.NewLimiter(rate.Limit(e.config.MessageRate), e.config.MessageBurst)
 	c.messages.AllowN(time.Now(), e.config.MessageBurst-e.config.MessageStart)
-	if c.protocol, err = negotiate(own, c.vsn); err != nil {
+	if c.protocol, err = negotiate(h.protocols, c.vsn); err != nil {
 		return nil, false, err
 	}
 	r = &ConnectRequest{Conn: c, Params: params, Info: info}

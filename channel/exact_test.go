@@ -165,7 +165,7 @@ func clientsAreExact(t *testing.T, r *rand.Rand) {
 		time.Sleep(time.Duration(len(list)) * time.Millisecond)
 		return list, nil
 	}
-	handlers := []*Handler{
+	handlers := []Handler{
 		{Routes: []Route{{Pattern: "t", New: plain}}},
 		{Routes: []Route{{Pattern: "t", New: plain, Fetch: fetch}}},
 		{Routes: []Route{{Pattern: "t", New: intercepting}}},
@@ -175,9 +175,9 @@ func clientsAreExact(t *testing.T, r *rand.Rand) {
 	come := func() {
 		name := fmt.Sprintf("u%d", joined)
 		joined++
-		h := *handlers[r.IntN(len(handlers))]
+		h := handlers[r.IntN(len(handlers))]
 		h.Connect = func(ctx context.Context, c *ConnectRequest) error { c.Assign("user", name); return nil }
-		c := &strict{client: connect(t, cl.endpoints[r.IntN(2)], &h, ""), name: name, refs: map[string]map[string]bool{}}
+		c := &strict{client: connect(t, cl.endpoints[r.IntN(2)], mustHandler(h), ""), name: name, refs: map[string]map[string]bool{}}
 		c.send(fmt.Sprintf(`["1","1","t","phx_join",{"first":"%s"}]`, []string{"track", "state", "none"}[r.IntN(3)]))
 		clients = append(clients, c)
 	}

@@ -403,7 +403,7 @@ func TestChannelWithoutHandleInfoLogsAndContinues(t *testing.T) {
 	proves(t, "B069")
 	bubble(t, func(t *testing.T) {
 		logger, log := testLog()
-		c := connect(t, startOne(t, Config{Logger: logger}), &Handler{Routes: []Route{{Pattern: "t", New: func() Channel { return plain{} }}}}, "")
+		c := connect(t, startOne(t, Config{Logger: logger}), mustHandler(Handler{Routes: []Route{{Pattern: "t", New: func() Channel { return plain{} }}}}), "")
 		require.Len(t, c.get(`["1","1","t","phx_join",{}]`, `["1","2","t","ping",{}]`), 2)
 		require.Contains(t, log.String(), "channel without HandleInfo")
 		require.Contains(t, log.String(), "type=string")

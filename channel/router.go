@@ -12,7 +12,7 @@ import (
 )
 
 // A Handler is what one mounted socket ("/socket") does: who may connect, and
-// which topics reach which channel. It must not be changed once it is used.
+// which topics reach which channel. [NewHandler] makes one of it that can be used.
 type Handler struct {
 	// Name is what the handler is called in logs.
 	Name string
@@ -90,7 +90,6 @@ type Route struct {
 // NewHandler checks a handler and returns a copy of it. The error names every
 // fault of its routes and protocols.
 func NewHandler(h Handler) (*Handler, error) {
-	h.checked = false
 	h.Routes, h.Protocols = slices.Clone(h.Routes), slices.Clone(h.Protocols)
 	var err error
 	if h.protocols, err = h.check(); err != nil {
@@ -100,11 +99,11 @@ func NewHandler(h Handler) (*Handler, error) {
 	return &h, nil
 }
 
-// check names the faults of a handler, and returns its protocols.
+// errUnchecked refuses the connections of a handler that nothing has checked.
+var errUnchecked = errors.New("channel: the Handler was not made by NewHandler")
+
+// check returns the protocols of a handler, or its faults.
 func (h *Handler) check() ([]*served, error) {
-	if h.checked {
-		return h.protocols, nil
-	}
 	var own []*served
 	errs := []error{h.checkRoutes()}
 	if h.MaxChannels < 0 {

@@ -414,8 +414,15 @@ func (c script) Terminate(_ context.Context, s *Socket, reason Reason) {
 }
 
 // handlerOf routes every topic to a script.
+// mustHandler checks a handler.
+func mustHandler(h Handler) *Handler {
+	checked, err := NewHandler(h)
+	must(err)
+	return checked
+}
+
 func handlerOf(c script) *Handler {
-	return &Handler{Routes: []Route{{Pattern: "*", New: func() Channel { return c }}}}
+	return mustHandler(Handler{Routes: []Route{{Pattern: "*", New: func() Channel { return c }}}})
 }
 
 // trace notes what happens, in order.

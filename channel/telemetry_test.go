@@ -43,7 +43,7 @@ func TestConnectionsAreToldAcceptedAndRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var tr trace
 		e := startOne(t, Config{Telemetry: []Telemetry{{}, telling(&tr)}})
-		h := &Handler{Name: "UserSocket", Connect: func(ctx context.Context, c *ConnectRequest) error {
+		h := mustHandler(Handler{Name: "UserSocket", Connect: func(ctx context.Context, c *ConnectRequest) error {
 			time.Sleep(3 * time.Second)
 			switch c.Params.String("as") {
 			case "eve":
@@ -54,7 +54,7 @@ func TestConnectionsAreToldAcceptedAndRefused(t *testing.T) {
 				panic("boom")
 			}
 			return nil
-		}}
+		}})
 		try := func(query string, at time.Time) {
 			params, err := url.ParseQuery(query)
 			require.NoError(t, err)
@@ -300,7 +300,7 @@ func TestLogLevelsOfHandlersAndRoutes(t *testing.T) {
 		e := startOne(t, Config{Logger: log, Telemetry: []Telemetry{hooks}})
 		newChannel := func() Channel { return slowScript() }
 		h := func(level LogLevel) *Handler {
-			return &Handler{Name: "UserSocket", Log: level, Routes: []Route{
+			return mustHandler(Handler{Name: "UserSocket", Log: level, Routes: []Route{
 				{Pattern: "room:*", New: newChannel},
 				{Pattern: "loud:*", New: newChannel, LogJoin: LogAt(slog.LevelWarn), LogHandleIn: LogAt(slog.LevelInfo)},
 				{Pattern: "quiet:*", New: newChannel, LogJoin: LogNever(), LogHandleIn: LogNever()},
@@ -311,7 +311,7 @@ func TestLogLevelsOfHandlersAndRoutes(t *testing.T) {
 				}
 				c.SetID("users:bob")
 				return nil
-			}}
+			}})
 		}
 		for _, level := range []LogLevel{{}, LogAt(slog.LevelError), LogNever()} {
 			for _, as := range []string{"bob", "eve"} {

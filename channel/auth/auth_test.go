@@ -406,7 +406,7 @@ func TestARenewalThatFailsLeavesTheOldToken(t *testing.T) {
 func TestAConnectionOfAnotherHandlerCannotBeRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		conn, err := b.endpoint.Connect(t.Context(), &channel.Handler{}, channel.ConnectInfo{})
+		conn, err := b.endpoint.Connect(t.Context(), mustHandler(channel.Handler{}), channel.ConnectInfo{})
 		require.NoError(t, err)
 		require.ErrorIs(t, renew(conn, b.token("bob", time.Hour)), ErrNotAuthenticated)
 		_, ok := ClaimsOf(conn)
@@ -524,4 +524,13 @@ func TestLeasesOfDeadConnectionsAreSweptOut(t *testing.T) {
 func TestNewNeedsAVerifier(t *testing.T) {
 	_, err := New(Config{})
 	require.ErrorContains(t, err, "auth: Config.Verifier")
+}
+
+// mustHandler checks a handler.
+func mustHandler(h channel.Handler) *channel.Handler {
+	checked, err := channel.NewHandler(h)
+	if err != nil {
+		panic(err)
+	}
+	return checked
 }

@@ -64,7 +64,11 @@ func TryConnect(t testing.TB, e *channel.Endpoint, h *channel.Handler, info chan
 	if info.Transport == "" {
 		info.Transport = "channeltest"
 	}
-	conn, err := e.Connect(context.Background(), c.observe(h), info)
+	observed, err := c.observe(h)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := e.Connect(context.Background(), observed, info)
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (chat) HandleOut(s *channel.Socket, event string, payload channel.Payload) 
 	return channel.NoReply()
 }
 
-var handler = &channel.Handler{
+var handler = mustHandler(channel.Handler{
 	Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 		if c.Params.String("user") == "" {
 			return errors.New("no user")
@@ -72,7 +72,7 @@ var handler = &channel.Handler{
 		return nil
 	},
 	Routes: []channel.Route{{Pattern: "chat:*", New: func() channel.Channel { return chat{} }}},
-}
+})
 
 func TestAConversation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -276,9 +276,9 @@ func TestRefutesInRealTime(t *testing.T) {
 	_, err = tracker.List(t.Context(), "b") // from now on it is complete
 	require.NoError(t, err)
 	released := make(chan struct{})
-	handler := &channel.Handler{Routes: []channel.Route{{
+	handler := mustHandler(channel.Handler{Routes: []channel.Route{{
 		Pattern: "*", New: func() channel.Channel { return busy{} }, Assigns: map[string]any{"released": released},
-	}}}
+	}}})
 	for range 20 {
 		e := channeltest.Start(t, channel.Config{Presence: tracker})
 		said := fails(t, func(ft *exampleT) {
@@ -305,4 +305,13 @@ func TestRefutesInRealTime(t *testing.T) {
 		ch.Within(time.Millisecond).RefutePush("done", nil)
 	})
 	require.Contains(t, said, "not idle within 1ms: 1 callbacks have not returned")
+}
+
+// mustHandler checks a handler.
+func mustHandler(h channel.Handler) *channel.Handler {
+	checked, err := channel.NewHandler(h)
+	if err != nil {
+		panic(err)
+	}
+	return checked
 }

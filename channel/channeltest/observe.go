@@ -6,9 +6,9 @@ import (
 	"github.com/rollcall-go/rollcall/channel"
 )
 
-// observe is the handler with channels that tell why they end, and with the
+// observe returns the handler with channels that report why they end, and with the
 // client's own form of version 2.
-func (c *Client) observe(h *channel.Handler) *channel.Handler {
+func (c *Client) observe(h *channel.Handler) (*channel.Handler, error) {
 	observed := channel.Handler{
 		Name: h.Name, Log: h.Log, Connect: h.Connect,
 		Protocols: []channel.ServedProtocol{{Version: "2.0", Protocol: c.native}},
@@ -20,7 +20,7 @@ func (c *Client) observe(h *channel.Handler) *channel.Handler {
 		}
 		observed.Routes = append(observed.Routes, route)
 	}
-	return &observed
+	return channel.NewHandler(observed)
 }
 
 // wrap keeps which optional callbacks a channel has.

@@ -210,3 +210,12 @@ func (s *session) isPolled() bool {
 	defer s.mu.Unlock()
 	return s.waiting != nil
 }
+
+// mustHandler checks a handler.
+func mustHandler(h channel.Handler) *channel.Handler {
+	checked, err := channel.NewHandler(h)
+	if err != nil {
+		panic(err)
+	}
+	return checked
+}

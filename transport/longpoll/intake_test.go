@@ -23,7 +23,7 @@ func served(t *testing.T, options intake.Options) (*Transport, *intake.Intake, *
 	log := &bytes.Buffer{}
 	endpoint, err := channel.New(channel.Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	require.NoError(t, err)
-	tr, err := New(endpoint, &channel.Handler{}, Options{Intake: in})
+	tr, err := New(endpoint, mustHandler(channel.Handler{}), Options{Intake: in})
 	require.NoError(t, err)
 	return tr, in, log, func() {
 		closeTransport(t, tr)

@@ -94,10 +94,10 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 				var log bytes.Buffer
 				endpoint, err := channel.New(channel.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				require.NoError(t, err)
-				tr, err := New(endpoint, &channel.Handler{
+				tr, err := New(endpoint, mustHandler(channel.Handler{
 					Connect: func(_ context.Context, c *channel.ConnectRequest) error { c.SetID("users:bob"); return nil },
 					Routes:  []channel.Route{{Pattern: "echo:*", New: func() channel.Channel { return &echo{make(chan string, 1)} }}},
-				}, c.options)
+				}), c.options)
 				require.NoError(t, err)
 				a := c.does(t, tr)
 				require.Equal(t, c.http, a.HTTP)
@@ -118,13 +118,13 @@ func TestASessionThatTheApplicationClosesIsGone(t *testing.T) {
 		var conns []*channel.Conn
 		endpoint, err := channel.New(channel.Config{})
 		require.NoError(t, err)
-		tr, err := New(endpoint, &channel.Handler{Connect: func(_ context.Context, c *channel.ConnectRequest) error {
+		tr, err := New(endpoint, mustHandler(channel.Handler{Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 			conns = append(conns, c.Conn)
 			if len(conns) == 3 {
 				c.Close(4001, "not now")
 			}
 			return nil
-		}}, Options{})
+		}}), Options{})
 		require.NoError(t, err)
 		first := get(tr, "").Token
 		conns[0].Close(4001, "not now")

@@ -220,3 +220,12 @@ func awaitLink(t testing.TB, s *fakeSession) wire.Link {
 		return nil
 	}
 }
+
+// mustHandler checks a handler.
+func mustHandler(h channel.Handler) *channel.Handler {
+	checked, err := channel.NewHandler(h)
+	if err != nil {
+		panic(err)
+	}
+	return checked
+}

@@ -31,7 +31,7 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, part)
 	}
-	_, err = New(&channel.Endpoint{}, &channel.Handler{}, Options{Subprotocols: []string{}})
+	_, err = New(&channel.Endpoint{}, mustHandler(channel.Handler{}), Options{Subprotocols: []string{}})
 	require.ErrorContains(t, err, "Subprotocols: empty")
 }
 

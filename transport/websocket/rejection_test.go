@@ -196,13 +196,13 @@ func TestAConnectionThatTheApplicationClosesGetsItsCode(t *testing.T) {
 	conns := make(chan *channel.Conn, 1)
 	endpoint, err := channel.New(channel.Config{})
 	require.NoError(t, err)
-	transport, err := New(endpoint, &channel.Handler{Connect: func(_ context.Context, c *channel.ConnectRequest) error {
+	transport, err := New(endpoint, mustHandler(channel.Handler{Connect: func(_ context.Context, c *channel.ConnectRequest) error {
 		conns <- c.Conn
 		if c.Params.String("at_once") != "" {
 			c.Close(4001, "not now")
 		}
 		return nil
-	}}, Options{})
+	}}), Options{})
 	require.NoError(t, err)
 	server := httptest.NewServer(transport)
 	defer server.Close()

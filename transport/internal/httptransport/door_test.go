@@ -84,7 +84,7 @@ func TestNewConnectNamesWhatIsMissing(t *testing.T) {
 	endpoint, err := channel.New(channel.Config{})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, endpoint.Close(context.Background())) }()
-	connect, err := NewConnect("pigeon", endpoint, &channel.Handler{}, nil, as)
+	connect, err := NewConnect("pigeon", endpoint, mustHandler(channel.Handler{}), nil, as)
 	require.NoError(t, err)
 	s, err := connect(t.Context(), channel.ConnectInfo{})
 	require.NoError(t, err)
@@ -103,4 +103,13 @@ func TestPositive(t *testing.T) {
 	Positive(&faults, "Bad", &bad, 7)
 	require.EqualError(t, errors.Join(faults...), "Bad: -1 is negative")
 	require.Equal(t, []any{7, time.Second, -1}, []any{n, d, bad})
+}
+
+// mustHandler checks a handler.
+func mustHandler(h channel.Handler) *channel.Handler {
+	checked, err := channel.NewHandler(h)
+	if err != nil {
+		panic(err)
+	}
+	return checked
 }
