@@ -27,7 +27,7 @@ func BenchmarkBroadcast(b *testing.B) {
 		info: func(*Socket, any) Result { joined.Done(); return NoReply() },
 	})
 	for range 1000 {
-		c, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		c, err := e.Connect(context.Background(), h, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func BenchmarkReceive(b *testing.B) {
 		b.Fatal(err)
 	}
 	h := handlerOf(script{in: func(s *Socket, event string, payload Payload) Result { return OK(payload) }})
-	c, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+	c, err := e.Connect(context.Background(), h, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func BenchmarkJoin(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err := e.Connect(context.Background(), handlerOf(script{}), ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+	c, err := e.Connect(context.Background(), handlerOf(script{}), wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func BenchmarkJoins(b *testing.B) {
 	b.ReportAllocs()
 	b.SetParallelism(16)
 	b.RunParallel(func(pb *testing.PB) {
-		c, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		c, err := e.Connect(context.Background(), h, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		if err != nil {
 			b.Error(err)
 			return

@@ -59,10 +59,26 @@ type Conn struct {
 	ending *wire.Close
 }
 
+// A ConnectRequest is a client that asks to connect: what a [Handler]'s Connect is
+// given. It is not kept beyond that call and the hooks that are told of it; what
+// channels need of it, Connect assigns to the connection or puts in Context.
+type ConnectRequest struct {
+	// Conn is the connection that will begin if Connect accepts it.
+	*Conn
+	// Params are the parameters that the client connected with.
+	Params Params
+	// Info is what the transport knows of the client.
+	Info wire.ConnectInfo
+	// Context has the values that [Socket.Context] is to carry: Connect may set it to a
+	// context made from its own. Only its values are kept, not its cancellation or
+	// deadline. Nil: none.
+	Context context.Context
+}
+
 // Connect negotiates the protocol and asks the handler. It comes before the
 // transport accepts the client; nothing is registered yet. ctx is the
 // handler's. The error is always a *ConnectError.
-func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*Conn, error) {
+func (e *Endpoint) Connect(ctx context.Context, h *Handler, info wire.ConnectInfo) (*Conn, error) {
 	began := e.telemetry.connectBegan(h, info)
 	r, asked, err := e.connect(ctx, h, info)
 	if err != nil {
@@ -88,7 +104,7 @@ func (e *Endpoint) Connect(ctx context.Context, h *Handler, info ConnectInfo) (*
 // connectCause is why a connection was refused before the handler was asked.
 func connectCause(err error) wire.Cause {
 	switch {
-	case errors.Is(err, ErrVersion):
+	case errors.Is(err, wire.ErrVersion):
 		return wire.CauseVersion
 	case errors.Is(err, ErrClosed):
 		return wire.CauseDraining
@@ -116,7 +132,7 @@ const (
 )
 
 // connect makes a connection; asked reports whether the handler was asked.
-func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (r *ConnectRequest, asked bool, err error) {
+func (e *Endpoint) connect(ctx context.Context, h *Handler, info wire.ConnectInfo) (r *ConnectRequest, asked bool, err error) {
 	if e.isDraining() {
 		return nil, false, &ConnectError{Status: statusUnavailable, Err: ErrClosed}
 	}
@@ -131,7 +147,7 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (r
 		case string:
 			info.Vsn = strings.Clone(vsn) // not a part of the URI
 		default: // vsn[]=2.0.0
-			return nil, false, fmt.Errorf("%w: vsn is not a string", ErrVersion)
+			return nil, false, fmt.Errorf("%w: vsn is not a string", wire.ErrVersion)
 		}
 	}
 	c := &Conn{
@@ -144,7 +160,7 @@ func (e *Endpoint) connect(ctx context.Context, h *Handler, info ConnectInfo) (r
 	c.session = *wire.NewSession(&e.limits, cmp.Or(h.MaxChannels, e.config.MaxChannels), h.routes)
 	c.messages = rate.NewLimiter(rate.Limit(e.config.MessageRate), e.config.MessageBurst)
 	c.messages.AllowN(time.Now(), e.config.MessageBurst-e.config.MessageStart)
-	if c.protocol, err = negotiate(h.protocols, c.vsn); err != nil {
+	if c.protocol, err = h.negotiate(c.vsn); err != nil {
 		return nil, false, err
 	}
 	r = &ConnectRequest{Conn: c, Params: params, Info: info}
@@ -183,13 +199,13 @@ func addrString(addr net.Addr) string {
 	return addr.String()
 }
 
-// Transport is the name of the connection's transport, as [ConnectInfo] has it.
+// Transport is the name of the connection's transport, as [wire.ConnectInfo] has it.
 func (c *Conn) Transport() string { return c.transport }
 
 // Vsn is the version of the protocol that the client asked for.
 func (c *Conn) Vsn() string { return c.vsn }
 
-// RemoteAddr is the client's address, as [ConnectInfo] has it; nil where the
+// RemoteAddr is the client's address, as [wire.ConnectInfo] has it; nil where the
 // transport does not know it.
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 

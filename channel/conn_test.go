@@ -62,7 +62,7 @@ func TestConnect(t *testing.T) {
 	} {
 		params, err := url.ParseQuery(c.query)
 		require.NoError(t, err)
-		conn, err := e.Connect(context.Background(), h, ConnectInfo{Params: params})
+		conn, err := e.Connect(context.Background(), h, wire.ConnectInfo{Params: params})
 		if c.status == 0 {
 			require.NoError(t, err, c.query)
 			want := params.Get("vsn")
@@ -79,7 +79,7 @@ func TestConnect(t *testing.T) {
 		require.Equal(t, c.status, refusal.Status, c.query)
 		require.Equal(t, c.body, refusal.Body, c.query)
 	}
-	_, err := e.Connect(context.Background(), &Handler{Routes: []Route{{Pattern: "*"}}}, ConnectInfo{})
+	_, err := e.Connect(context.Background(), &Handler{Routes: []Route{{Pattern: "*"}}}, wire.ConnectInfo{})
 	require.ErrorContains(t, err, "not made by NewHandler")
 	require.Equal(t, int64(0), e.Stats().Connections, "nothing is registered before Start")
 }
@@ -117,7 +117,7 @@ func TestDisconnectByID(t *testing.T) {
 		bob3, err := cl.endpoints[1].Connect(t.Context(), mustHandler(Handler{
 			Connect: func(ctx context.Context, c *ConnectRequest) error { c.SetID("users:bob"); return nil },
 			Routes:  handlerOf(script{terminate: func(s *Socket, reason Reason) { tr.add("%v", reason) }}).Routes,
-		}), ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		}), wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		require.NoError(t, err)
 		bob3.Start(&testLink{})
 		require.Nil(t, bob3.Receive(false, []byte(`["1","1","t","phx_join",{}]`)))
@@ -146,7 +146,7 @@ func TestDrain(t *testing.T) {
 		for range 35 {
 			clients = append(clients, connect(t, e, h, ""))
 		}
-		late, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		late, err := e.Connect(context.Background(), h, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		require.NoError(t, err)
 		require.Len(t, clients[0].get(`["1","1","t","phx_join",{}]`), 1)
 		closed := func() (n int) {
@@ -174,7 +174,7 @@ func TestDrain(t *testing.T) {
 		link := &testLink{}
 		late.Start(link)
 		require.Equal(t, wire.CloseRestart, link.code)
-		_, err = e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		_, err = e.Connect(context.Background(), h, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		refusal := &ConnectError{}
 		require.ErrorAs(t, err, &refusal)
 		require.Equal(t, 503, refusal.Status)
@@ -207,7 +207,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 func TestCloseBeforeAndDuringStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := startOne(t, Config{})
-		c, err := e.Connect(context.Background(), handlerOf(script{}), ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		c, err := e.Connect(context.Background(), handlerOf(script{}), wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		require.NoError(t, err)
 		c.Closed(wire.ReasonClosed)
 		c.Start(&testLink{})
@@ -371,13 +371,13 @@ func requireBinaryFrame(t *testing.T, data []byte) {
 // connection lasts.
 func TestConnForgetsWhatItCameWithAfterConnect(t *testing.T) {
 	e := startOne(t, Config{})
-	info := ConnectInfo{
+	info := wire.ConnectInfo{
 		Transport: "websocket", Params: url.Values{"vsn": {"2.0.0"}, "a[b]": {"c"}}, RemoteAddr: &net.TCPAddr{Port: 1},
 		Host: "example.com", URI: &url.URL{Path: "/"}, UserAgent: "browser", XHeaders: map[string][]string{"x-a": {"b"}},
 		TraceContextHeaders: map[string][]string{"tracestate": {"a=b"}}, SecWebSocketHeaders: map[string][]string{"sec-websocket-version": {"13"}},
 		TLS: &tls.ConnectionState{}, Session: "session", AuthToken: "secret", At: time.Now(),
 	}
-	var seen ConnectInfo
+	var seen wire.ConnectInfo
 	c, err := e.Connect(t.Context(), mustHandler(Handler{Connect: func(_ context.Context, c *ConnectRequest) error {
 		seen = c.Info
 		require.Equal(t, Params{"vsn": "2.0.0", "a": map[string]any{"b": "c"}}, c.Params)

@@ -213,7 +213,7 @@
 //	            default.
 //	B011        A handshake that is no valid upgrade is answered 400 with a reason that
 //	            names the header, in words of our own.
-//	B013        [ConnectInfo] has all that a transport knows, unasked: there are no keys
+//	B013        [wire.ConnectInfo] has all that a transport knows, unasked: there are no keys
 //	            to get wrong, and nothing of it outlives Connect. What is the same for
 //	            all connections Connect has as variables.
 //	B023        By default an Origin is checked against the Host of the request, not

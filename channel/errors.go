@@ -18,16 +18,13 @@ var (
 	ErrTooLarge = errors.New("channel: broadcast larger than the bus carries")
 	// ErrNoPresence: the endpoint was made without a presence.Tracker.
 	ErrNoPresence = errors.New("channel: endpoint has no presence tracker: set Config.Presence")
-	// ErrFetch: Route.Fetch failed, or took longer than Config.FetchTimeout.
-	ErrFetch = errors.New("channel: Fetch failed")
-	// ErrNoReplica: DirectBroadcast names another replica, but there is no bus.
-	ErrNoReplica = errors.New("channel: no bus to reach another replica")
-	// ErrMailboxFull: a channel did not keep up with its mail. It ends the
+	// errFetch: Route.Fetch failed, or took longer than Config.FetchTimeout.
+	errFetch = errors.New("channel: Fetch failed")
+	// errNoReplica: DirectBroadcast names another replica, but there is no bus.
+	errNoReplica = errors.New("channel: no bus to reach another replica")
+	// errMailboxFull: a channel did not keep up with its mail. It ends the
 	// channel, as a crash does.
-	ErrMailboxFull = errors.New("channel: mailbox full")
-	// ErrVersion: the client asked for a version of the protocol that is not
-	// spoken here. Connect returns it in a *ConnectError.
-	ErrVersion = errors.New("channel: unsupported protocol version")
+	errMailboxFull = errors.New("channel: mailbox full")
 )
 
 // A ConnectError refuses a connection with an answer of its own. [Handler]'s

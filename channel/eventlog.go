@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,27 +20,15 @@ import (
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
-// A LogLevel is the level at which something is logged. The zero value is the
-// default of what it is set for.
-type LogLevel struct {
-	level slog.Level
-	set   bool
-	never bool
-}
+// LogNever is a level at which nothing is logged.
+const LogNever = slog.Level(math.MinInt32)
 
-// LogAt logs at a level.
-func LogAt(level slog.Level) LogLevel { return LogLevel{level: level, set: true} }
-
-// LogNever does not log at all.
-func LogNever() LogLevel { return LogLevel{set: true, never: true} }
-
-// Level is the level, and whether it is to be logged at all; hooks of
-// [Telemetry] that log should respect it too. def is what zero means.
-func (l LogLevel) Level(def slog.Level) (slog.Level, bool) {
-	if !l.set {
-		return def, true
+// levelOr returns the level of what may be nil.
+func levelOr(l slog.Leveler, def slog.Level) slog.Level {
+	if l == nil {
+		return def
 	}
-	return l.level, !l.never
+	return l.Level()
 }
 
 // The levels unless a handler or a route says otherwise (B086).
@@ -78,14 +67,14 @@ func newEventLog(logger *slog.Logger, filter ParamFilter) *eventLog {
 	return &eventLog{logger: logger, filter: filter, budget: rate.NewLimiter(rejectRate, rejectBurst)}
 }
 
-// wants tells whether lines of a level are written.
-func (l *eventLog) wants(level slog.Level, on bool) bool {
-	return on && l.logger.Enabled(context.Background(), level)
+// wants reports whether lines of a level are written.
+func (l *eventLog) wants(level slog.Level) bool {
+	return level != LogNever && l.logger.Enabled(context.Background(), level)
 }
 
 func (l *eventLog) connect(e ConnectEvent) {
-	level, on := e.Handler.Log.Level(logConnect)
-	if !l.wants(level, on) {
+	level := levelOr(e.Handler.Log, logConnect)
+	if !l.wants(level) {
 		return
 	}
 	c := e.Request
@@ -110,8 +99,8 @@ func (l *eventLog) connect(e ConnectEvent) {
 
 func (l *eventLog) join(e JoinEvent) {
 	m := e.Socket.m
-	level, on := m.route.LogJoin.Level(logJoin)
-	if !l.wants(level, on) || !logsTopic(m.topic) {
+	level := levelOr(m.route.LogJoin, logJoin)
+	if !l.wants(level) || !logsTopic(m.topic) {
 		return
 	}
 	attrs := append(l.channelAttrs(m, e.Params), slog.Duration("duration", e.Duration))
@@ -127,8 +116,8 @@ func (l *eventLog) join(e JoinEvent) {
 
 func (l *eventLog) handleIn(e HandleInEvent) {
 	m := e.Socket.m
-	level, on := m.route.LogHandleIn.Level(logHandleIn)
-	if !l.wants(level, on) || !logsTopic(m.topic) {
+	level := levelOr(m.route.LogHandleIn, logHandleIn)
+	if !l.wants(level) || !logsTopic(m.topic) {
 		return
 	}
 	l.write(level, "channel: handled", append(l.channelAttrs(m, e.Payload),
@@ -146,7 +135,7 @@ func (l *eventLog) channelAttrs(m *member, params Payload) []slog.Attr {
 }
 
 func (l *eventLog) drain(e DrainEvent) {
-	if l.wants(slog.LevelInfo, true) {
+	if l.wants(slog.LevelInfo) {
 		l.write(slog.LevelInfo, "channel: draining", []slog.Attr{
 			slog.Int("count", e.Count), slog.Int("total", e.Total), slog.Duration("interval", e.Interval),
 			slog.Int("round", e.Index), slog.Int("rounds", e.Rounds), slog.Duration("elapsed", e.Elapsed),
@@ -162,7 +151,7 @@ func (l *eventLog) reject(now func() time.Time, r RejectEvent) {
 	case wire.CauseFault, wire.CauseBinary: // the program's
 		level = slog.LevelError
 	}
-	if !l.wants(level, true) {
+	if !l.wants(level) {
 		return
 	}
 	skipped, ok := l.spend(now())

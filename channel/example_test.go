@@ -53,7 +53,7 @@ func Example() {
 	}
 
 	// What a transport does:
-	conn, err := endpoint.Connect(context.Background(), handler, channel.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+	conn, err := endpoint.Connect(context.Background(), handler, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 	if err != nil {
 		panic(err)
 	}

@@ -39,8 +39,8 @@ type stream struct {
 	waiting []*wire.Frame
 	bytes   int
 	slow    bool
-	end     *wire.Close // what the client is told; nothing is queued after it
-	wake    chan struct{}    // of capacity 1: there is something to write
+	end     *wire.Close   // what the client is told; nothing is queued after it
+	wake    chan struct{} // of capacity 1: there is something to write
 }
 
 // Send neither blocks nor calls into conn: the goroutine of the stream writes. One
@@ -95,7 +95,7 @@ func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.receive(w, r)
 		return
 	}
-	conn, err := e.endpoint.Connect(r.Context(), e.handler, channel.ConnectInfo{
+	conn, err := e.endpoint.Connect(r.Context(), e.handler, wire.ConnectInfo{
 		Transport: "events", Params: r.URL.Query(), Host: r.Host, URI: r.URL, UserAgent: r.UserAgent(), TLS: r.TLS,
 	})
 	if err != nil {

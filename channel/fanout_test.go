@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
 
@@ -17,7 +18,7 @@ func roomOf(t *testing.T, n int) *Endpoint {
 	e := startOne(t, Config{})
 	h := handlerOf(script{})
 	for range n {
-		c, err := e.Connect(context.Background(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+		c, err := e.Connect(context.Background(), h, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 		require.NoError(t, err)
 		c.Start(nullLink{})
 		require.Nil(t, c.Receive(false, []byte(`["1","1","t","phx_join",{}]`)))

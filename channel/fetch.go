@@ -223,7 +223,7 @@ func (f *fetcher) presentDiff(d presence.Diff) presence.Diff {
 // ListPresence returns who is in a topic as the clients of the handler's route
 // for it see them: without those who are hidden, and as its Fetch made them,
 // which is called once (row B163). It waits as [presence.Tracker.List] does, and
-// its errors are that one's, ErrNoPresence, ErrClosed and ErrFetch: there is no
+// its errors are that one's, ErrNoPresence, ErrClosed and errFetch: there is no
 // list that Fetch has not made.
 func (e *Endpoint) ListPresence(ctx context.Context, h *Handler, topic string) (*presence.List, error) {
 	list, shown, err := e.fetchPresence(ctx, h, topic, func(list *presence.List) []presence.Presence { return list.Presences })
@@ -272,7 +272,7 @@ func (e *Endpoint) fetchPresence(ctx context.Context, h *Handler, topic string, 
 	f := fetcher{endpoint: e, route: route, topic: topic}
 	shown, err := f.fetch(ctx, picked)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrFetch, err)
+		return nil, nil, fmt.Errorf("%w: %w", errFetch, err)
 	}
 	return list, shown, nil
 }

@@ -357,7 +357,7 @@ func TestListAndGetGoThroughFetchOnce(t *testing.T) {
 
 		fails = errors.New("no database")
 		_, err = e.ListPresence(t.Context(), h, "t")
-		require.ErrorIs(t, err, ErrFetch)
+		require.ErrorIs(t, err, errFetch)
 		require.ErrorIs(t, err, fails)
 		_, err = e.ListPresence(t.Context(), h, "")
 		require.ErrorIs(t, err, presence.ErrTopicInvalid)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Filtered stands in a log for what it must not show.
-const Filtered = "[FILTERED]"
+// filtered stands in a log for what it must not show.
+const filtered = "[FILTERED]"
 
 // A ParamFilter says which parameters a log may show: of connections, of joins
 // and of messages. The zero value hides what is under a key that contains
@@ -26,7 +26,7 @@ type ParamFilter struct {
 
 var defaultHide = []string{"password", "token", "secret", "apikey", "api_key"}
 
-// Apply returns v with what must not be shown replaced by [Filtered]. v is a
+// Apply returns v with what must not be shown replaced by "[FILTERED]". v is a
 // value as encoding/json decodes it into an any, or Params; any other is shown
 // through its JSON. It is not changed.
 func (f ParamFilter) Apply(v any) any {
@@ -66,7 +66,7 @@ func hide(v any, words []string) any {
 		shown := make(map[string]any, len(v))
 		for key, value := range v {
 			if lower := strings.ToLower(key); slices.ContainsFunc(words, func(word string) bool { return strings.Contains(lower, word) }) {
-				shown[key] = Filtered
+				shown[key] = filtered
 			} else {
 				shown[key] = hide(value, words)
 			}
@@ -102,7 +102,7 @@ func (f ParamFilter) keep(v any) any {
 		}
 		return shown
 	default:
-		return Filtered
+		return filtered
 	}
 }
 
@@ -116,11 +116,11 @@ func jsonValue(v any) any {
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
-		return Filtered
+		return filtered
 	}
 	var decoded any
 	if json.Unmarshal(text, &decoded) != nil {
-		return Filtered
+		return filtered
 	}
 	return decoded
 }

@@ -39,14 +39,14 @@ func TestParamFilter(t *testing.T) {
 		require.JSONEq(t, c.want, string(got), c.name)
 		require.Equal(t, before, v, "%s: it is not changed", c.name)
 	}
-	require.Equal(t, map[string]any{"token": Filtered, "a": "b"}, ParamFilter{}.Apply(Params{"token": "x", "a": "b"}))
+	require.Equal(t, map[string]any{"token": filtered, "a": "b"}, ParamFilter{}.Apply(Params{"token": "x", "a": "b"}))
 	type reply struct {
 		Password string `json:"password"`
 		Reason   string `json:"reason"`
 	}
-	require.Equal(t, map[string]any{"password": Filtered, "reason": "no"}, ParamFilter{}.Apply(map[string]any{"password": "x", "reason": "no"}))
-	require.Equal(t, map[string]any{"password": Filtered, "reason": "no"}, ParamFilter{}.Apply(reply{"x", "no"}))
-	require.Equal(t, Filtered, ParamFilter{}.Apply(func() {}))
+	require.Equal(t, map[string]any{"password": filtered, "reason": "no"}, ParamFilter{}.Apply(map[string]any{"password": "x", "reason": "no"}))
+	require.Equal(t, map[string]any{"password": filtered, "reason": "no"}, ParamFilter{}.Apply(reply{"x", "no"}))
+	require.Equal(t, filtered, ParamFilter{}.Apply(func() {}))
 }
 
 func TestWhatIsLoggedOfParametersIsBounded(t *testing.T) {

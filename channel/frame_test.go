@@ -96,7 +96,7 @@ func TestASmallStateAndThatOfAnOwnSerializerAreWhole(t *testing.T) {
 		require.False(t, inPieces(stateOf(t, link)))
 
 		e, h = crowd(t, 1)
-		h.Protocols = []ServedProtocol{{"2.0", &shorthand{}}}
+		h.Protocols = map[string]wire.Protocol{"2.0": &shorthand{}}
 		own, err := NewHandler(*h)
 		require.NoError(t, err)
 		c := connect(t, e, own, "")

@@ -45,26 +45,16 @@ func (c *Conn) describe() ConnectionInfo {
 	}
 }
 
-// A ChannelStatus is where a channel is in its life.
-type ChannelStatus string
-
-const (
-	// StatusJoining: Join has not answered, or has not been called yet.
-	StatusJoining ChannelStatus = "joining"
-	// StatusJoined: the client is in.
-	StatusJoined ChannelStatus = "joined"
-	// StatusLeaving: the client is out, but Terminate has not returned; or what
-	// was to end runs on, and its topic was given to another channel.
-	StatusLeaving ChannelStatus = "leaving"
-)
-
 // A ChannelInfo is what can be told of a channel while it lives.
 type ChannelInfo struct {
 	// Socket is the channel's. It may be used like any other.
 	Socket  *Socket
 	Topic   string
 	JoinRef string
-	Status  ChannelStatus
+	// Status is "joining" before Join has answered, "joined", or "leaving" when the
+	// client is out but Terminate has not returned, or a callback runs on although its
+	// topic was given to another channel.
+	Status string
 }
 
 // Channels lists the channels of the connection, by topic and then in the order
@@ -81,12 +71,12 @@ func (c *Conn) Channels() []ChannelInfo {
 	return list
 }
 
-func (m *member) status() ChannelStatus {
+func (m *member) status() string {
 	switch m.state.Load() {
 	case stateJoining:
-		return StatusJoining
+		return "joining"
 	case stateJoined:
-		return StatusJoined
+		return "joined"
 	}
-	return StatusLeaving
+	return "leaving"
 }

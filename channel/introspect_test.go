@@ -23,7 +23,7 @@ func TestConnectionsAreListedInOrder(t *testing.T) {
 			user string
 			port int
 		}{{"eve", 3}, {"bob", 2}, {"bob", 1}, {"ann", 9}} {
-			conn, err := e.Connect(t.Context(), h, ConnectInfo{
+			conn, err := e.Connect(t.Context(), h, wire.ConnectInfo{
 				Transport: "test", Params: url.Values{"vsn": {"2.0.0"}, "user": {who.user}},
 				RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: who.port},
 			})

@@ -31,7 +31,7 @@ func (l *replyHook) Send(frames ...*wire.Frame) {
 func TestNoBroadcastIsLostRightAfterTheJoinsAnswer(t *testing.T) {
 	e, err := New(Config{})
 	require.NoError(t, err)
-	conn, err := e.Connect(t.Context(), referenceHandler(t), ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}, "user": {"a"}}})
+	conn, err := e.Connect(t.Context(), referenceHandler(t), wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}, "user": {"a"}}})
 	require.NoError(t, err)
 	sent := make(chan error, 1)
 	link := &replyHook{hook: func() {

@@ -52,14 +52,14 @@ func (b *mailbox[T]) put(mail T, size int) error {
 	return nil
 }
 
-// An overflow is an ErrMailboxFull that tells which limit it was.
+// An overflow is an errMailboxFull that tells which limit it was.
 type overflow struct {
 	limit int
 	of    string
 }
 
-func (o *overflow) Error() string { return fmt.Sprintf("%v: %d %s", ErrMailboxFull, o.limit, o.of) }
-func (o *overflow) Unwrap() error { return ErrMailboxFull }
+func (o *overflow) Error() string { return fmt.Sprintf("%v: %d %s", errMailboxFull, o.limit, o.of) }
+func (o *overflow) Unwrap() error { return errMailboxFull }
 
 // force adds mail whatever waits: what there is little of, and must come.
 func (b *mailbox[T]) force(mail T) {

@@ -64,10 +64,10 @@ func TestMailboxBounds(t *testing.T) {
 		var b mailbox[int]
 		b.init(&group, 3, 100, true, func(n int) { got = append(got, n) })
 		require.NoError(t, b.put(1, 90))
-		require.ErrorIs(t, b.put(0, 11), ErrMailboxFull, "bytes")
+		require.ErrorIs(t, b.put(0, 11), errMailboxFull, "bytes")
 		require.NoError(t, b.put(2, 10))
 		require.NoError(t, b.put(3, 0))
-		require.ErrorIs(t, b.put(0, 0), ErrMailboxFull, "pieces")
+		require.ErrorIs(t, b.put(0, 0), errMailboxFull, "pieces")
 		b.force(4)
 		synctest.Wait()
 		require.Empty(t, got, "it is held")

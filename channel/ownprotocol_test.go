@@ -88,25 +88,25 @@ func TestProtocolsOfTheApplication(t *testing.T) {
 		e := startOne(t, Config{})
 		own, strict := &shorthand{}, &shorthand{}
 		routes := referenceHandler(t).Routes
-		mount := func(protocols ...ServedProtocol) *Handler {
+		mount := func(protocols map[string]wire.Protocol) *Handler {
 			h, err := NewHandler(Handler{Connect: referenceHandler(t).Connect, Routes: routes, Protocols: protocols})
 			require.NoError(t, err)
 			return h
 		}
-		h := mount(ServedProtocol{"3.0", own}, ServedProtocol{"2.5", phoenix2.Protocol{}}, ServedProtocol{"3.0", strict}, ServedProtocol{"4.0", strict})
-		other := mount(ServedProtocol{"1.0", own}) // another mount, another list
+		h := mount(map[string]wire.Protocol{"3.0": own, "2.5": phoenix2.Protocol{}, "4.0": strict})
+		other := mount(map[string]wire.Protocol{"1.0": own}) // another mount, another list
 
 		// vsn says which; what none of them serves is served as ever.
 		for vsn, want := range map[string]string{
 			"3.0.0": "3.0", "3.0.9": "3.0", "4.0.0": "4.0", "2.5.7": "2.5", "2.0.3": "2.0", "1.0.0": "1.0",
 		} {
-			c, err := e.Connect(t.Context(), h, ConnectInfo{Params: url.Values{"user": {"a"}, "vsn": {vsn}}})
+			c, err := e.Connect(t.Context(), h, wire.ConnectInfo{Params: url.Values{"user": {"a"}, "vsn": {vsn}}})
 			require.NoError(t, err, vsn)
 			require.Equal(t, want, c.protocol.version, vsn)
 		}
 		for _, vsn := range []string{"2.6.0", "1.1.0", "3", "3.0"} {
-			_, err := e.Connect(t.Context(), h, ConnectInfo{Params: url.Values{"user": {"a"}, "vsn": {vsn}}})
-			require.ErrorIs(t, err, ErrVersion, vsn)
+			_, err := e.Connect(t.Context(), h, wire.ConnectInfo{Params: url.Values{"user": {"a"}, "vsn": {vsn}}})
+			require.ErrorIs(t, err, wire.ErrVersion, vsn)
 		}
 
 		// A whole conversation, and a room in which several are spoken.
@@ -146,7 +146,7 @@ func TestFaultsOfAProtocolOfTheApplication(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		logger, logged := testLog()
 		e := startOne(t, Config{Logger: logger})
-		h, err := NewHandler(Handler{Routes: handlerOf(script{}).Routes, Protocols: []ServedProtocol{{"3.0", &shorthand{crash: "boom"}}}})
+		h, err := NewHandler(Handler{Routes: handlerOf(script{}).Routes, Protocols: map[string]wire.Protocol{"3.0": &shorthand{crash: "boom"}}})
 		require.NoError(t, err)
 		theirs, ours := connect(t, e, h, "vsn=3.0.0"), connect(t, e, h, "")
 		theirs.speak(`{"R":"1","T":"t","E":"phx_join"}`)
@@ -169,15 +169,15 @@ func TestFaultsOfAProtocolOfTheApplication(t *testing.T) {
 func TestNewHandlerNamesEveryFaultOfItsProtocols(t *testing.T) {
 	_, err := NewHandler(Handler{
 		Routes:    []Route{{Pattern: ""}},
-		Protocols: []ServedProtocol{{"3.0", nil}, {"three", phoenix2.Protocol{}}, {"3.0", incomparable{nil}}, {"4.0", &shorthand{}}},
+		Protocols: map[string]wire.Protocol{"3.0": nil, "three": phoenix2.Protocol{}, "3.1": incomparable{nil}, "4.0": &shorthand{}},
 	})
 	for _, fault := range []string{
-		"the pattern is empty", `protocol 0 ("3.0"): Protocol is nil`,
-		`protocol 1 ("three"): version "three" is not of the form major.minor`, `protocol 2 ("3.0"): a channel.incomparable cannot be compared`,
+		"the pattern is empty", `protocol "3.0": it is nil`,
+		`protocol "three": the version is not of the form major.minor`, `protocol "3.1": a channel.incomparable cannot be compared`,
 	} {
 		require.ErrorContains(t, err, fault)
 	}
-	require.NotContains(t, err.Error(), "protocol 3")
+	require.NotContains(t, err.Error(), "4.0")
 }
 
 type incomparable struct{ words []string }

@@ -30,7 +30,7 @@ func chatty(t *testing.T, show PresenceView, change func(*script)) *Handler {
 	}
 	base.Routes[0].New = func() Channel { return s }
 	base.Routes[0].Presence = show
-	base.Protocols = []ServedProtocol{{"3.0", &shorthand{}}}
+	base.Protocols = map[string]wire.Protocol{"3.0": &shorthand{}}
 	h, err := NewHandler(*base)
 	require.NoError(t, err)
 	return h

@@ -13,19 +13,10 @@ import (
 	"github.com/rollcall-go/rollcall/channel/wire/phoenix2"
 )
 
-// A ServedProtocol is a wire protocol of the application and the version that it
-// serves (row B043). A fault of it, a panic among them, ends the connection in which a
-// frame was decoded, or keeps one message from the clients that it was encoded for.
-type ServedProtocol struct {
-	// Version is "major.minor": "3.1" serves the clients whose vsn is 3.1.0 or 3.1.7.
-	Version string
-	// Protocol must be comparable, as a pointer is: clients of all handlers that name
-	// an equal one are sent the same frames of a broadcast.
-	Protocol wire.Protocol
-}
-
 // served is a protocol with the version it serves, and where a broadcast keeps its
-// frames.
+// frames. A fault of an application's protocol, a panic among them, ends the connection
+// in which a frame was decoded, or keeps one message from the clients that it was
+// encoded for.
 type served struct {
 	version  string
 	index    int           // of ours in dispatch.frames; -1: under key
@@ -40,21 +31,21 @@ var phoenix = [...]*served{
 }
 
 // newServed checks a protocol of the application. One of ours keeps its place.
-func newServed(p ServedProtocol) (*served, error) {
+func newServed(version string, p wire.Protocol) (*served, error) {
 	switch {
-	case p.Protocol == nil:
-		return nil, errors.New("Protocol is nil")
-	case !reflect.ValueOf(p.Protocol).Comparable():
-		return nil, fmt.Errorf("a %T cannot be compared: give a pointer to it", p.Protocol)
-	case !validVersion(p.Version, 2):
-		return nil, fmt.Errorf("version %q is not of the form major.minor", p.Version)
+	case p == nil:
+		return nil, errors.New("it is nil")
+	case !reflect.ValueOf(p).Comparable():
+		return nil, fmt.Errorf("a %T cannot be compared: give a pointer to it", p)
+	case !validVersion(version, 2):
+		return nil, errors.New("the version is not of the form major.minor")
 	}
 	for _, ours := range phoenix {
-		if ours.protocol == p.Protocol {
-			return &served{version: p.Version, index: ours.index, protocol: ours.protocol}, nil
+		if ours.protocol == p {
+			return &served{version: version, index: ours.index, protocol: p}, nil
 		}
 	}
-	return &served{version: p.Version, index: -1, key: p.Protocol, protocol: wire.Guard(p.Protocol)}, nil
+	return &served{version: version, index: -1, key: p, protocol: wire.Guard(p)}, nil
 }
 
 // validVersion reports whether text consists of so many numbers between dots.
@@ -71,21 +62,16 @@ func validVersion(text string, numbers int) bool {
 // defaultVsn is the version of a client without vsn.
 const defaultVsn = "1.0.0"
 
-// negotiate finds the protocol of a version, of the application's first, then of ours
-// (rows B004, B005).
-func negotiate(own []*served, vsn string) (*served, error) {
+// negotiate finds the protocol of a version (rows B004, B005).
+func (h *Handler) negotiate(vsn string) (*served, error) {
 	if !validVersion(vsn, 3) {
-		return nil, fmt.Errorf("%w: %q: not of the form x.y.z", ErrVersion, vsn)
+		return nil, fmt.Errorf("%w: %q: not of the form x.y.z", wire.ErrVersion, vsn)
 	}
-	version := vsn[:strings.LastIndexByte(vsn, '.')]
-	for _, list := range [][]*served{own, phoenix[:]} {
-		for _, s := range list {
-			if s.version == version {
-				return s, nil
-			}
-		}
+	s := h.protocols[vsn[:strings.LastIndexByte(vsn, '.')]]
+	if s == nil {
+		return nil, fmt.Errorf("%w: %q", wire.ErrVersion, vsn)
 	}
-	return nil, fmt.Errorf("%w: %q", ErrVersion, vsn)
+	return s, nil
 }
 
 // scratch is what one call of a codec appends to, so that it allocates nothing else.

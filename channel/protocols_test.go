@@ -18,12 +18,12 @@ func TestNegotiation(t *testing.T) {
 		"2.0.0.0": false, "2.0.x": false, "02.0.0": false, "+2.0.0": false, "2.0.-1": false,
 		"2.0.0-dev": false, "99999999999999999999.0.0": false,
 	} {
-		d, err := negotiate(nil, vsn)
+		d, err := mustHandler(Handler{}).negotiate(vsn)
 		if ok {
 			require.NoError(t, err, vsn)
 			require.Equal(t, map[byte]wire.Protocol{'1': phoenix1.Protocol{}, '2': phoenix2.Protocol{}}[vsn[0]], d.protocol, vsn)
 		} else {
-			require.ErrorIs(t, err, ErrVersion, vsn)
+			require.ErrorIs(t, err, wire.ErrVersion, vsn)
 		}
 	}
 }

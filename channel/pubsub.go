@@ -302,7 +302,7 @@ func (ps *pubsub) direct(replica, topic, event string, payload any) error {
 		ps.local(d)
 		return nil
 	case ps.bus == nil:
-		return fmt.Errorf("%w: %q", ErrNoReplica, replica)
+		return fmt.Errorf("%w: %q", errNoReplica, replica)
 	}
 	return ps.remote(replicaDest(replica), d.Broadcast)
 }

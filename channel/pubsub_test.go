@@ -225,7 +225,7 @@ func TestBroadcastRefusesWhatCannotBeSaid(t *testing.T) {
 	require.ErrorIs(t, e.Broadcast("t", "e", map[string]string{"x": strings.Repeat("x", 1000)}), ErrTooLarge)
 	require.NoError(t, e.Broadcast("t", "e", Binary(nil)))
 	alone := startOne(t, Config{})
-	require.ErrorIs(t, alone.DirectBroadcast("b", "t", "e", nil), ErrNoReplica)
+	require.ErrorIs(t, alone.DirectBroadcast("b", "t", "e", nil), errNoReplica)
 }
 
 func TestGarbageOnTheBusIsCountedAndIgnored(t *testing.T) {

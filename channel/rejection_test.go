@@ -84,7 +84,7 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 				params.Set("vsn", "2.0.0")
 			}
 			params.Set("user", "bob")
-			info := ConnectInfo{Transport: "test", Params: params, RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}}
+			info := wire.ConnectInfo{Transport: "test", Params: params, RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}}
 			conn, err := e.Connect(t.Context(), h, info)
 			code := 0
 			if err != nil {

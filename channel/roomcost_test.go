@@ -59,7 +59,7 @@ func (l *stateLink) Close(int, string) {}
 
 func joinRoom(t *testing.T, e *Endpoint, h *Handler, link wire.Link) {
 	t.Helper()
-	c, err := e.Connect(t.Context(), h, ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+	c, err := e.Connect(t.Context(), h, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 	require.NoError(t, err)
 	c.Start(link)
 	require.Nil(t, c.Receive(false, []byte(`["1","1","t","phx_join",{}]`)))

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -16,19 +19,22 @@ import (
 type Handler struct {
 	// Name is what the handler is called in logs.
 	Name string
-	// Log is the level at which connections are logged, accepted or refused.
-	// Default info.
-	Log LogLevel
+	// Log is the level at which connections are logged, accepted or refused, such as
+	// slog.LevelDebug or [LogNever]. Default info.
+	Log slog.Leveler
 	// Connect admits a connection, and may give it an id and assigns. An error
 	// refuses it with 403; a *ConnectError chooses the answer. Nil admits
 	// everybody. It is called concurrently.
 	Connect func(ctx context.Context, r *ConnectRequest) error
 	// Routes are tried in order; the first that matches wins.
 	Routes []Route
-	// Protocols are wire protocols that the application serves itself. They are tried
-	// in order, before Phoenix's versions 2.0 and 1.0. Transports that are to serve
-	// different protocols are given handlers of their own.
-	Protocols []ServedProtocol
+	// Protocols are wire protocols that the application serves itself (row B043), by
+	// version, "major.minor": "3.1" is for clients whose vsn is 3.1.0 or 3.1.7. They come
+	// before Phoenix's, which have the versions 2.0 and 1.0. A protocol must be
+	// comparable, as a pointer is: clients of all handlers that name an equal one are
+	// sent the same frames of a broadcast. Transports that are to serve different
+	// protocols are given handlers of their own.
+	Protocols map[string]wire.Protocol
 	// MaxChannels is how many channels one connection may have joined; a client
 	// over it is answered "too many channels joined". Default
 	// Config.MaxChannels.
@@ -36,7 +42,7 @@ type Handler struct {
 
 	// Of NewHandler.
 	checked   bool
-	protocols []*served // of Protocols
+	protocols map[string]*served // Phoenix's too
 }
 
 // A Route leads the topics of a pattern to a kind of channel.
@@ -81,7 +87,7 @@ type Route struct {
 	PushState bool
 	// LogJoin and LogHandleIn are the levels at which joins and messages are
 	// logged. Default info and debug.
-	LogJoin, LogHandleIn LogLevel
+	LogJoin, LogHandleIn slog.Leveler
 	// Assigns are values that [Socket.Value] finds before those of the
 	// connection.
 	Assigns map[string]any
@@ -90,7 +96,7 @@ type Route struct {
 // NewHandler checks a handler and returns a copy of it. The error names every
 // fault of its routes and protocols.
 func NewHandler(h Handler) (*Handler, error) {
-	h.Routes, h.Protocols = slices.Clone(h.Routes), slices.Clone(h.Protocols)
+	h.Routes, h.Protocols = slices.Clone(h.Routes), maps.Clone(h.Protocols)
 	var err error
 	if h.protocols, err = h.check(); err != nil {
 		return nil, err
@@ -103,20 +109,23 @@ func NewHandler(h Handler) (*Handler, error) {
 var errUnchecked = errors.New("channel: the Handler was not made by NewHandler")
 
 // check returns the protocols of a handler, or its faults.
-func (h *Handler) check() ([]*served, error) {
-	var own []*served
+func (h *Handler) check() (map[string]*served, error) {
+	protocols := map[string]*served{}
+	for _, ours := range phoenix {
+		protocols[ours.version] = ours
+	}
 	errs := []error{h.checkRoutes()}
 	if h.MaxChannels < 0 {
 		errs = append(errs, fmt.Errorf("channel: Handler.MaxChannels is %d, must not be negative", h.MaxChannels))
 	}
-	for i, p := range h.Protocols {
-		s, err := newServed(p)
+	for _, version := range slices.Sorted(maps.Keys(h.Protocols)) {
+		s, err := newServed(version, h.Protocols[version])
 		if err != nil {
-			errs = append(errs, fmt.Errorf("channel: protocol %d (%q): %w", i, p.Version, err))
+			errs = append(errs, fmt.Errorf("channel: protocol %q: %w", version, err))
 		}
-		own = append(own, s)
+		protocols[version] = s
 	}
-	return own, errors.Join(errs...)
+	return protocols, errors.Join(errs...)
 }
 
 func (h *Handler) checkRoutes() error {

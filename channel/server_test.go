@@ -60,7 +60,7 @@ func connect(t testing.TB, e *Endpoint, h *Handler, query string) *client {
 	if !params.Has("vsn") {
 		params.Set("vsn", "2.0.0")
 	}
-	conn, err := e.Connect(context.Background(), h, ConnectInfo{Transport: "test", Params: params})
+	conn, err := e.Connect(context.Background(), h, wire.ConnectInfo{Transport: "test", Params: params})
 	require.NoError(t, err)
 	c := &client{t: t, conn: conn, link: &testLink{}}
 	conn.Start(c.link)

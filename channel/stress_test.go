@@ -39,7 +39,7 @@ func TestManyClientsInRealTime(t *testing.T) {
 				if i == 0 && n == 15 {
 					_ = endpoints[0].Drain(context.Background()) // at once with all the rest
 				}
-				c, err := endpoints[i%2].Connect(context.Background(), h, ConnectInfo{
+				c, err := endpoints[i%2].Connect(context.Background(), h, wire.ConnectInfo{
 					Params: url.Values{"vsn": {"2.0.0"}, "user": {fmt.Sprintf("u%d", i)}},
 				})
 				if err != nil {

@@ -41,7 +41,7 @@ func (s *Subscription) end() {
 }
 
 func (s *Subscription) deliver(d *dispatch) {
-	if !errors.Is(s.box.put(d.Broadcast, 0), ErrMailboxFull) {
+	if !errors.Is(s.box.put(d.Broadcast, 0), errMailboxFull) {
 		return
 	}
 	if s.dropped.Add(1) == 1 {

@@ -109,8 +109,8 @@ func (t *telemetry) add(hooks ...Telemetry) {
 }
 
 // connectBegan is the time where it is wanted, else zero; so are the two below.
-func (t *telemetry) connectBegan(h *Handler, info ConnectInfo) time.Time {
-	if !t.wantsConnect && !t.log.wants(h.Log.Level(logConnect)) {
+func (t *telemetry) connectBegan(h *Handler, info wire.ConnectInfo) time.Time {
+	if !t.wantsConnect && !t.log.wants(levelOr(h.Log, logConnect)) {
 		return time.Time{}
 	}
 	if !info.At.IsZero() {
@@ -120,14 +120,14 @@ func (t *telemetry) connectBegan(h *Handler, info ConnectInfo) time.Time {
 }
 
 func (t *telemetry) joinBegan(r *Route, topic string) time.Time {
-	if !t.wantsJoin && !(t.log.wants(r.LogJoin.Level(logJoin)) && logsTopic(topic)) {
+	if !t.wantsJoin && !(t.log.wants(levelOr(r.LogJoin, logJoin)) && logsTopic(topic)) {
 		return time.Time{}
 	}
 	return t.now()
 }
 
 func (t *telemetry) handleInBegan(r *Route, topic string) time.Time {
-	if !t.wantsHandleIn && !(t.log.wants(r.LogHandleIn.Level(logHandleIn)) && logsTopic(topic)) {
+	if !t.wantsHandleIn && !(t.log.wants(levelOr(r.LogHandleIn, logHandleIn)) && logsTopic(topic)) {
 		return time.Time{}
 	}
 	return t.now()

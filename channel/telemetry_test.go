@@ -58,7 +58,7 @@ func TestConnectionsAreToldAcceptedAndRefused(t *testing.T) {
 		try := func(query string, at time.Time) {
 			params, err := url.ParseQuery(query)
 			require.NoError(t, err)
-			_, _ = e.Connect(t.Context(), h, ConnectInfo{Transport: "test", Params: params, At: at})
+			_, _ = e.Connect(t.Context(), h, wire.ConnectInfo{Transport: "test", Params: params, At: at})
 		}
 		try("as=bob&vsn=2.0.0", time.Time{})
 		try("as=old", time.Now().Add(-time.Second))
@@ -268,9 +268,9 @@ func TestWhatNobodyWantsToBeToldCostsNothing(t *testing.T) {
 		e.telemetry.now = func() time.Time { clock++; return time.Now() }
 		handled := make(chan struct{})
 		h := handlerOf(script{in: func(*Socket, string, Payload) Result { return NoReply() }})
-		h.Routes[0].LogJoin, h.Routes[0].LogHandleIn, h.Log = LogNever(), LogNever(), LogNever()
+		h.Routes[0].LogJoin, h.Routes[0].LogHandleIn, h.Log = LogNever, LogNever, LogNever
 		if name != "a log that is never to log" {
-			h.Routes[0].LogHandleIn = LogLevel{}
+			h.Routes[0].LogHandleIn = slog.Leveler(nil)
 		}
 		c := connect(t, e, h, "")
 		c.conn.Receive(false, []byte(`["1","1","a","phx_join",{}]`))
@@ -299,11 +299,11 @@ func TestLogLevelsOfHandlersAndRoutes(t *testing.T) {
 		hooks := Telemetry{Join: func(JoinEvent) {}, HandleIn: func(HandleInEvent) {}} // what they are told need not be logged
 		e := startOne(t, Config{Logger: log, Telemetry: []Telemetry{hooks}})
 		newChannel := func() Channel { return slowScript() }
-		h := func(level LogLevel) *Handler {
+		h := func(level slog.Leveler) *Handler {
 			return mustHandler(Handler{Name: "UserSocket", Log: level, Routes: []Route{
 				{Pattern: "room:*", New: newChannel},
-				{Pattern: "loud:*", New: newChannel, LogJoin: LogAt(slog.LevelWarn), LogHandleIn: LogAt(slog.LevelInfo)},
-				{Pattern: "quiet:*", New: newChannel, LogJoin: LogNever(), LogHandleIn: LogNever()},
+				{Pattern: "loud:*", New: newChannel, LogJoin: slog.LevelWarn, LogHandleIn: slog.LevelInfo},
+				{Pattern: "quiet:*", New: newChannel, LogJoin: LogNever, LogHandleIn: LogNever},
 				{Pattern: "phoenix:*", New: newChannel},
 			}, Connect: func(_ context.Context, c *ConnectRequest) error {
 				if c.Params.String("as") == "eve" {
@@ -313,15 +313,15 @@ func TestLogLevelsOfHandlersAndRoutes(t *testing.T) {
 				return nil
 			}})
 		}
-		for _, level := range []LogLevel{{}, LogAt(slog.LevelError), LogNever()} {
+		for _, level := range []slog.Leveler{nil, slog.LevelError, LogNever} {
 			for _, as := range []string{"bob", "eve"} {
-				info := ConnectInfo{Transport: "test", Params: url.Values{"as": {as}, "vsn": {"2.0.0"}}, RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}}
+				info := wire.ConnectInfo{Transport: "test", Params: url.Values{"as": {as}, "vsn": {"2.0.0"}}, RemoteAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}}
 				c, err := e.Connect(t.Context(), h(level), info)
 				if err != nil {
 					continue
 				}
 				c.Start(&testLink{})
-				if level == (LogLevel{}) {
+				if level == (slog.Leveler(nil)) {
 					for i, topic := range []string{"room:a", "loud:a", "quiet:a", "phoenix:a"} {
 						for _, frame := range []string{`["%d","1","%s","phx_join",{"n":1}]`, `["%[1]d","2","%[2]s","ping",{"n":2}]`} {
 							require.Nil(t, c.Receive(false, fmt.Appendf(nil, frame, i, topic)))

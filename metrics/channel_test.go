@@ -62,7 +62,7 @@ func story(t *testing.T, options EventOptions) (*EventCollector, *channel.Endpoi
 	})
 	require.NoError(t, err)
 	client := channeltest.Connect(t, endpoint, h, nil)
-	_, err = channeltest.TryConnect(t, endpoint, h, channel.ConnectInfo{Params: url.Values{"as": {"eve"}}})
+	_, err = channeltest.TryConnect(t, endpoint, h, wire.ConnectInfo{Params: url.Values{"as": {"eve"}}})
 	require.Error(t, err)
 	a := client.MustJoin("room:a", nil)
 	client.MustJoin("room:b", nil)
@@ -171,7 +171,7 @@ func TestAStormOfJoinsIsShown(t *testing.T) {
 		h, err := channel.NewHandler(channel.Handler{Routes: []channel.Route{{Pattern: "room:*", New: func() channel.Channel { return slow{} }}}})
 		require.NoError(t, err)
 		for _, topic := range []string{"room:a", "room:b", "room:c"} {
-			client, err := e.Connect(t.Context(), h, channel.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+			client, err := e.Connect(t.Context(), h, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 			require.NoError(t, err)
 			client.Start(silent{})
 			require.Nil(t, client.Receive(false, fmt.Appendf(nil, `["1","1",%q,"phx_join",{}]`, topic)))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/auth"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/plug"
 )
 
@@ -43,7 +44,7 @@ func Example() {
 
 	// What a transport does:
 	for _, text := range []string{signed, signed + "x", ""} {
-		conn, err := endpoint.Connect(context.Background(), handler, channel.ConnectInfo{Params: url.Values{"token": {text}}})
+		conn, err := endpoint.Connect(context.Background(), handler, wire.ConnectInfo{Params: url.Values{"token": {text}}})
 		if err != nil {
 			fmt.Println(err)
 			continue

@@ -137,7 +137,7 @@ func (b *bench) connect(authToken, query string) (*channel.Conn, error) {
 	params, err := url.ParseQuery(query)
 	require.NoError(b.t, err)
 	params.Set("vsn", "2.0.0")
-	return b.endpoint.Connect(b.t.Context(), b.handler, channel.ConnectInfo{Transport: "test", Params: params, AuthToken: authToken})
+	return b.endpoint.Connect(b.t.Context(), b.handler, wire.ConnectInfo{Transport: "test", Params: params, AuthToken: authToken})
 }
 
 // field returns a field of data.
@@ -406,7 +406,7 @@ func TestARenewalThatFailsLeavesTheOldToken(t *testing.T) {
 func TestAConnectionOfAnotherHandlerCannotBeRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		conn, err := b.endpoint.Connect(t.Context(), mustHandler(channel.Handler{}), channel.ConnectInfo{})
+		conn, err := b.endpoint.Connect(t.Context(), mustHandler(channel.Handler{}), wire.ConnectInfo{})
 		require.NoError(t, err)
 		require.ErrorIs(t, renew(conn, b.token("bob", time.Hour)), ErrNotAuthenticated)
 		_, ok := ClaimsOf(conn)

@@ -48,7 +48,7 @@ type Client struct {
 // [TryConnect]. The connection ends with the test.
 func Connect(t testing.TB, e *channel.Endpoint, h *channel.Handler, params url.Values) *Client {
 	t.Helper()
-	c, err := TryConnect(t, e, h, channel.ConnectInfo{Params: params})
+	c, err := TryConnect(t, e, h, wire.ConnectInfo{Params: params})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func Connect(t testing.TB, e *channel.Endpoint, h *channel.Handler, params url.V
 
 // TryConnect is Connect with all that a transport may know. The error is a
 // *channel.ConnectError.
-func TryConnect(t testing.TB, e *channel.Endpoint, h *channel.Handler, info channel.ConnectInfo) (*Client, error) {
+func TryConnect(t testing.TB, e *channel.Endpoint, h *channel.Handler, info wire.ConnectInfo) (*Client, error) {
 	t.Helper()
 	c := &Client{inbox: newInbox(t, e), native: newNative(), ends: map[string]channel.Reason{}}
 	info.Vsn = "2.0.0"

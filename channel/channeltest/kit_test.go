@@ -121,7 +121,7 @@ func TestAConversation(t *testing.T) {
 
 func TestRefusedConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, err := channeltest.TryConnect(t, channeltest.Start(t, channel.Config{}), handler, channel.ConnectInfo{})
+		_, err := channeltest.TryConnect(t, channeltest.Start(t, channel.Config{}), handler, wire.ConnectInfo{})
 		refusal := &channel.ConnectError{}
 		require.ErrorAs(t, err, &refusal)
 		require.Equal(t, 403, refusal.Status)

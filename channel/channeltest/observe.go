@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // observe returns the handler with channels that report why they end, and with the
@@ -11,7 +12,7 @@ import (
 func (c *Client) observe(h *channel.Handler) (*channel.Handler, error) {
 	observed := channel.Handler{
 		Name: h.Name, Log: h.Log, Connect: h.Connect,
-		Protocols: []channel.ServedProtocol{{Version: "2.0", Protocol: c.native}},
+		Protocols: map[string]wire.Protocol{"2.0": c.native},
 	}
 	for _, route := range h.Routes {
 		inner := route.New

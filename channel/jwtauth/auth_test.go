@@ -28,7 +28,7 @@ func TestAConnectionLivesAsLongAsItsToken(t *testing.T) {
 		e, err := channel.New(channel.Config{})
 		require.NoError(t, err)
 		text := signed(t, jwt.SigningMethodHS256, secret, jwt.MapClaims{"sub": "bob", "exp": time.Now().Add(time.Hour).Unix()}, nil)
-		c, err := e.Connect(t.Context(), mustHandler(channel.Handler{Connect: authenticator.Connect}), channel.ConnectInfo{Params: url.Values{"token": {text}}})
+		c, err := e.Connect(t.Context(), mustHandler(channel.Handler{Connect: authenticator.Connect}), wire.ConnectInfo{Params: url.Values{"token": {text}}})
 		require.NoError(t, err)
 		require.Equal(t, "user_socket:bob", c.ID())
 		require.Equal(t, "bob", c.Value(auth.AssignUser))
@@ -41,7 +41,7 @@ func TestAConnectionLivesAsLongAsItsToken(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, wire.CloseGoingAway, <-link)
 
-		_, err = e.Connect(t.Context(), mustHandler(channel.Handler{Connect: authenticator.Connect}), channel.ConnectInfo{Params: url.Values{"token": {text}}})
+		_, err = e.Connect(t.Context(), mustHandler(channel.Handler{Connect: authenticator.Connect}), wire.ConnectInfo{Params: url.Values{"token": {text}}})
 		require.ErrorIs(t, err, auth.ErrExpired)
 		require.NoError(t, e.Close(context.Background()))
 		authenticator.Close()

@@ -59,6 +59,9 @@ type Peer interface {
 
 // Errors of protocols.
 var (
+	// ErrVersion: the client asked for a version of the protocol that is not served.
+	// channel.Endpoint.Connect returns it in a *channel.ConnectError.
+	ErrVersion = errors.New("channel: unsupported protocol version")
 	// ErrNotShared: see [Protocol].Broadcast.
 	ErrNotShared = errors.New("channel: not the same frame for all connections")
 	// ErrNoBinary: version 1 of Phoenix's protocol carries no [Binary]. A push or reply

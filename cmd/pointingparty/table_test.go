@@ -136,7 +136,7 @@ func (r *replica) connect(room string, params url.Values) *client {
 	}
 	params.Set("vsn", "2.0.0")
 	var err error
-	c.conn, err = r.endpoint.Connect(r.t.Context(), r.app.channels, channel.ConnectInfo{Transport: "test", Params: params})
+	c.conn, err = r.endpoint.Connect(r.t.Context(), r.app.channels, wire.ConnectInfo{Transport: "test", Params: params})
 	require.NoError(r.t, err)
 	c.conn.Start(c)
 	return c

@@ -74,7 +74,7 @@ type client struct {
 func connect(t testing.TB, endpoint *channel.Endpoint) *client {
 	handler, err := channel.NewHandler(newService(nil).handler())
 	require.NoError(t, err)
-	conn, err := endpoint.Connect(context.Background(), handler, channel.ConnectInfo{Vsn: "2.0.0"})
+	conn, err := endpoint.Connect(context.Background(), handler, wire.ConnectInfo{Vsn: "2.0.0"})
 	require.NoError(t, err)
 	c := &client{t: t, messages: make(chan message, 1000)}
 	c.send = func(text string) {

@@ -186,7 +186,7 @@ func connect(t testing.TB, e *channel.Endpoint, h *channel.Handler, user string)
 func connectLink(t testing.TB, e *channel.Endpoint, h *channel.Handler, user, vsn string, link wire.Link) *channel.Conn {
 	t.Helper()
 	params := url.Values{"vsn": {vsn}, "user": {user}}
-	conn, err := e.Connect(context.Background(), h, channel.ConnectInfo{Transport: "behaviour", Params: params})
+	conn, err := e.Connect(context.Background(), h, wire.ConnectInfo{Transport: "behaviour", Params: params})
 	require.NoError(t, err)
 	conn.Start(link)
 	return conn

@@ -121,7 +121,7 @@ func TestAProtocolOfTheApplicationServesItsClients(t *testing.T) {
 			c.Assign("tenant", c.Params.String("tenant"))
 			return nil
 		},
-		Protocols: []channel.ServedProtocol{{Version: "7.0", Protocol: lineProtocol{}}},
+		Protocols: map[string]wire.Protocol{"7.0": lineProtocol{}},
 	})
 	require.NoError(t, err)
 	transport, err := websocket.New(e, h, websocket.Options{})

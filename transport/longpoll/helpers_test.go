@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A fakeConn stands in for a *channel.Conn.
 type fakeConn struct {
-	info    channel.ConnectInfo
+	info    wire.ConnectInfo
 	receive func(binary bool, data []byte) *wire.Close
 
 	mu       sync.Mutex
@@ -105,7 +105,7 @@ func start(t testing.TB, options Options) *replica {
 	options, err := options.prepare()
 	require.NoError(t, err)
 	r := &replica{}
-	r.Transport, err = newTransport(func(_ context.Context, info channel.ConnectInfo) (conn, error) {
+	r.Transport, err = newTransport(func(_ context.Context, info wire.ConnectInfo) (conn, error) {
 		if r.refuse != nil {
 			return nil, r.refuse
 		}

@@ -96,7 +96,7 @@ func TestAClientThatConnectRefusesGets403WhateverTheHandlerChose(t *testing.T) {
 	for name, refuse := range map[string]error{
 		"an error":         errors.New("not you"),
 		"a status of its":  &channel.ConnectError{Status: 429, Body: "Too many requests"},
-		"an unknown vsn":   &channel.ConnectError{Status: 403, Err: channel.ErrVersion},
+		"an unknown vsn":   &channel.ConnectError{Status: 403, Err: wire.ErrVersion},
 		"a server's fault": &channel.ConnectError{Status: 503},
 	} {
 		r.refuse = refuse

@@ -138,7 +138,7 @@ var (
 
 // begin makes a session of a client, in its turn. The error is errFull,
 // errClosing, the intake's, or why the client is refused.
-func (t *Transport) begin(r *http.Request, info channel.ConnectInfo) (*session, error) {
+func (t *Transport) begin(r *http.Request, info wire.ConnectInfo) (*session, error) {
 	if err := t.room(); err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (t *Transport) begin(r *http.Request, info channel.ConnectInfo) (*session, 
 }
 
 // beginCounted is begin once the session counts among those of its address.
-func (t *Transport) beginCounted(r *http.Request, info channel.ConnectInfo, address *intake.Place) (*session, error) {
+func (t *Transport) beginCounted(r *http.Request, info wire.ConnectInfo, address *intake.Place) (*session, error) {
 	turn, err := t.options.Intake.Wait(r, t.done)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -43,7 +42,7 @@ func onTheWire(f *wire.Frame) []byte {
 func framesInPieces(t *testing.T, users ...int) (frames []*wire.Frame) {
 	t.Helper()
 	server := serveShown(t, Options{}, plainly, users...)
-	c, err := server.endpoint.Connect(t.Context(), server.handler, channel.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
+	c, err := server.endpoint.Connect(t.Context(), server.handler, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 	require.NoError(t, err)
 	link := make(pieceLink, 10)
 	c.Start(link)

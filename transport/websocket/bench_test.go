@@ -25,7 +25,7 @@ import (
 func openClients(tb testing.TB, n int) (links []wire.Link, received *meter) {
 	tb.Helper()
 	sessions := make(chan *fakeSession, n)
-	transport := transportFor(tb, Options{}, func(context.Context, channel.ConnectInfo) (session, error) {
+	transport := transportFor(tb, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil
@@ -132,7 +132,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 	for b.Loop() {
 		const n = 1000
 		before := memoryInUse()
-		s := func(context.Context, channel.ConnectInfo) (session, error) { return idleSession{}, nil }
+		s := func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil }
 		transport := transportFor(b, Options{}, s)
 		server := httptest.NewServer(transport)
 		var clients []net.Conn
@@ -152,11 +152,11 @@ func BenchmarkIdleConnection(b *testing.B) {
 
 type idleSession struct{}
 
-func (idleSession) Start(wire.Link)                       {}
+func (idleSession) Start(wire.Link)                  {}
 func (idleSession) Receive(bool, []byte) *wire.Close { return nil }
 func (idleSession) ReceiveControl() *wire.Close      { return nil }
-func (idleSession) Reject(wire.Rejection)                 {}
-func (idleSession) Closed(channel.Reason)                 {}
+func (idleSession) Reject(wire.Rejection)            {}
+func (idleSession) Closed(channel.Reason)            {}
 
 func memoryInUse() int64 {
 	runtime.GC()

@@ -20,7 +20,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -177,7 +176,7 @@ func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
 	bad, good := newSession(), echo()
 	bad.receive = func(bool, []byte) *wire.Close { panic("boom") }
 	_, server := serveLoopback(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
-		func(_ context.Context, info channel.ConnectInfo) (session, error) {
+		func(_ context.Context, info wire.ConnectInfo) (session, error) {
 			if info.XHeaders["x-who"][0] == "bad" {
 				return bad, nil
 			}

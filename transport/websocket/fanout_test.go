@@ -9,7 +9,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -17,7 +16,7 @@ import (
 // compress nothing themselves: what they are sent is what that form says.
 func TestASharedFrameIsCompressedOnce(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
-	_, server := serveLoopback(t, Options{Compress: true}, func(context.Context, channel.ConnectInfo) (session, error) {
+	_, server := serveLoopback(t, Options{Compress: true}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil

@@ -131,7 +131,7 @@ func TestRefusedByConnect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			transport, server := serveLoopback(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) {
+			transport, server := serveLoopback(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
 				return nil, test.err
 			})
 			status, _, body := ask(t, server, request("GET", "/", handshakeHeaders+"Connection: close\r\n"))
@@ -146,7 +146,7 @@ func TestPanicInConnectRefusesThatClientAlone(t *testing.T) {
 	var logged bytes.Buffer
 	survivor, calls := newSession(), 0
 	transport, server := serveLoopback(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
-		func(context.Context, channel.ConnectInfo) (session, error) {
+		func(context.Context, wire.ConnectInfo) (session, error) {
 			if calls++; calls == 1 {
 				panic("boom")
 			}
@@ -165,7 +165,7 @@ func TestPanicInConnectRefusesThatClientAlone(t *testing.T) {
 func TestOrderOfChecks(t *testing.T) {
 	var connects int
 	refuse := errors.New("no")
-	transport := transportFor(t, Options{Subprotocols: []string{"phoenix"}}, func(context.Context, channel.ConnectInfo) (session, error) {
+	transport := transportFor(t, Options{Subprotocols: []string{"phoenix"}}, func(context.Context, wire.ConnectInfo) (session, error) {
 		connects++
 		return nil, refuse
 	})
@@ -235,7 +235,7 @@ func TestSubprotocolIsAnswered(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			tokens := make(chan string, 1)
-			_, server := serveLoopback(t, Options{Subprotocols: test.served}, func(_ context.Context, info channel.ConnectInfo) (session, error) {
+			_, server := serveLoopback(t, Options{Subprotocols: test.served}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
 				tokens <- info.AuthToken
 				return newSession(), nil
 			})
@@ -257,8 +257,8 @@ func TestSubprotocolIsAnswered(t *testing.T) {
 
 // B002, B003, B013.
 func TestConnectInfo(t *testing.T) {
-	infos := make(chan channel.ConnectInfo, 1)
-	transport := transportFor(t, Options{}, func(_ context.Context, info channel.ConnectInfo) (session, error) {
+	infos := make(chan wire.ConnectInfo, 1)
+	transport := transportFor(t, Options{}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
 		infos <- info
 		return nil, errors.New("seen enough")
 	})
@@ -310,8 +310,8 @@ func TestConnectInfo(t *testing.T) {
 
 // B013: peer_data with its certificate.
 func TestConnectInfoHasTheCertificateOfTheClient(t *testing.T) {
-	infos := make(chan channel.ConnectInfo, 1)
-	transport := transportFor(t, Options{}, func(_ context.Context, info channel.ConnectInfo) (session, error) {
+	infos := make(chan wire.ConnectInfo, 1)
+	transport := transportFor(t, Options{}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
 		infos <- info
 		return nil, errors.New("seen enough")
 	})
@@ -335,7 +335,7 @@ func TestConnectInfoHasTheCertificateOfTheClient(t *testing.T) {
 
 // B012, B014: the session is asked for after the subprotocol, before Connect.
 func TestSessionIsGivenToConnect(t *testing.T) {
-	infos := make(chan channel.ConnectInfo, 1)
+	infos := make(chan wire.ConnectInfo, 1)
 	asked := 0
 	_, server := serveLoopback(t, Options{Session: func(r *http.Request) (any, error) {
 		asked++
@@ -349,7 +349,7 @@ func TestSessionIsGivenToConnect(t *testing.T) {
 		default:
 			return cookie.Value, nil
 		}
-	}}, func(_ context.Context, info channel.ConnectInfo) (session, error) {
+	}}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
 		infos <- info
 		return newSession(), nil
 	})
@@ -379,7 +379,7 @@ func TestSessionIsGivenToConnect(t *testing.T) {
 
 func TestConnectionsAboveTheLimitAreRefused503(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
-	transport, server := serveLoopback(t, Options{MaxConnections: 2}, func(context.Context, channel.ConnectInfo) (session, error) {
+	transport, server := serveLoopback(t, Options{MaxConnections: 2}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil

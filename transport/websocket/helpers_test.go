@@ -92,7 +92,7 @@ type connectFunc = httptransport.Connect[session]
 
 // letIn connects all clients to s.
 func letIn(s *fakeSession) connectFunc {
-	return func(context.Context, channel.ConnectInfo) (session, error) { return s, nil }
+	return func(context.Context, wire.ConnectInfo) (session, error) { return s, nil }
 }
 
 func transportFor(t testing.TB, options Options, connect connectFunc) *Transport {

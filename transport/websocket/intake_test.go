@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
@@ -80,7 +80,7 @@ func TestConnectionsOfAnAddressAboveTheLimitAreRefused429(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
 	told := &logBuffer{}
 	in := newIntake(t, intake.Options{MaxPerAddress: 2})
-	transport, server := serveLoopback(t, Options{Intake: in, Logger: slog.New(slog.NewTextHandler(told, nil))}, func(context.Context, channel.ConnectInfo) (session, error) {
+	transport, server := serveLoopback(t, Options{Intake: in, Logger: slog.New(slog.NewTextHandler(told, nil))}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil

@@ -12,7 +12,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -59,7 +58,7 @@ type crowd struct {
 
 func newCrowd(t *testing.T, most int) *crowd {
 	c := &crowd{T: t, heard: make(chan string, 100), deal: make(chan struct{})}
-	transport, server := serveLoopback(t, Options{CloseTimeout: 100 * time.Millisecond}, func(context.Context, channel.ConnectInfo) (session, error) {
+	transport, server := serveLoopback(t, Options{CloseTimeout: 100 * time.Millisecond}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		s.receive = func(_ bool, data []byte) *wire.Close {
 			c.heard <- string(data)

@@ -12,7 +12,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -33,7 +32,7 @@ func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 		return // there they have
 	}
 	const n = 100
-	transport, server := serveLoopback(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) { return idleSession{}, nil })
+	transport, server := serveLoopback(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
 	before := runtime.NumGoroutine()
 	for range n {
 		raw := rawClient(t, server)
@@ -53,7 +52,7 @@ func TestParkedAndWaitingConnectionsAreServedAlike(t *testing.T) {
 			t.Parallel()
 			const idle = time.Second
 			sessions := make(chan *fakeSession, 3)
-			transport, server := serveLoopback(t, Options{IdleTimeout: idle}, func(context.Context, channel.ConnectInfo) (session, error) {
+			transport, server := serveLoopback(t, Options{IdleTimeout: idle}, func(context.Context, wire.ConnectInfo) (session, error) {
 				s := echo()
 				sessions <- s
 				return s, nil
@@ -120,7 +119,7 @@ func TestParkedConnectionThatIsCutEnds(t *testing.T) {
 
 // The goroutine ends with the last connection, and comes back with the next.
 func TestParkingOpensAndCloses(t *testing.T) {
-	transport, server := serveLoopback(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) { return idleSession{}, nil })
+	transport, server := serveLoopback(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
 	for range 3 {
 		clients := make([]net.Conn, 5)
 		for i := range clients {

@@ -19,7 +19,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -67,7 +66,7 @@ func TestRestOfAMessageIsNotReadFromAnotherClient(t *testing.T) {
 	for name, message := range map[string][]byte{"too big": tooBig, "while closing": whileClosing} {
 		t.Run(name, func(t *testing.T) {
 			sessions := make(chan *fakeSession, 1)
-			_, server := serveLoopback(t, Options{MaxFrame: 1000}, func(context.Context, channel.ConnectInfo) (session, error) {
+			_, server := serveLoopback(t, Options{MaxFrame: 1000}, func(context.Context, wire.ConnectInfo) (session, error) {
 				s := echo()
 				sessions <- s
 				return s, nil
@@ -101,7 +100,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		return // they have a goroutine there
 	}
 	const n = 500
-	transport := transportFor(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) { return idleSession{}, nil })
+	transport := transportFor(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
 	server := httptest.NewServer(transport)
 	before := memoryInUse()
 	clients := make([]net.Conn, n)
@@ -207,7 +206,7 @@ func TestFullSocketDelaysNoOtherAndLosesNothing(t *testing.T) {
 	sessions := make(chan *fakeSession, 2)
 	sessions <- slow
 	sessions <- fast
-	_, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, channel.ConnectInfo) (session, error) {
+	_, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (session, error) {
 		return <-sessions, nil
 	})
 	client, link := stuck(t, server, slow, fillers()...)
@@ -273,7 +272,7 @@ func TestLargeBatchArrivesWholeWhileOthersAreServed(t *testing.T) {
 	sessions := make(chan *fakeSession, 2)
 	sessions <- slow
 	sessions <- fast
-	transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, channel.ConnectInfo) (session, error) {
+	transport, server := serveLoopback(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (session, error) {
 		return <-sessions, nil
 	})
 	transport.writers.most = 1
@@ -352,7 +351,7 @@ func TestCloseFrameOfAViolationTearsNoOther(t *testing.T) {
 
 func TestPanicInStartEndsThatConnection(t *testing.T) {
 	var logged bytes.Buffer
-	_, server := serveLoopback(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, func(context.Context, channel.ConnectInfo) (session, error) {
+	_, server := serveLoopback(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, func(context.Context, wire.ConnectInfo) (session, error) {
 		return panickingStart{}, nil
 	})
 	client := dial(t, server, nil)

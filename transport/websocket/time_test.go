@@ -12,7 +12,6 @@ import (
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -180,7 +179,7 @@ func TestSlowClientCostsOthersNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow, fast := newSession(), newSession()
 		sessions := []*fakeSession{slow, fast}
-		transport := transportFor(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) {
+		transport := transportFor(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := sessions[0]
 			sessions = sessions[1:]
 			return s, nil
@@ -253,7 +252,7 @@ func flood(c *gorilla.Conn) {
 func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sessions []*fakeSession
-		transport := transportFor(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) {
+		transport := transportFor(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := newSession()
 			sessions = append(sessions, s)
 			return s, nil
@@ -313,7 +312,7 @@ func TestHandshakeOvertakenByCloseIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSession()
 		asked, release := make(chan struct{}), make(chan struct{})
-		transport := transportFor(t, Options{}, func(context.Context, channel.ConnectInfo) (session, error) {
+		transport := transportFor(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
 			close(asked)
 			<-release
 			return s, nil

@@ -15,7 +15,7 @@ import (
 // A Connect asks an endpoint whether a client may connect. S is what the
 // transport knows a *channel.Conn by. The error is a *channel.ConnectError, of
 // which the endpoint has told.
-type Connect[S any] func(context.Context, channel.ConnectInfo) (S, error)
+type Connect[S any] func(context.Context, wire.ConnectInfo) (S, error)
 
 // NewConnect asks endpoint on behalf of handler. The error names what is missing
 // and the faults of the options, after the name of the transport.
@@ -30,7 +30,7 @@ func NewConnect[S any](transport string, endpoint *channel.Endpoint, handler *ch
 	if err := errors.Join(append(faults, options)...); err != nil {
 		return nil, fmt.Errorf("%s: %w", transport, err)
 	}
-	return func(ctx context.Context, info channel.ConnectInfo) (s S, err error) {
+	return func(ctx context.Context, info wire.ConnectInfo) (s S, err error) {
 		c, err := endpoint.Connect(ctx, handler, info)
 		if err != nil {
 			return s, err // a nil c would be an S that is not nil
@@ -54,7 +54,7 @@ type Door[S any] struct {
 // Ask asks for the session of the client that sent r, then whether it may
 // connect. A panic of the application is contained. The error, which has been
 // told, is a *channel.ConnectError or has one in it where the answer was chosen.
-func (d *Door[S]) Ask(r *http.Request, info channel.ConnectInfo) (s S, err error) {
+func (d *Door[S]) Ask(r *http.Request, info wire.ConnectInfo) (s S, err error) {
 	if d.Session != nil {
 		if info.Session, err = d.session(r); err != nil {
 			d.Reject(wire.Rejection{Cause: wire.CauseSession, Transport: d.Transport, Remote: r.RemoteAddr, Code: status(err), Err: err})

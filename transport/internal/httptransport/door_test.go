@@ -32,7 +32,7 @@ func TestTheSessionIsAskedForBeforeConnect(t *testing.T) {
 			}
 			return "ann", fail
 		},
-		Connect: func(_ context.Context, info channel.ConnectInfo) (string, error) {
+		Connect: func(_ context.Context, info wire.ConnectInfo) (string, error) {
 			order = append(order, "connect")
 			if info.Params.Has("panic") {
 				panic("boom")
@@ -86,11 +86,11 @@ func TestNewConnectNamesWhatIsMissing(t *testing.T) {
 	defer func() { require.NoError(t, endpoint.Close(context.Background())) }()
 	connect, err := NewConnect("pigeon", endpoint, mustHandler(channel.Handler{}), nil, as)
 	require.NoError(t, err)
-	s, err := connect(t.Context(), channel.ConnectInfo{})
+	s, err := connect(t.Context(), wire.ConnectInfo{})
 	require.NoError(t, err)
 	require.Equal(t, "in", s)
-	s, err = connect(t.Context(), channel.ConnectInfo{Vsn: "9.0.0"})
-	require.ErrorIs(t, err, channel.ErrVersion)
+	s, err = connect(t.Context(), wire.ConnectInfo{Vsn: "9.0.0"})
+	require.ErrorIs(t, err, wire.ErrVersion)
 	require.Empty(t, s)
 }
 

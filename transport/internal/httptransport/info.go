@@ -9,14 +9,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
 // ConnectInfo is what the session may know of the request (B013), which came by
 // the transport of that name with an auth token, or none. Cookies and headers
 // other than those listed are not passed on. It may be called concurrently.
-func ConnectInfo(transport string, r *http.Request, token string) channel.ConnectInfo {
-	return channel.ConnectInfo{
+func ConnectInfo(transport string, r *http.Request, token string) wire.ConnectInfo {
+	return wire.ConnectInfo{
 		Transport:  transport,
 		Params:     connectParams(r),
 		RemoteAddr: remoteAddr(r.RemoteAddr),

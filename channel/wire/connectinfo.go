@@ -1,28 +1,11 @@
-package channel
+package wire
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/url"
 	"time"
 )
-
-// A ConnectRequest is a client that asks to connect: what a [Handler]'s Connect is
-// given. It is not kept beyond that call and the hooks that are told of it; what
-// channels need of it, Connect assigns to the connection or puts in Context.
-type ConnectRequest struct {
-	// Conn is the connection that will begin if Connect accepts it.
-	*Conn
-	// Params are the parameters that the client connected with.
-	Params Params
-	// Info is what the transport knows of the client.
-	Info ConnectInfo
-	// Context has the values that [Socket.Context] is to carry: Connect may set it to a
-	// context made from its own. Only its values are kept, not its cancellation or
-	// deadline. Nil: none.
-	Context context.Context
-}
 
 // ConnectInfo is what a transport knows of a connection before it is accepted
 // (row B013). What a transport does not know stays zero. Cookies, and headers
@@ -32,7 +15,7 @@ type ConnectInfo struct {
 	// Transport is "websocket" or "longpoll".
 	Transport string
 	// Params is the query, with variables of the path merged in. Keys may be
-	// nested ("a[b]=c"); [ConnectRequest].Params has them decoded.
+	// nested ("a[b]=c"); channel.ConnectRequest.Params has them decoded.
 	Params url.Values
 	// Vsn is the version of the protocol. Transports leave it empty: Connect
 	// reads it from Params.
