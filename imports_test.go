@@ -17,11 +17,12 @@ import (
 const module = "github.com/rollcall-go/rollcall"
 
 // What a package must not bring along, by whatever way. Imports of ours go one
-// way: crdt <- presence <- channel <- transport/* <- cmd/*, and the buses know
+// way: crdt, bus <- presence <- channel <- transport/* <- cmd/*, and the buses know
 // neither of their users.
 // The load generator shares no code with the service that it measures, and the
 // service does not link the generator.
 const forbiddenDependencies = `
+bus                    crdt presence channel transport cmd internal net net/http log log/slog
 crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
 presence               channel transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
@@ -49,6 +50,7 @@ cmd/rollcall-bench     crdt presence channel transport cmd/internal github.com/n
 
 // What the files of a package must not import themselves.
 const forbiddenImports = `
+bus       time sync sync/atomic os io context
 crdt      time sync sync/atomic os io net log context
 presence  net net/http os
 channel   net/http os
