@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -16,7 +17,7 @@ type Config struct {
 	// Presence, else none.
 	Name string
 	// Bus leads to the other replicas. Nil: there are none.
-	Bus Bus
+	Bus bus.Bus
 	// Presence is the tracker behind Socket.Track, presence_state and
 	// presence_diff. Nil: there is no presence. It is not closed with the
 	// endpoint: close it after.

@@ -252,7 +252,7 @@
 //	            part only. A broken bus does not silence a replica.
 //	B141, B171  One dispatcher, the fastlane. What another one would do, a subscriber
 //	            or an intercepting channel does.
-//	B142, B143  A [Bus] needs no pools that have to agree, and subscribes per topic: a
+//	B142, B143  A [bus.Bus] needs no pools that have to agree, and subscribes per topic: a
 //	            replica gets the broadcasts that it has subscribers for.
 //	B146        A phx_ref has up to 20 characters, and tells nothing of its time.
 //	B154 to B161  Package presence replicates in another way: changes go out at once, a

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -42,27 +43,29 @@ func TestABroadcastToManyAllocatesWhatOneToFewDoes(t *testing.T) {
 
 // A countingBus counts what the endpoint is given of the bus.
 type countingBus struct {
-	Bus
+	bus.Bus
 	received atomic.Int64
 }
 
-func (b *countingBus) Listen(lane byte, receive func([]byte), event func(event, dest string)) (func(), error) {
-	return b.Bus.Listen(lane, func(data []byte) { b.received.Add(1); receive(data) }, event)
+func (b *countingBus) Open(lane bus.Lane, h bus.Handler) (bus.Conn, error) {
+	receive := h.Message
+	h.Message = func(data []byte) { b.received.Add(1); receive(data) }
+	return b.Bus.Open(lane, h)
 }
 
 // Interest: a replica is sent, and so decodes, only what it has subscribers for.
 func TestATopicWithoutSubscribersCostsAReplicaNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		network := membus.New()
-		bus := &countingBus{Bus: network.Bus()}
-		a, b := startOne(t, Config{Bus: network.Bus()}), startOne(t, Config{Bus: bus})
+		counting := &countingBus{Bus: network.Bus()}
+		a, b := startOne(t, Config{Bus: network.Bus()}), startOne(t, Config{Bus: counting})
 		broadcasts := func() int64 {
-			before := bus.received.Load()
+			before := counting.received.Load()
 			for range 10 {
 				require.NoError(t, a.Broadcast("t", "e", nil))
 			}
 			synctest.Wait()
-			return bus.received.Load() - before
+			return counting.received.Load() - before
 		}
 		c := connect(t, b, handlerOf(script{}), "")
 		c.get(`["1","1","other","phx_join",{}]`)

@@ -8,8 +8,12 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
+
+// replicaDest returns the destination of what is for one replica alone.
+func replicaDest(replica string) string { return "c:" + replica }
 
 // A Broadcast is what a subscriber gets.
 type Broadcast struct {
@@ -118,12 +122,12 @@ const pubsubShards = 64
 // subscribed to the same topics. No lock is held while delivering.
 type pubsub struct {
 	// static after newPubsub
-	bus     Bus // nil: this process alone
+	bus     bus.Bus
+	conn    bus.Conn // nil without a bus: this process alone
 	name    string
 	self    instance
 	logger  *slog.Logger
 	garbage *atomic.Uint64
-	stop    func() // ends the bus's lane
 	seed    maphash.Seed
 
 	shards [pubsubShards]struct {
@@ -138,30 +142,34 @@ type topicSubs struct {
 	snapshot []subscriber
 }
 
-func newPubsub(bus Bus, name string, self instance, logger *slog.Logger, garbage *atomic.Uint64) (*pubsub, error) {
-	ps := &pubsub{bus: bus, name: name, self: self, logger: logger, garbage: garbage, seed: maphash.MakeSeed(), stop: func() {}}
+func newPubsub(b bus.Bus, name string, self instance, logger *slog.Logger, garbage *atomic.Uint64) (*pubsub, error) {
+	ps := &pubsub{bus: b, name: name, self: self, logger: logger, garbage: garbage, seed: maphash.MakeSeed()}
 	for i := range ps.shards {
 		ps.shards[i].topics = map[string]*topicSubs{}
 	}
-	if bus == nil {
+	if b == nil {
 		return ps, nil
 	}
-	// EventLost and the like change nothing here: broadcasts come at most once.
-	stop, err := bus.Listen(Lane, ps.receive, func(event, dest string) {})
+	// Events change nothing here: broadcasts come at most once.
+	conn, err := b.Open(bus.LaneChannel, bus.Handler{Message: ps.receive})
 	if err != nil {
-		return nil, fmt.Errorf("channel: listen on the bus: %w", err)
+		return nil, fmt.Errorf("channel: open the bus: %w", err)
 	}
-	ps.stop = stop
+	ps.conn = conn
 	if name != "" {
-		if err := bus.Subscribe(Lane, replicaDest(name)); err != nil {
-			stop()
+		if err := conn.Subscribe(replicaDest(name)); err != nil {
+			conn.Close()
 			return nil, fmt.Errorf("channel: subscribe to broadcasts for replica %q: %w", name, err)
 		}
 	}
 	return ps, nil
 }
 
-func (ps *pubsub) close() { ps.stop() }
+func (ps *pubsub) close() {
+	if ps.conn != nil {
+		ps.conn.Close()
+	}
+}
 
 // subscribe adds a subscriber to a topic. The bus is asked under the shard's
 // lock, so that its subscriptions follow ours in order.
@@ -174,8 +182,8 @@ func (ps *pubsub) subscribe(topic string, to subscriber) (*subscription, error) 
 	defer sh.mu.Unlock()
 	t := sh.topics[topic]
 	if t == nil {
-		if ps.bus != nil {
-			if err := ps.bus.Subscribe(Lane, topicDest(topic)); err != nil {
+		if ps.conn != nil {
+			if err := ps.conn.Subscribe(bus.TopicDest(topic)); err != nil {
 				return nil, fmt.Errorf("channel: subscribe to %q on the bus: %w", topic, err)
 			}
 		}
@@ -209,8 +217,8 @@ func (ps *pubsub) unsubscribe(sub *subscription) {
 		return
 	}
 	delete(sh.topics, sub.topic)
-	if ps.bus != nil {
-		if err := ps.bus.Unsubscribe(Lane, topicDest(sub.topic)); err != nil {
+	if ps.conn != nil {
+		if err := ps.conn.Unsubscribe(bus.TopicDest(sub.topic)); err != nil {
 			ps.logger.Warn("channel: unsubscribe on the bus", "topic", sub.topic, "error", err)
 		}
 	}
@@ -242,14 +250,14 @@ func (ps *pubsub) local(d *dispatch) {
 
 // remote publishes to the replicas that listen to dest.
 func (ps *pubsub) remote(dest string, b Broadcast) error {
-	if ps.bus == nil {
+	if ps.conn == nil {
 		return nil
 	}
 	data := encodeWire(ps.self, b)
 	if limit := ps.bus.MaxPayload(); len(data) > limit {
 		return fmt.Errorf("%w: %q on %q: %d bytes, at most %d", ErrTooLarge, b.Event, b.Topic, len(data), limit)
 	}
-	if err := ps.bus.Publish(Lane, dest, data); err != nil {
+	if err := ps.conn.Publish(dest, data); err != nil {
 		return fmt.Errorf("channel: broadcast %q on %q to the other replicas: %w", b.Event, b.Topic, err)
 	}
 	return nil
@@ -289,7 +297,7 @@ func (ps *pubsub) broadcast(topic, event string, payload any, from subscriber) e
 		return err
 	}
 	ps.local(d)
-	return ps.remote(topicDest(topic), d.Broadcast)
+	return ps.remote(bus.TopicDest(topic), d.Broadcast)
 }
 
 // direct delivers on one replica only.
@@ -301,7 +309,7 @@ func (ps *pubsub) direct(replica, topic, event string, payload any) error {
 	case replica == ps.name:
 		ps.local(d)
 		return nil
-	case ps.bus == nil:
+	case ps.conn == nil:
 		return fmt.Errorf("%w: %q", errNoReplica, replica)
 	}
 	return ps.remote(replicaDest(replica), d.Broadcast)

@@ -12,19 +12,25 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
 
 // recordingBus notes what is asked of a bus, and fails where it is told to.
 type recordingBus struct {
-	Bus
+	bus.Bus
 	mu    sync.Mutex
 	calls []string
 	fail  error
 }
 
-func (b *recordingBus) note(call string, lane byte, dest string) error {
+func (b *recordingBus) Open(lane bus.Lane, h bus.Handler) (bus.Conn, error) {
+	conn, err := b.Bus.Open(lane, h)
+	return recordingConn{conn, lane, b}, err
+}
+
+func (b *recordingBus) note(call string, lane bus.Lane, dest string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls = append(b.calls, fmt.Sprintf("%s %c %s", call, lane, dest))
@@ -39,19 +45,25 @@ func (b *recordingBus) take() []string {
 	return calls
 }
 
-func (b *recordingBus) Subscribe(lane byte, dest string) error {
-	return errors.Join(b.note("sub", lane, dest), b.Bus.Subscribe(lane, dest))
+type recordingConn struct {
+	bus.Conn
+	lane bus.Lane
+	bus  *recordingBus
 }
 
-func (b *recordingBus) Unsubscribe(lane byte, dest string) error {
-	return errors.Join(b.note("unsub", lane, dest), b.Bus.Unsubscribe(lane, dest))
+func (c recordingConn) Subscribe(dest string) error {
+	return errors.Join(c.bus.note("sub", c.lane, dest), c.Conn.Subscribe(dest))
 }
 
-func (b *recordingBus) Publish(lane byte, dest string, data []byte) error {
-	if err := b.note("pub", lane, dest); err != nil {
+func (c recordingConn) Unsubscribe(dest string) error {
+	return errors.Join(c.bus.note("unsub", c.lane, dest), c.Conn.Unsubscribe(dest))
+}
+
+func (c recordingConn) Publish(dest string, data []byte) error {
+	if err := c.bus.note("pub", c.lane, dest); err != nil {
 		return err
 	}
-	return b.Bus.Publish(lane, dest, data)
+	return c.Conn.Publish(dest, data)
 }
 
 // startPair starts two replicas without presence.
@@ -235,14 +247,13 @@ func TestGarbageOnTheBusIsCountedAndIgnored(t *testing.T) {
 		var tr trace
 		_, err := e.Subscribe("t", func(b Broadcast) { tr.add("%s", b.Event) })
 		require.NoError(t, err)
-		other := network.Bus()
-		stop, err := other.Listen(Lane, func([]byte) {}, func(_, _ string) {})
+		other, err := network.Bus().Open(bus.LaneChannel, bus.Handler{Message: func([]byte) {}})
 		require.NoError(t, err)
-		defer stop()
+		defer other.Close()
 		for _, data := range []string{"", "garbage", "\xc4\x02\x00aaaaaaaa\x01t\x01e{}", "\xc4\x01\x00aaaaaaaa\x01t\x01e{", "\xc4\x01\x00aaaaaaaa\xff\xff\xff\xff\xff\xff\xff\xff\x7f"} {
-			require.NoError(t, other.Publish(Lane, topicDest("t"), []byte(data)))
+			require.NoError(t, other.Publish(bus.TopicDest("t"), []byte(data)))
 		}
-		require.NoError(t, other.Publish(Lane, topicDest("t"), []byte("\xc4\x01\x00aaaaaaaa\x01t\x01e{}")))
+		require.NoError(t, other.Publish(bus.TopicDest("t"), []byte("\xc4\x01\x00aaaaaaaa\x01t\x01e{}")))
 		require.Equal(t, []string{"e"}, tr.take())
 		require.Equal(t, uint64(5), e.Stats().Garbage)
 	})

@@ -12,6 +12,8 @@ import (
 
 	"github.com/klauspost/compress/s2"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 func beatOf(name string, epoch, beat uint64) message {
@@ -127,7 +129,7 @@ func TestLargeMessagesAreCompressedAndNoneBecomesLargerThanTheLimit(t *testing.T
 
 // tightBus takes messages of as many bytes as Config.MaxMeta needs.
 type tightBus struct {
-	Bus
+	bus.Bus
 	payload int
 }
 

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 	"unicode/utf8"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 // Config says how a replica behaves. The zero value of everything but Name and
@@ -16,7 +18,7 @@ type Config struct {
 	// the others know at once that the former process is gone.
 	Name string
 	// Bus connects the replicas. It is not closed by the tracker.
-	Bus Bus
+	Bus bus.Bus
 	// Logger gets every change of a replica's status, ours included: at the level
 	// Info where it is as it should be (up, left, restarted, connected again, fresh
 	// epoch), else at Warn (down, permanently down, isolated, fenced, audit and

@@ -2,7 +2,6 @@ package presence_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -95,27 +95,37 @@ func TestWhatIsOverALimitIsAnErrorThatNamesItAndTheSize(t *testing.T) {
 
 // slowBus takes no message while it is stopped.
 type slowBus struct {
-	presence.Bus
+	bus.Bus
 	stopped sync.RWMutex // locked
 }
 
-func (b *slowBus) Publish(lane byte, dest string, data []byte) error {
-	b.stopped.RLock()
-	defer b.stopped.RUnlock()
-	return b.Bus.Publish(lane, dest, data)
+func (b *slowBus) Open(lane bus.Lane, h bus.Handler) (bus.Conn, error) {
+	conn, err := b.Bus.Open(lane, h)
+	return slowConn{conn, &b.stopped}, err
+}
+
+type slowConn struct {
+	bus.Conn
+	stopped *sync.RWMutex
+}
+
+func (c slowConn) Publish(dest string, data []byte) error {
+	c.stopped.RLock()
+	defer c.stopped.RUnlock()
+	return c.Conn.Publish(dest, data)
 }
 
 // What a bus does not take waits up to 32 MiB. What is dropped beyond that is a loss
 // like any other.
 func TestABusThatTakesNothingDoesNotFillTheMemory(t *testing.T) {
 	net := membus.New()
-	bus := &slowBus{Bus: net.Bus()}
-	eu, us := start(t, "eu", bus), start(t, "us", net.Bus())
+	slow := &slowBus{Bus: net.Bus()}
+	eu, us := start(t, "eu", slow), start(t, "us", net.Bus())
 	session := eu.NewSession()
 	_, err := session.Track("room", "alice", nil)
 	require.NoError(t, err)
 	await(t, us, "room", "alice=")
-	bus.stopped.Lock()
+	slow.stopped.Lock()
 	large := make([]byte, 8000) // does not get smaller
 	for i := range large {
 		large[i] = 'a' + byte(rand.IntN(26))
@@ -132,14 +142,14 @@ func TestABusThatTakesNothingDoesNotFillTheMemory(t *testing.T) {
 	require.InDelta(t, 32<<20, eu.Status().Queued, 1<<20)
 	_, err = session.Update("room", "alice", presence.Replace(color("red")))
 	require.NoError(t, err)
-	bus.stopped.Unlock()
+	slow.stopped.Unlock()
 	await(t, us, "room", "alice=red")
 	require.Less(t, eu.Status().Queued, 1<<20)
 }
 
 // shrunkBus takes messages of up to most bytes, once that is set.
 type shrunkBus struct {
-	presence.Bus
+	bus.Bus
 	most atomic.Int64
 }
 
@@ -150,11 +160,21 @@ func (b *shrunkBus) MaxPayload() int {
 	return b.Bus.MaxPayload()
 }
 
-func (b *shrunkBus) Publish(lane byte, dest string, data []byte) error {
-	if len(data) > b.MaxPayload() {
-		return errors.New("too large")
+func (b *shrunkBus) Open(lane bus.Lane, h bus.Handler) (bus.Conn, error) {
+	conn, err := b.Bus.Open(lane, h)
+	return shrunkConn{conn, b}, err
+}
+
+type shrunkConn struct {
+	bus.Conn
+	bus *shrunkBus
+}
+
+func (c shrunkConn) Publish(dest string, data []byte) error {
+	if len(data) > c.bus.MaxPayload() {
+		return bus.ErrPayload
 	}
-	return b.Bus.Publish(lane, dest, data)
+	return c.Conn.Publish(dest, data)
 }
 
 // What a bus refuses is counted; and reported where it is too large, which no repair
@@ -162,8 +182,8 @@ func (b *shrunkBus) Publish(lane byte, dest string, data []byte) error {
 func TestWhatTheBusRefusesIsCountedAndWhatIsTooLargeReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		bus := &shrunkBus{Bus: membus.New().Bus()}
-		tracker, err := presence.Start(t.Context(), presence.Config{Name: "eu", Bus: bus, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		shrunk := &shrunkBus{Bus: membus.New().Bus()}
+		tracker, err := presence.Start(t.Context(), presence.Config{Name: "eu", Bus: shrunk, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		require.NoError(t, err)
 		track := func(key string) {
 			large := make([]byte, 4000) // does not get smaller
@@ -177,11 +197,11 @@ func TestWhatTheBusRefusesIsCountedAndWhatIsTooLargeReported(t *testing.T) {
 		}
 		track("alice")
 		require.Zero(t, tracker.Status().Unsent)
-		bus.most.Store(2000)
+		shrunk.most.Store(2000)
 		track("bob")
 		require.Equal(t, uint64(1), tracker.Status().Unsent)
 		require.NoError(t, tracker.Close(t.Context()))
-		require.Regexp(t, `level=WARN msg="presence: bus refused" dest=t:room bytes=4\d\d\d error="too large"`, log.String())
+		require.Regexp(t, `level=WARN msg="presence: bus refused" dest=t:room bytes=4\d\d\d error="bus: message too large"`, log.String())
 		require.Equal(t, 1, strings.Count(log.String(), "bus refused"))
 	})
 }
@@ -206,11 +226,21 @@ func TestEventsThatWaitForAWatcherAreCounted(t *testing.T) {
 	})
 }
 
+// open opens a lane that hears nothing.
+func open(t *testing.T, b bus.Bus, lane bus.Lane) bus.Conn {
+	t.Helper()
+	conn, err := b.Open(lane, bus.Handler{Message: func([]byte) {}})
+	require.NoError(t, err)
+	t.Cleanup(conn.Close)
+	return conn
+}
+
 // Whatever else is on our subjects is counted, and changes nothing.
 func TestGarbageAndForeignMessagesAreCountedAndIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := membus.New()
-		eu, us, foreign := start(t, "eu", net.Bus()), start(t, "us", net.Bus()), net.Bus()
+		eu, us, others := start(t, "eu", net.Bus()), start(t, "us", net.Bus()), net.Bus()
+		foreign, foreignChannel := open(t, others, bus.LanePresence), open(t, others, bus.LaneChannel)
 		_, err := eu.NewSession().Track("room", "alice", color("red"))
 		require.NoError(t, err)
 		f := watch(t, us, "room")
@@ -220,10 +250,10 @@ func TestGarbageAndForeignMessagesAreCountedAndIgnored(t *testing.T) {
 
 		garbage := []string{"", "x", "RC", "GET / HTTP/1.1\r\n\r\n", `{"event":"phx_join"}`, "\x00\xff\xfe", strings.Repeat("\xff", 100_000)}
 		for _, data := range garbage {
-			require.NoError(t, foreign.Publish(presence.Lane, presence.DestAll, []byte(data)))
-			require.NoError(t, foreign.Publish(presence.Lane, presence.TopicDest("room"), []byte(data)))
+			require.NoError(t, foreign.Publish(bus.DestAll, []byte(data)))
+			require.NoError(t, foreign.Publish(bus.TopicDest("room"), []byte(data)))
 		}
-		require.NoError(t, foreign.Publish('c', presence.TopicDest("room"), []byte("another lane's")))
+		require.NoError(t, foreignChannel.Publish(bus.TopicDest("room"), []byte("another lane's")))
 		synctest.Wait()
 		for _, tracker := range []*presence.Tracker{eu, us} {
 			status := tracker.Status()

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 // member is another replica that its own heartbeats admitted.
@@ -97,8 +99,8 @@ func (r *Replica) greet() {
 
 // fingerprint is of the settings that all replicas must share, which is told of
 // in the log where it differs: those of the bus. It is 1 where there are none.
-func fingerprint(bus Bus) uint64 {
-	settings := bus.Settings()
+func fingerprint(b bus.Bus) uint64 {
+	settings := b.Settings()
 	if settings == "" {
 		return 1
 	}

@@ -35,7 +35,7 @@ type Op struct {
 	Data []byte // Publish, Request
 }
 
-// OpKind is a kind of Op: a method of [Bus].
+// OpKind is a kind of Op: a method of [bus.Conn].
 type OpKind uint8
 
 // The kinds of Op.

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
-type payloadOnly struct{ Bus }
+type payloadOnly struct{ bus.Bus }
 
 func (payloadOnly) MaxPayload() int  { return 1 << 20 }
 func (payloadOnly) Settings() string { return "" }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 // maxQueued bounds the bytes that wait for the bus. Beyond it messages are
@@ -20,8 +22,7 @@ const maxQueued = 32 << 20
 type Tracker struct {
 	// static after Start
 	cfg     Config
-	bus     Bus
-	unlane  func()
+	conn    bus.Conn
 	wakeRun chan struct{} // capacity 1: there is something to deliver, or an earlier deadline
 	wakeOut chan struct{} // capacity 1: there are ops
 	done    chan struct{} // closed by Close: the goroutines finish their work and end
@@ -71,18 +72,18 @@ func Start(ctx context.Context, cfg Config) (*Tracker, error) {
 		return nil, err
 	}
 	t := &Tracker{
-		cfg: cfg, bus: cfg.Bus,
+		cfg:     cfg,
 		wakeRun: make(chan struct{}, 1), wakeOut: make(chan struct{}, 1), done: make(chan struct{}),
 		watches: map[string][]*Watch{}, waiting: map[string][]chan struct{}{}, sessions: map[*Session]struct{}{},
 	}
 	// The bus may call back from here on; it waits for mu.
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	unlane, err := cfg.Bus.Listen(Lane, t.receive, t.busEvent)
+	conn, err := cfg.Bus.Open(bus.LanePresence, bus.Handler{Message: t.receive, Event: t.busEvent})
 	if err != nil {
 		return nil, fmt.Errorf("presence: start %q: %w", cfg.Name, err)
 	}
-	t.unlane = unlane
+	t.conn = conn
 	t.replica = NewReplica(cfg, time.Now(), time.Now, rand.Uint64)
 	t.collect()
 	t.running.Go(t.run)
@@ -198,17 +199,17 @@ func (t *Tracker) send() {
 			var err error
 			switch op.Kind {
 			case OpPublish:
-				err = t.bus.Publish(Lane, op.Dest, op.Data)
+				err = t.conn.Publish(op.Dest, op.Data)
 			case OpRequest:
-				err = t.bus.Request(Lane, op.Dest, op.Data)
+				err = t.conn.Request(op.Dest, op.Data)
 			case OpSubscribe:
-				err = t.bus.Subscribe(Lane, op.Dest)
+				err = t.conn.Subscribe(op.Dest)
 			case OpUnsubscribe:
-				err = t.bus.Unsubscribe(Lane, op.Dest)
+				err = t.conn.Unsubscribe(op.Dest)
 			case OpSubscribeAll:
-				err = t.bus.SubscribeAll(Lane, op.Dest)
+				err = t.conn.SubscribeAll(op.Dest)
 			case OpUnsubscribeAll:
-				err = t.bus.UnsubscribeAll(Lane, op.Dest)
+				err = t.conn.UnsubscribeAll(op.Dest)
 			}
 			if err != nil {
 				t.refused(op, err)
@@ -232,7 +233,7 @@ func (t *Tracker) refused(op Op, err error) {
 		t.unsent.Add(1)
 	}
 	level := slog.LevelDebug
-	if len(op.Data) > t.bus.MaxPayload() {
+	if len(op.Data) > t.cfg.Bus.MaxPayload() {
 		level = slog.LevelWarn
 	}
 	t.cfg.Logger.Log(context.Background(), level, "presence: bus refused", slog.String("dest", op.Dest), slog.Int("bytes", len(op.Data)), slog.Any("error", err))
@@ -249,16 +250,16 @@ func (t *Tracker) receive(data []byte) {
 	})
 }
 
-func (t *Tracker) busEvent(event, dest string) {
+func (t *Tracker) busEvent(event bus.Event, dest string) {
 	t.do(func(r *Replica, now time.Time) {
 		switch event {
-		case EventLost:
+		case bus.Lost:
 			r.Lost(now)
-		case EventDown:
+		case bus.Down:
 			r.BusDown(now)
-		case EventUp:
+		case bus.Up:
 			r.BusUp(now)
-		case EventUnreachable:
+		case bus.Unreachable:
 			r.Unreachable(now, dest)
 		}
 	})
@@ -407,7 +408,7 @@ func (t *Tracker) Close(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		t.running.Wait()
-		t.unlane()
+		t.conn.Close()
 		close(ended)
 	}()
 	select {

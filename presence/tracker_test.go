@@ -11,14 +11,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
 
 // start runs a replica for the length of the test.
-func start(t *testing.T, name string, bus presence.Bus) *presence.Tracker {
+func start(t *testing.T, name string, b bus.Bus) *presence.Tracker {
 	t.Helper()
-	return startWith(t, presence.Config{Name: name, Bus: bus})
+	return startWith(t, presence.Config{Name: name, Bus: b})
 }
 
 func startWith(t *testing.T, cfg presence.Config) *presence.Tracker {

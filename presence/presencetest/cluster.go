@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -87,7 +88,7 @@ type owned struct {
 // noBus stands for the bus in a replica's config: the cluster carries its
 // messages.
 type noBus struct {
-	presence.Bus
+	bus.Bus
 	c        *Cluster
 	settings string
 }
@@ -262,7 +263,7 @@ func (c *Cluster) acquire(h *host, topic string, watch bool) {
 
 // follows tells whether h hears what is said about topic.
 func (c *Cluster) follows(h *host, topic string) bool {
-	return c.listens(h, presence.TopicDest(topic)) || c.listens(h, everyDest(presence.ClassTopic))
+	return c.listens(h, bus.TopicDest(topic)) || c.listens(h, everyDest(bus.ClassTopic))
 }
 
 // Track makes key present in topic on the replica name, with a meta that differs

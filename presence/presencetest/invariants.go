@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -57,7 +58,7 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 	if want := h.process.at(topic, math.MaxUint64); !slices.EqualFunc(dump.Own.Entries, want, sameEntry) {
 		return fmt.Errorf("S8: it holds %v of its own, and was made to hold %v", dots(dump.Own.Entries), dots(want))
 	}
-	if c.listens(h, presence.TopicDest(topic)) && !dump.Interested {
+	if c.listens(h, bus.TopicDest(topic)) && !dump.Interested {
 		return fmt.Errorf("S10: it is subscribed, and does not follow it")
 	}
 	if len(dump.Views) > 0 && !dump.Interested {

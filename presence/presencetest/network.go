@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -135,7 +136,7 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 	}
 	reachable := false
 	for _, to := range c.listeners(op.Dest) {
-		if !to.running || to.outage || to.unplugged || to.settings != from.settings && strings.HasPrefix(op.Dest, everyDest(presence.ClassTopic)) {
+		if !to.running || to.outage || to.unplugged || to.settings != from.settings && strings.HasPrefix(op.Dest, everyDest(bus.ClassTopic)) {
 			continue
 		}
 		if to != from && (to.hidden || from.hidden) {

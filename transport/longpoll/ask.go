@@ -115,7 +115,7 @@ func (r *relay) ask(ctx context.Context, to token, kind wireKind, data []byte) (
 	c := r.open(to.replica)
 	defer r.shut(c)
 	question := wireMessage{kind: kind, call: c.id, from: r.host.self, session: to.session, data: data}.encode()
-	if err := r.bus.Request(r.lane, to.replica.dest(), question); err != nil {
+	if err := r.conn.Request(to.replica.dest(), question); err != nil {
 		r.host.stats.unanswered.Add(1)
 		r.host.options.Logger.Warn("longpoll: ask another replica", "error", err)
 		return 0, nil, pollGone
@@ -143,7 +143,7 @@ func (r *relay) ask(ctx context.Context, to token, kind wireKind, data []byte) (
 				again.Reset(retryUnreachable)
 			}
 		case <-again.C:
-			_ = r.bus.Request(r.lane, to.replica.dest(), question) // the limit tells
+			_ = r.conn.Request(to.replica.dest(), question) // the limit tells
 		case <-limit.C:
 			r.host.stats.unanswered.Add(1)
 			r.forsake(to)
@@ -195,7 +195,7 @@ func (r *relay) poll(ctx context.Context, to token) (messages []string, what out
 // publish gives messages to a session of another replica, as many at a time as
 // one message of the bus holds; each of them fits (Options.MaxFrame).
 func (r *relay) publish(ctx context.Context, to token, entries []entry) wireStatus {
-	room := r.bus.MaxPayload() - wireHead
+	room := r.host.options.Bus.MaxPayload() - wireHead
 	for len(entries) > 0 {
 		var data []byte
 		for len(entries) > 0 && (data == nil || len(data)+len(entries[0].data)+askOverhead-wireHead <= room) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/origin"
@@ -78,11 +79,11 @@ func inReal(t *testing.T, options Options, run func(t *testing.T, s *realServer)
 	synctest.Test(t, func(t *testing.T) { run(t, startReal(t, options, nil)) })
 }
 
-func startReal(t *testing.T, options Options, bus channel.Bus) *realServer {
+func startReal(t *testing.T, options Options, b bus.Bus) *realServer {
 	t.Helper()
 	s := &realServer{terminated: make(chan string, 100)}
 	var err error
-	s.endpoint, err = channel.New(channel.Config{Bus: bus})
+	s.endpoint, err = channel.New(channel.Config{Bus: b})
 	require.NoError(t, err)
 	handler, err := channel.NewHandler(channel.Handler{
 		Connect: func(_ context.Context, c *channel.ConnectRequest) error {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 	"github.com/rollcall-go/rollcall/transport/origin"
@@ -34,11 +35,11 @@ type Options struct {
 	// Bus leads to the other replicas, so that each serves the sessions of all.
 	// It is not closed with the transport: close it after. Nil: only the replica
 	// that made a session serves it, and a load balancer has to be sticky.
-	Bus Bus
+	Bus bus.Bus
 
-	// Lane is the lane of the bus that is used. One transport of a process has
-	// it; further ones need lanes of their own. Zero: DefaultLane.
-	Lane byte
+	// Lane is the lane of the bus that is used. It is open once at a time: a second
+	// transport on the same bus needs another. Zero: bus.LaneLongPoll.
+	Lane bus.Lane
 
 	// Secret signs tokens: at least 32 bytes. Replicas that share a bus must
 	// share it, so with a bus it is required. Nil: a random one, and tokens do
@@ -127,7 +128,7 @@ func (o Options) prepare() (Options, error) {
 	}
 	o.Secret = bytes.Clone(o.Secret)
 	if o.Lane == 0 {
-		o.Lane = DefaultLane
+		o.Lane = bus.LaneLongPoll
 	}
 
 	httptransport.Positive(&faults, "TokenAge", &o.TokenAge, defaultTokenAge)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/origin"
 )
@@ -36,7 +37,7 @@ func TestZeroOptionsHaveTheDocumentedDefaults(t *testing.T) {
 	other, err := Options{}.prepare()
 	require.NoError(t, err)
 	require.NotEqual(t, o.Secret, other.Secret)
-	require.Equal(t, byte('l'), o.Lane)
+	require.Equal(t, bus.LaneLongPoll, o.Lane)
 	require.Equal(t, 336*time.Hour, o.TokenAge)
 	require.Equal(t, 10*time.Second, o.Window)
 	require.Equal(t, 2*time.Second, o.RelayTimeout)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 // A relay passes requests for sessions of other replicas to them, and answers
@@ -28,10 +30,8 @@ import (
 // A drop that the bus refuses while it is down is sent when it is up again.
 type relay struct {
 	// Static after startRelay.
-	host     *Transport
-	bus      Bus
-	lane     byte
-	unlisten func()
+	host *Transport
+	conn bus.Conn
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -53,33 +53,31 @@ const (
 // see a live replica for a second when a route is reset.
 const retryUnreachable = 250 * time.Millisecond
 
-// startRelay opens the lane of the bus.
+// startRelay opens its lane of the bus.
 func startRelay(t *Transport) (*relay, error) {
 	r := &relay{
 		host:  t,
-		bus:   t.options.Bus,
-		lane:  t.options.Lane,
 		calls: make(map[uint64]*call),
 		polls: make(map[remoteCall]*remotePoll),
 	}
 	var start [8]byte
 	_, _ = rand.Read(start[:]) // never fails
 	r.next = binary.BigEndian.Uint64(start[:])
-	t.relay = r // receive may be called from now on
-	stop, err := r.bus.Listen(r.lane, r.receive, r.event)
+	t.relay = r // the callbacks use it
+	conn, err := t.options.Bus.Open(t.options.Lane, bus.Handler{Message: r.receive, Event: r.event})
 	if err != nil {
-		return nil, fmt.Errorf("listen on the bus: %w", err)
+		return nil, fmt.Errorf("open the bus: %w", err)
 	}
-	r.unlisten = stop
-	if err := r.bus.Subscribe(r.lane, t.self.dest()); err != nil {
-		stop()
+	r.conn = conn // before Subscribe: no message comes before it
+	if err := conn.Subscribe(t.self.dest()); err != nil {
+		conn.Close()
 		return nil, fmt.Errorf("subscribe on the bus: %w", err)
 	}
 	return r, nil
 }
 
 // stop leaves the bus.
-func (r *relay) stop() { r.unlisten() }
+func (r *relay) stop() { r.conn.Close() }
 
 // receive is called by the bus, one call at a time, and must not block.
 func (r *relay) receive(data []byte) {
@@ -104,10 +102,10 @@ func (r *relay) receive(data []byte) {
 }
 
 // event is called by the bus.
-func (r *relay) event(event, dest string) {
+func (r *relay) event(event bus.Event, dest string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if event == busUp {
+	if event == bus.Up {
 		owed := r.owed
 		r.owed = nil
 		for _, to := range owed {
@@ -116,9 +114,9 @@ func (r *relay) event(event, dest string) {
 	}
 	for _, c := range r.calls {
 		switch {
-		case event == busLost, event == busDown:
+		case event == bus.Lost, event == bus.Down:
 			c.lost = true
-		case event == busUnreachable && dest == c.to.dest() && !c.waits:
+		case event == bus.Unreachable && dest == c.to.dest() && !c.waits:
 			c.unreachable = true
 		default:
 			continue
@@ -130,5 +128,5 @@ func (r *relay) event(event, dest string) {
 // send publishes a message of ours that needs no answer.
 func (r *relay) send(to replicaID, m wireMessage) error {
 	m.from = r.host.self
-	return r.bus.Publish(r.lane, to.dest(), m.encode())
+	return r.conn.Publish(to.dest(), m.encode())
 }

@@ -11,14 +11,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/membus"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
-)
-
-var (
-	_ Bus = (*membus.Bus)(nil)
-	_ Bus = (*natsbus.Bus)(nil)
 )
 
 // Two replicas: home has the client's session, away is asked.
@@ -28,9 +24,9 @@ type pair struct {
 	token            string
 }
 
-func inPair(t *testing.T, options Options, run func(t *testing.T, p *pair), bus ...membus.Option) {
+func inPair(t *testing.T, options Options, run func(t *testing.T, p *pair), opts ...membus.Option) {
 	synctest.Test(t, func(t *testing.T) {
-		net := membus.New(bus...)
+		net := membus.New(opts...)
 		p := &pair{homeBus: net.Bus(), awayBus: net.Bus()}
 		options.Secret = testSecret
 		options.Bus = p.homeBus
@@ -207,7 +203,7 @@ func TestAPollIsGoneAtOnceWhenTheBusHasLostSomething(t *testing.T) {
 		begin := time.Now()
 		polled := asyncGet(t.Context(), p.away, p.token)
 		synctest.Wait()
-		p.away.relay.event(busLost, "") // as after an overflow
+		p.away.relay.event(bus.Lost, "") // as after an overflow
 		require.Equal(t, 410, (<-polled).Status)
 		require.Zero(t, time.Since(begin))
 		synctest.Wait()
@@ -284,7 +280,7 @@ func TestGarbageOnTheBusIsCountedAndIgnored(t *testing.T) {
 		s := p.home.onlySession(t)
 		dest := p.home.self.dest()
 		for _, data := range []string{"", "garbage", string([]byte{wireMagic, 9})} {
-			require.NoError(t, p.awayBus.Publish(DefaultLane, dest, []byte(data)))
+			require.NoError(t, p.away.relay.conn.Publish(dest, []byte(data)))
 		}
 		require.NoError(t, p.away.relay.send(p.home.self, wireMessage{kind: kindPublish, session: s.id, data: []byte{7}}))
 		synctest.Wait()
@@ -295,32 +291,32 @@ func TestGarbageOnTheBusIsCountedAndIgnored(t *testing.T) {
 }
 
 func TestTwoTransportsOfOneBusNeedTwoLanes(t *testing.T) {
-	bus := membus.New().Bus()
-	one := start(t, Options{Bus: bus, Secret: testSecret})
-	options, err := Options{Bus: bus, Secret: testSecret}.prepare()
+	shared := membus.New().Bus()
+	one := start(t, Options{Bus: shared, Secret: testSecret})
+	options, err := Options{Bus: shared, Secret: testSecret}.prepare()
 	require.NoError(t, err)
 	_, err = newTransport(nil, nil, options)
-	require.ErrorIs(t, err, membus.ErrLaneOpen)
-	two := start(t, Options{Bus: bus, Secret: testSecret, Lane: 'm'})
+	require.ErrorIs(t, err, bus.ErrLaneOpen)
+	two := start(t, Options{Bus: shared, Secret: testSecret, Lane: 'm'})
 	require.Equal(t, 200, post(one, connect(t, one), "[]").Status)
 	require.Equal(t, 200, post(two, connect(t, two), "[]").Status)
 }
 
 // natsBus is a bus over a connection of its own, closed with the test.
-func natsBus(t *testing.T, s *server.Server) Bus {
+func natsBus(t *testing.T, s *server.Server) bus.Bus {
 	t.Helper()
 	nc, err := nats.Connect(s.ClientURL(), natsbus.Options()...)
 	require.NoError(t, err)
-	bus, err := natsbus.New(nc)
+	b, err := natsbus.New(nc)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		require.NoError(t, bus.Close())
+		require.NoError(t, b.Close())
 		closed := make(chan struct{})
 		nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
 		nc.Close()
 		<-closed
 	})
-	return bus
+	return b
 }
 
 func TestOverNATSASessionIsReachedFromAnotherReplica(t *testing.T) {

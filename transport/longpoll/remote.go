@@ -173,7 +173,7 @@ func (r *relay) release() {
 // answer sends an answer in parts that the bus carries, and tells whether the
 // bus has taken all.
 func (r *relay) answer(to replicaID, call uint64, id sessionID, status wireStatus, data []byte) bool {
-	room := r.bus.MaxPayload() - answerOverhead
+	room := r.host.options.Bus.MaxPayload() - answerOverhead
 	rest := bytes.NewBuffer(data)
 	for part := uint64(0); ; part++ {
 		m := wireMessage{kind: kindAnswer, call: call, session: id, status: status, part: part, data: rest.Next(room)}

@@ -1,45 +1,24 @@
-// Package membus is the bus between replicas that live in one process. It
-// meets the interfaces that packages presence and channel declare, as natsbus
-// does over NATS: for tests, examples and programs with a single replica.
+// Package membus is the bus of replicas that live in one process: for tests, examples
+// and programs with a single replica. It implements [bus.Bus], whose package comment
+// says what a bus promises; natsbus does the same over NATS.
 //
 //	network := membus.New()
-//	a, b := network.Bus(), network.Bus() // one Bus a replica
+//	a, b := network.Bus(), network.Bus() // one Bus for each replica
 //
-// # Terms
+// # Delivery
 //
-// A [Net] is what its buses share: who is subscribed to what. A [Bus] is one
-// replica's attachment to it. A lane, named by a byte, is one user of a bus
-// (presence has one, channel another): it has its own subscriptions, its own
-// queue and its own callbacks. A destination is an opaque UTF-8 string of 1 to
-// [MaxDest] bytes; nothing in it is a wildcard. What stands before its first colon
-// is its class, which can be subscribed to as a whole ([Bus.SubscribeAll]).
+// A [Net] connects its buses. A message goes to the queues of its receivers before
+// Publish returns, so a subscription holds for all buses at once. All receivers get all
+// messages in one order, whoever sent them. A message is lost only when the queue of its
+// receiver is full ([QueueBytes]) or the receiving bus is disconnected.
 //
-// # What is delivered
-//
-// A message published on a lane goes, at once, to the queue of that lane on
-// every connected bus whose lane is subscribed to the destination, the
-// publisher's own included (echo). Every receiver gets a copy of its own.
-// All receivers see all messages in one order, across destinations.
-//
-// A queue is bounded in bytes ([QueueBytes]). A message that does not fit is
-// dropped, and the lane is told so by the event "lost", which has its place
-// between the messages: one event stands for everything dropped until it is
-// given, so it is not repeated while it waits.
-//
-// # Events
-//
-//   - "lost": messages may have been dropped, by an overflow or a reconnect.
-//   - "down", and "up" followed by "lost": [Bus.Disconnect] and [Bus.Reconnect].
-//     A lane opened while the bus is down is told "down" first. Of several
-//     changes that a slow lane has not yet been told, it is told the outcome.
-//   - "unreachable" with the destination, to the asker: no connected bus had a
-//     subscriber for an earlier [Bus.Request].
+// [Bus.Disconnect] takes the link of a bus down and [Bus.Reconnect] brings it up.
+// bus.Unreachable is delivered when no connected bus has a subscriber on the lane.
 //
 // # Concurrency and shutdown
 //
-// All methods may be called concurrently, and none waits for a receiver. Each
-// open lane has one goroutine, which makes all calls of its callbacks, one at
-// a time; [Bus.Listen] starts it and the stop function waits for its end. There
-// are no timers and no other goroutines, so that a bubble of testing/synctest
-// that opens its lanes itself runs in virtual time.
+// No method waits for a receiver, except for Close of a bus.Conn, which waits for a
+// running callback. Each open Conn has one goroutine. There are no timers and no other
+// goroutines: a bubble of testing/synctest that opens its lanes itself runs in virtual
+// time. A Net and a Bus need no Close of their own.
 package membus

@@ -7,17 +7,15 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
-)
 
-// bucketClass is the class of destinations that [Buckets] is for: presence's and
-// channel's topics. There is one for each topic; of the others there are few.
-const bucketClass = "t"
+	"github.com/rollcall-go/rollcall/bus"
+)
 
 // bucketOverhead is the most bytes that a message in a bucket has beside the
 // lane and its data: its destination, and how long that is.
-const bucketOverhead = binary.MaxVarintLen16 + MaxDest
+const bucketOverhead = binary.MaxVarintLen16 + bus.MaxDest
 
-// overhead is how many bytes of a payload are the bus's own.
+// overhead returns how many bytes of a payload are the bus's own.
 func (c config) overhead() int {
 	if c.buckets > 0 {
 		return 1 + bucketOverhead
@@ -26,7 +24,7 @@ func (c config) overhead() int {
 }
 
 // A bucket is the subject of many destinations. What is published in it begins
-// with the lane and the destination, so that what nobody here is subscribed to
+// with the lane and the destination, so that what no Conn here is subscribed to
 // costs one look into a map.
 type bucket struct {
 	name  string             // the NATS subject
@@ -34,9 +32,39 @@ type bucket struct {
 	users int                // subjects in it; guarded by Bus.change
 }
 
-// bucketed tells whether dest has no subject of its own.
+// bucketed reports whether dest has no subject of its own. Only topics have none: there
+// are many of them, and few other destinations.
 func (b *Bus) bucketed(dest string) bool {
-	return b.cfg.buckets > 0 && strings.HasPrefix(dest, bucketClass+":")
+	return b.cfg.buckets > 0 && strings.HasPrefix(dest, bus.ClassTopic+":")
+}
+
+// useBucket returns the bucket on a NATS subject, for one more destination. The
+// caller holds change.
+func (b *Bus) useBucket(subj string) (*bucket, error) {
+	k := b.buckets[subj]
+	if k == nil {
+		sub, err := b.nc.ChanSubscribe(subj, b.messages)
+		if err != nil {
+			return nil, err
+		}
+		k = &bucket{name: subj, sub: sub}
+		b.mu.Lock()
+		b.buckets[subj] = k
+		b.mu.Unlock()
+	}
+	k.users++
+	return k, nil
+}
+
+// leaveBucket undoes useBucket. The caller holds change.
+func (b *Bus) leaveBucket(k *bucket) {
+	if k.users--; k.users > 0 {
+		return
+	}
+	b.mu.Lock()
+	delete(b.buckets, k.name)
+	b.mu.Unlock()
+	b.end(k.sub)
 }
 
 // appendBucket appends the subject of the bucket that dest is in. It is part of
@@ -47,10 +75,9 @@ func (b *Bus) appendBucket(buf []byte, dest string) []byte {
 	return strconv.AppendUint(append(buf, b.bucketPrefix...), h.Sum64()%uint64(b.cfg.buckets), 10)
 }
 
-// key is what the subject of dest is found by in Bus.subjects, and the NATS
-// subject that it is on. They are the same but for what is in a bucket: a
-// destination has a colon where no key that is a NATS subject has one, in the
-// bus's prefix.
+// key returns what the subject of dest is found by in Bus.subjects, and the NATS
+// subject that it is on. They are the same except in a bucket: a destination there has
+// a colon where a NATS subject has none, in the length of the bus's prefix.
 func (b *Bus) key(dest string) (key, subject string) {
 	if b.bucketed(dest) {
 		return dest, string(b.appendBucket(nil, dest))
@@ -60,8 +87,8 @@ func (b *Bus) key(dest string) (key, subject string) {
 }
 
 // appendBucketed appends a message in a bucket.
-func appendBucketed(buf []byte, lane byte, dest string, data []byte) []byte {
-	buf = append(buf, lane)
+func appendBucketed(buf []byte, lane bus.Lane, dest string, data []byte) []byte {
+	buf = append(buf, byte(lane))
 	buf = binary.AppendUvarint(buf, uint64(len(dest)))
 	buf = append(buf, dest...)
 	return append(buf, data...)

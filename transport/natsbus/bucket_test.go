@@ -8,19 +8,22 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
-func TestTopicsInBucketsAreReceivedByWhoIsSubscribedOnly(t *testing.T) {
+func TestTopicsInBucketsAreReceivedBySubscribersOnly(t *testing.T) {
 	s := startServer(t)
 	a, b := newBus(t, s, Buckets(2)), newBus(t, s, Buckets(2))
-	r, other := open(t, b, 'p', "t:1", "t:3", "t:*", "end"), open(t, b, 'c', "t:2", "end")
+	from, otherFrom := open(t, a, bus.LanePresence), open(t, a, bus.LaneChannel)
+	r, other := open(t, b, bus.LanePresence, "t:1", "t:3", "t:*", "end"), open(t, b, bus.LaneChannel, "t:2", "end")
 	for i := range 6 {
-		publish(t, a, 'p', fmt.Sprint("t:", i), fmt.Sprint("p", i))
-		publish(t, a, 'c', fmt.Sprint("t:", i), fmt.Sprint("c", i))
+		from.send(fmt.Sprint("t:", i), fmt.Sprint("p", i))
+		otherFrom.send(fmt.Sprint("t:", i), fmt.Sprint("c", i))
 	}
-	publish(t, a, 'p', "t:*", "")
-	publish(t, a, 'p', "end", "end")
-	publish(t, a, 'c', "end", "end")
+	from.send("t:*", "")
+	from.send("end", "end")
+	otherFrom.send("end", "end")
 	require.Equal(t, []string{"p1", "p3", ""}, r.until("end"))
 	require.Equal(t, []string{"c2"}, other.until("end"))
 }
@@ -28,47 +31,47 @@ func TestTopicsInBucketsAreReceivedByWhoIsSubscribedOnly(t *testing.T) {
 func TestABucketIsSubscribedToWhileSomethingInItIs(t *testing.T) {
 	s := startServer(t)
 	b := newBus(t, s, Buckets(1))
-	r := open(t, b, 'p', "end")
-	open(t, b, 'c')
+	r, other := open(t, b, bus.LanePresence, "end"), open(t, b, bus.LaneChannel)
 	before := b.nc.NumSubscriptions()
 	for i := range 100 {
-		require.NoError(t, b.Subscribe('p', fmt.Sprint("t:", i)))
+		require.NoError(t, r.Subscribe(fmt.Sprint("t:", i)))
 	}
-	require.NoError(t, b.Subscribe('c', "t:7"))
+	require.NoError(t, other.Subscribe("t:7"))
 	require.Equal(t, before+1, b.nc.NumSubscriptions())
 	require.Equal(t, 2, b.Stats().Subscriptions, "with that of end")
 	for i := range 100 {
-		require.NoError(t, b.Unsubscribe('p', fmt.Sprint("t:", i)))
-		require.NoError(t, b.Unsubscribe('p', fmt.Sprint("t:", i)), "a second time")
+		require.NoError(t, r.Unsubscribe(fmt.Sprint("t:", i)))
+		require.NoError(t, r.Unsubscribe(fmt.Sprint("t:", i)), "a second time")
 	}
 	require.Equal(t, before+1, b.nc.NumSubscriptions(), "the other lane's")
-	require.NoError(t, b.Unsubscribe('c', "t:7"))
+	require.NoError(t, other.Unsubscribe("t:7"))
 	require.Equal(t, before, b.nc.NumSubscriptions())
 	require.Empty(t, b.buckets)
 
-	require.NoError(t, b.Subscribe('p', "t:again"))
-	publish(t, b, 'p', "t:again", "1")
-	publish(t, b, 'p', "end", "end")
+	require.NoError(t, r.Subscribe("t:again"))
+	r.send("t:again", "1")
+	r.send("end", "end")
 	require.Equal(t, []string{"1"}, r.until("end"))
 }
 
-// Buses with other numbers of buckets are deaf to each other's topics, which
-// their settings tell, and to nothing else.
+// Buses with other numbers of buckets are deaf to each other's topics, which their
+// settings tell, and to nothing else.
 func TestOtherBucketsAreApartAndTheSettingsTell(t *testing.T) {
 	s := startServer(t)
 	var buses []*Bus
 	var recorders []*recorder
 	for _, n := range []int{0, 2, 4} {
 		b := newBus(t, s, Buckets(n))
-		buses, recorders = append(buses, b), append(recorders, open(t, b, 'p', "t:x", "t:0", "all"))
-		require.NoError(t, b.SubscribeAll('p', "u"))
+		r := open(t, b, bus.LanePresence, "t:x", "t:0", "all")
+		buses, recorders = append(buses, b), append(recorders, r)
+		require.NoError(t, r.SubscribeAll("u"))
 		require.NoError(t, b.nc.Flush())
 	}
-	for i, b := range buses {
+	for i, from := range recorders {
 		for _, dest := range []string{"t:x", "t:0", "u:x"} {
-			publish(t, b, 'p', dest, fmt.Sprint(dest, " of ", i))
+			from.send(dest, fmt.Sprint(dest, " of ", i))
 		}
-		publish(t, b, 'p', "all", "end")
+		from.send("all", "end")
 		for j, r := range recorders {
 			want := []string{fmt.Sprint("u:x of ", i)}
 			if i == j {
@@ -85,13 +88,12 @@ func TestOtherBucketsAreApartAndTheSettingsTell(t *testing.T) {
 func TestTheLargestMessageInABucketFits(t *testing.T) {
 	s := startServer(t)
 	b := newBus(t, s, Buckets(8))
-	dest := "t:" + string(make([]byte, MaxDest-2))
-	r := open(t, b, 'p', dest, "end")
+	dest := "t:" + string(make([]byte, bus.MaxDest-2))
+	r := open(t, b, bus.LanePresence, dest)
 	large := string(make([]byte, b.MaxPayload()))
-	publish(t, b, 'p', dest, large)
-	publish(t, b, 'p', "end", "end")
+	r.send(dest, large, "end")
 	require.Equal(t, []string{large}, r.until("end"))
-	require.ErrorIs(t, b.Publish('p', dest, make([]byte, b.MaxPayload()+1)), ErrPayload)
+	require.ErrorIs(t, r.Publish(dest, make([]byte, b.MaxPayload()+1)), bus.ErrPayload)
 }
 
 // FuzzBucketed: whatever comes in a bucket is taken apart or refused, and what
@@ -108,7 +110,7 @@ func FuzzBucketed(f *testing.F) {
 		if !ok {
 			return
 		}
-		again, rest, ok := splitBucketed(appendBucketed(nil, msg[0], string(dest), data))
+		again, rest, ok := splitBucketed(appendBucketed(nil, bus.Lane(msg[0]), string(dest), data))
 		require.True(t, ok)
 		require.Equal(t, dest, again)
 		require.Equal(t, data, rest)
@@ -132,17 +134,17 @@ func BenchmarkSubscriptions(b *testing.B) {
 				require.True(b, s.ReadyForConnections(patience))
 				nc, err := nats.Connect(s.ClientURL(), Options()...)
 				require.NoError(b, err)
-				bus, err := New(nc, Buckets(buckets))
+				nb, err := New(nc, Buckets(buckets))
 				require.NoError(b, err)
-				_, err = bus.Listen('p', func([]byte) {}, func(string, string) {})
+				conn, err := nb.Open(bus.LanePresence, bus.Handler{Message: func([]byte) {}})
 				require.NoError(b, err)
 				before := heap()
 				for _, name := range names {
-					require.NoError(b, bus.Subscribe('p', name))
+					require.NoError(b, conn.Subscribe(name))
 				}
 				require.NoError(b, nc.Flush())
 				b.ReportMetric(float64(heap()-before)/topics, "B/topic")
-				require.NoError(b, bus.Close())
+				require.NoError(b, nb.Close())
 				nc.Close()
 				stopServer(s)
 			}

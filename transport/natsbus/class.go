@@ -3,101 +3,102 @@ package natsbus
 import (
 	"fmt"
 	"slices"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
-// SubscribeAll makes the lane receive what is published to every destination of
-// a class, which is what stands before a destination's first colon: "t" for all
-// topics. It does nothing where the lane is subscribed already. What the lane is
-// subscribed to on its own as well, it receives twice. NATS sends everything of
-// the class, also what is for other lanes. Errors: those of Subscribe.
-func (b *Bus) SubscribeAll(name byte, of string) error {
-	if err := checkDest(of); err != nil {
+// A class is a class of destinations that some Conn is subscribed to as a whole.
+type class struct {
+	name, subject string             // static
+	sub           *nats.Subscription // guarded by Bus.change
+	conns                            // guarded by Bus.mu, not empty
+}
+
+// SubscribeAll implements bus.Conn. NATS sends everything of the class, also what is
+// for other lanes.
+func (c *conn) SubscribeAll(name string) error {
+	if err := bus.CheckDest(name); err != nil {
 		return err
 	}
+	b := c.bus
 	b.change.Lock()
 	defer b.change.Unlock()
-	l, err := b.subscriber(name, of)
-	if err != nil {
-		return err
+	if c.closed.Load() {
+		return fmt.Errorf("%w: subscribe to class %q", bus.ErrClosed, name)
 	}
-	if c := b.class(of); c != nil {
-		if c.lane(name) == nil {
+	if k := b.class(name); k != nil {
+		if !slices.Contains(k.conns, c) {
 			b.mu.Lock()
-			c.lanes = append(c.lanes, l)
+			k.conns = append(k.conns, c)
 			b.mu.Unlock()
 		}
 		return nil
 	}
 	// As in Subscribe, the pump knows the class before the first message comes.
-	c := &class{name: of, subject: b.everything(of), lanes: lanes{l}}
+	k := &class{name: name, subject: b.everything(name), conns: conns{c}}
 	b.mu.Lock()
-	b.classes = append(b.classes, c)
+	b.classes = append(b.classes, k)
 	b.mu.Unlock()
-	if c.sub, err = b.nc.ChanSubscribe(c.subject, b.messages); err != nil {
-		b.removeClass(c)
-		return fmt.Errorf("natsbus: subscribe to everything of %q: %w", of, err)
+	var err error
+	if k.sub, err = b.nc.ChanSubscribe(k.subject, b.messages); err != nil {
+		b.removeClass(k)
+		return fmt.Errorf("natsbus: subscribe to class %q: %w", name, err)
 	}
 	return nil
 }
 
-// UnsubscribeAll ends SubscribeAll, as Unsubscribe ends Subscribe.
-func (b *Bus) UnsubscribeAll(name byte, of string) error {
-	if err := checkDest(of); err != nil {
+// UnsubscribeAll implements bus.Conn.
+func (c *conn) UnsubscribeAll(name string) error {
+	if err := bus.CheckDest(name); err != nil {
 		return err
 	}
+	b := c.bus
 	b.change.Lock()
 	defer b.change.Unlock()
-	if c := b.class(of); c != nil {
-		b.leaveClass(c, name)
+	if k := b.class(name); k != nil {
+		b.dropClass(k, c)
 	}
 	return nil
 }
 
-// class returns what is subscribed to as a whole, nil if it is not. The caller
+// class returns the class of that name, nil if no Conn is subscribed to it. The caller
 // holds change.
 func (b *Bus) class(name string) *class {
-	i := slices.IndexFunc(b.classes, func(c *class) bool { return c.name == name })
+	i := slices.IndexFunc(b.classes, func(k *class) bool { return k.name == name })
 	if i < 0 {
 		return nil
 	}
 	return b.classes[i]
 }
 
-// leaveClass takes a lane from a class, and ends the subscription when that was
-// the last. The caller holds change.
-func (b *Bus) leaveClass(c *class, name byte) {
-	if c.lane(name) == nil {
+// dropClass takes c from a class, and ends the subscription when it was the last. The
+// caller holds change.
+func (b *Bus) dropClass(k *class, c *conn) {
+	if !slices.Contains(k.conns, c) {
 		return
 	}
 	b.mu.Lock()
-	c.lanes = c.without(name)
-	last := len(c.lanes) == 0
+	k.conns = k.without(c)
+	last := len(k.conns) == 0
 	b.mu.Unlock()
 	if last {
-		b.removeClass(c)
-		b.end(c.sub)
+		b.removeClass(k)
+		b.end(k.sub)
 	}
 }
 
-func (b *Bus) removeClass(c *class) {
+func (b *Bus) removeClass(k *class) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.classes = slices.DeleteFunc(b.classes, func(other *class) bool { return other == c })
+	b.classes = slices.DeleteFunc(b.classes, func(other *class) bool { return other == k })
 }
 
-// everything is the NATS subject of a whole class.
+// everything returns the NATS subject of a whole class.
 func (b *Bus) everything(class string) string {
-	if b.cfg.buckets > 0 && class == bucketClass {
+	if b.cfg.buckets > 0 && class == bus.ClassTopic {
 		return b.bucketPrefix + "*"
 	}
 	return string(appendToken([]byte(b.cfg.prefix+"."), class)) + ".*"
-}
-
-// Settings is what must be the same on all buses of a cluster beside the prefix,
-// as text; empty with the defaults.
-func (b *Bus) Settings() string {
-	if b.cfg.buckets == 0 {
-		return ""
-	}
-	return fmt.Sprintf("buckets=%d", b.cfg.buckets)
 }

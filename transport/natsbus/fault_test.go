@@ -13,25 +13,24 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
-	"github.com/rollcall-go/rollcall/transport/internal/lane"
+	"github.com/rollcall-go/rollcall/bus"
+	"github.com/rollcall-go/rollcall/transport/internal/delivery"
 )
 
 func TestReconnectAfterTheServerRestarts(t *testing.T) {
 	s := startServer(t)
 	port := s.Addr().(interface{ String() string }).String()
 	b := newBus(t, s)
-	r := open(t, b, 'p', "x")
-	publish(t, b, 'p', "x", "before")
+	r := open(t, b, bus.LanePresence, "x")
+	r.send("x", "before")
 	require.Empty(t, r.until("before"))
 	limit := b.MaxPayload()
 	stopServer(s)
 	require.Empty(t, r.until("!down"))
-	require.ErrorIs(t, b.Publish('p', "x", []byte("stale")), ErrDown)
-	require.ErrorIs(t, b.Request('p', "x", []byte("stale")), ErrDown)
-	require.NoError(t, b.Subscribe('p', "y"), "while down")
+	require.ErrorIs(t, r.Publish("x", []byte("stale")), bus.ErrDown)
+	require.ErrorIs(t, r.Request("x", []byte("stale")), bus.ErrDown)
+	require.NoError(t, r.Subscribe("y"), "while down")
 	require.Equal(t, limit, b.MaxPayload(), "while down")
-	late := open2(t, b, 'c')
-	require.Empty(t, late.until("!down"))
 
 	startServer(t, func(o *server.Options) {
 		_, err := fmt.Sscanf(port, "127.0.0.1:%d", &o.Port)
@@ -40,50 +39,40 @@ func TestReconnectAfterTheServerRestarts(t *testing.T) {
 	})
 	require.Empty(t, r.until("!up"))
 	require.Empty(t, r.until("!lost"))
-	require.Empty(t, late.until("!up"))
 	require.Equal(t, 4095, b.MaxPayload(), "the new server's")
-	publish(t, b, 'p', "x", "after")
-	publish(t, b, 'p', "y", "both")
+	r.send("x", "after")
+	r.send("y", "both")
 	require.Equal(t, []string{"after"}, r.until("both"), "and nothing stale")
-}
-
-// open2 is open for a bus that is down, which cannot flush.
-func open2(t *testing.T, b *Bus, lane byte) *recorder {
-	r := &recorder{t: t, added: make(chan struct{}, 1)}
-	stop, err := b.Listen(lane, func(data []byte) { r.add(string(data)) }, func(event, _ string) { r.add("!" + event) })
-	require.NoError(t, err)
-	t.Cleanup(stop)
-	return r
 }
 
 func TestAClosedConnectionIsDown(t *testing.T) {
 	s := startServer(t)
 	b := newBus(t, s)
-	r := open(t, b, 'p', "x")
+	r := open(t, b, bus.LanePresence, "x")
 	b.nc.Close()
 	require.Empty(t, r.until("!down"))
-	require.ErrorIs(t, b.Publish('p', "x", nil), ErrDown)
-	require.ErrorIs(t, b.Subscribe('p', "y"), nats.ErrConnectionClosed)
+	require.ErrorIs(t, r.Publish("x", nil), bus.ErrDown)
+	require.ErrorIs(t, r.Subscribe("y"), nats.ErrConnectionClosed)
 	require.NoError(t, b.Close())
 }
 
 func TestALanesOverflowIsLostOnceAndLeavesTheOtherLaneAlone(t *testing.T) {
 	var log syncBuffer
 	s := startServer(t)
-	b := newBus(t, s, QueueBytes(3*(lane.Overhead+1)), Logger(slog.New(slog.NewTextHandler(&log, nil))))
-	slow, free := open(t, b, 'p', "x", "y"), open(t, b, 'c', "x")
+	b := newBus(t, s, QueueBytes(3*(delivery.Overhead+1)), Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	slow, free := open(t, b, bus.LanePresence, "x", "y"), open(t, b, bus.LaneChannel, "x")
 	slow.block()
-	publish(t, b, 'p', "x", "0") // is taken from the queue, and blocks
+	slow.send("x", "0") // is taken from the queue, and blocks
 	require.Eventually(t, func() bool { s := b.Stats(); return s.Received == 1 && s.QueuedBytes == 0 }, patience, time.Millisecond)
-	publish(t, b, 'p', "x", "1", "2", "3", "4", "5")
-	publish(t, b, 'p', "y", "6")
-	publish(t, b, 'c', "x", "end")
+	slow.send("x", "1", "2", "3", "4", "5")
+	slow.send("y", "6")
+	free.send("x", "end")
 	require.Empty(t, free.until("end"), "the other lane goes on")
 	require.Equal(t, uint64(3), b.Stats().Dropped)
-	require.Equal(t, 3*(lane.Overhead+1), b.Stats().QueuedBytes)
+	require.Equal(t, 3*(delivery.Overhead+1), b.Stats().QueuedBytes)
 	slow.unblock()
 	require.Equal(t, []string{"0", "1", "2", "3"}, slow.until("!lost"))
-	publish(t, b, 'p', "x", "end")
+	slow.send("x", "end")
 	require.Empty(t, slow.until("end"), "told once")
 	require.Equal(t, uint64(1), b.Stats().Lost)
 	require.Equal(t, 1, bytes.Count(log.bytes(), []byte("level=WARN")), "%s", log.bytes())
@@ -93,9 +82,9 @@ func TestAnOverrunOfTheChannelIsLostOnce(t *testing.T) {
 	s := startServer(t)
 	a, b := newBus(t, s), newBus(t, s)
 	const subjects = 10
-	r, other := open(t, b, 'p', "end"), open(t, b, 'c')
+	r, other, from := open(t, b, bus.LanePresence, "end"), open(t, b, bus.LaneChannel), open(t, a, bus.LanePresence)
 	for i := range subjects {
-		require.NoError(t, b.Subscribe('p', fmt.Sprint(i)))
+		require.NoError(t, r.Subscribe(fmt.Sprint(i)))
 	}
 	require.NoError(t, b.nc.Flush())
 	stalled := func(messages int) {
@@ -103,7 +92,7 @@ func TestAnOverrunOfTheChannelIsLostOnce(t *testing.T) {
 		before := b.nc.Stats().InMsgs
 		b.mu.Lock() // the pump stands still
 		for i := range messages {
-			publish(t, a, 'p', fmt.Sprint(i%subjects), fmt.Sprint(i))
+			from.send(fmt.Sprint(i%subjects), fmt.Sprint(i))
 		}
 		require.NoError(t, a.nc.Flush())
 		require.Eventually(t, func() bool { return b.nc.Stats().InMsgs >= before+uint64(messages) }, patience, time.Millisecond)
@@ -111,7 +100,7 @@ func TestAnOverrunOfTheChannelIsLostOnce(t *testing.T) {
 	}
 
 	stalled(channelMessages - 10)
-	publish(t, a, 'p', "end", "end")
+	from.send("end", "end")
 	require.Len(t, r.until("end"), channelMessages-10, "it all fits")
 	require.Zero(t, b.Stats().Overruns)
 
@@ -120,7 +109,7 @@ func TestAnOverrunOfTheChannelIsLostOnce(t *testing.T) {
 	// some of that may come after it.
 	before := r.until("!lost")
 	require.Empty(t, other.until("!lost"), "any lane may have lost something")
-	publish(t, a, 'p', "end", "end")
+	from.send("end", "end")
 	after := r.until("end")
 	require.NotContains(t, after, "!lost", "told once")
 	require.InDelta(t, channelMessages, len(before)+len(after), 2, "what the channel holds, and what the pump had")
@@ -129,7 +118,8 @@ func TestAnOverrunOfTheChannelIsLostOnce(t *testing.T) {
 	// drops; we do.
 	stalled(4 * channelMessages)
 	r.until("!lost")
-	publish(t, a, 'p', "end", "end")
+	require.Empty(t, other.until("!lost"))
+	from.send("end", "end")
 	require.NotContains(t, r.until("end"), "!lost", "told once")
 	require.Equal(t, uint64(2), b.Stats().Overruns)
 	require.Equal(t, uint64(4), b.Stats().Lost, "two lanes, two overruns")
@@ -158,8 +148,8 @@ func TestHandlersOfTheCallerAreStillCalled(t *testing.T) {
 			nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
 			b, err := New(nc)
 			require.NoError(t, err)
-			r := open(t, b, 'p', "x")
-			require.NoError(t, b.Subscribe('p', "forbidden"))
+			r := open(t, b, bus.LanePresence, "x")
+			require.NoError(t, r.Subscribe("forbidden"))
 			require.Eventually(t, func() bool { return b.Stats().Errors == 1 && failed.Load() == 1 }, patience, time.Millisecond)
 			require.NoError(t, nc.ForceReconnect())
 			r.until("!lost")
@@ -182,11 +172,11 @@ func TestARefusedSubscriptionIsLoggedAndCounted(t *testing.T) {
 	var log syncBuffer
 	s := startServer(t, denyForbidden)
 	b := newBus(t, s, Logger(slog.New(slog.NewTextHandler(&log, nil))))
-	r := open(t, b, 'p', "x")
-	require.NoError(t, b.Subscribe('p', "forbidden"))
+	r := open(t, b, bus.LanePresence, "x")
+	require.NoError(t, r.Subscribe("forbidden"))
 	require.Eventually(t, func() bool { return b.Stats().Errors == 1 }, patience, time.Millisecond)
 	require.Eventually(t, func() bool { return bytes.Contains(log.bytes(), []byte("rollcall.forbidden")) }, patience, time.Millisecond)
-	publish(t, b, 'p', "x", "end")
+	r.send("x", "end")
 	require.Empty(t, r.until("end"), "the connection lives")
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // chainHandlers puts ours in front of the connection's. They stay there after
-// Close, when they only pass on: nats.go cannot tell whether somebody has put
-// others in front of them. nats.go calls all from one goroutine.
+// Close, when they only pass on: nats.go cannot tell whether others were put in
+// front of them. nats.go calls all from one goroutine.
 func (b *Bus) chainHandlers() {
 	nc := b.nc
 	disconnected := nc.DisconnectErrHandler()
@@ -45,7 +45,7 @@ func (b *Bus) chainHandlers() {
 	})
 }
 
-// setUp tells the lanes what became of the connection.
+// setUp reports to every Conn what became of the connection.
 func (b *Bus) setUp(up bool) {
 	var limit int
 	if up {
@@ -57,8 +57,8 @@ func (b *Bus) setUp(up bool) {
 		b.maxPayload = limit
 	}
 	b.up.Store(up)
-	for _, l := range b.lanes { // each has its own queue: the order is not seen
-		l.queue.Link(up)
+	for _, c := range b.open { // each has its own queue: the order is not seen
+		c.queue.Link(up)
 	}
 }
 

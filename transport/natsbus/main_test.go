@@ -13,10 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/bus"
 )
-
-var _ presence.Bus = (*Bus)(nil)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -24,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 20 * time.Second
 
 // startServer runs a NATS server on loopback until the test ends.
-func startServer(t *testing.T, change ...func(*server.Options)) *server.Server {
+func startServer(t testing.TB, change ...func(*server.Options)) *server.Server {
 	t.Helper()
 	opts := &server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true}
 	for _, c := range change {
@@ -61,7 +59,7 @@ func startCluster(t *testing.T) (a, b *server.Server) {
 }
 
 // dial connects with the options of the bus until the test ends.
-func dial(t *testing.T, s *server.Server, opts ...nats.Option) *nats.Conn {
+func dial(t testing.TB, s *server.Server, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(s.ClientURL(), append(Options(), opts...)...)
 	require.NoError(t, err)
@@ -95,9 +93,10 @@ func newBus(t *testing.T, s *server.Server, opts ...Option) *Bus {
 	return b
 }
 
-// A recorder is a lane's user: it writes down what it is told. Between block
-// and unblock its callbacks wait.
+// A recorder is an open lane that writes down what it is told. Between block and
+// unblock its callbacks wait.
 type recorder struct {
+	bus.Conn
 	t    *testing.T
 	gate sync.RWMutex
 
@@ -106,17 +105,19 @@ type recorder struct {
 	added chan struct{} // capacity 1: something was written down
 }
 
-// open opens a lane with a recorder and subscribes it, at the server too.
-func open(t *testing.T, b *Bus, lane byte, dests ...string) *recorder {
+// open opens a lane and subscribes it, at the server too.
+func open(t *testing.T, b *Bus, lane bus.Lane, dests ...string) *recorder {
 	t.Helper()
 	r := &recorder{t: t, added: make(chan struct{}, 1)}
-	stop, err := b.Listen(lane, func(data []byte) { r.add(string(data)) }, func(event, dest string) {
-		r.add(strings.TrimSuffix("!"+event+" "+dest, " "))
+	var err error
+	r.Conn, err = b.Open(lane, bus.Handler{
+		Message: func(data []byte) { r.add(string(data)) },
+		Event:   func(event bus.Event, dest string) { r.add(strings.TrimSuffix(fmt.Sprintf("!%s %s", event, dest), " ")) },
 	})
 	require.NoError(t, err)
-	t.Cleanup(stop)
+	t.Cleanup(r.Close)
 	for _, dest := range dests {
-		require.NoError(t, b.Subscribe(lane, dest))
+		require.NoError(t, r.Subscribe(dest))
 	}
 	require.NoError(t, b.nc.Flush())
 	return r
@@ -136,25 +137,6 @@ func (r *recorder) add(s string) {
 
 func (r *recorder) block()   { r.gate.Lock() }
 func (r *recorder) unblock() { r.gate.Unlock() }
-
-// provoke repeats f until something is told.
-func (r *recorder) provoke(f func()) {
-	r.t.Helper()
-	for end := time.Now().Add(patience); ; {
-		f()
-		select {
-		case <-r.added:
-		case <-time.After(5 * time.Millisecond):
-		}
-		r.mu.Lock()
-		told := len(r.log)
-		r.mu.Unlock()
-		if told > 0 {
-			return
-		}
-		require.True(r.t, time.Now().Before(end), "nothing was told")
-	}
-}
 
 // until waits for an entry, and returns and forgets all before it. What was
 // told is therefore complete up to that entry.
@@ -182,9 +164,10 @@ func (r *recorder) until(entry string) []string {
 	}
 }
 
-func publish(t *testing.T, b *Bus, lane byte, dest string, messages ...string) {
-	t.Helper()
+// send publishes messages.
+func (r *recorder) send(dest string, messages ...string) {
+	r.t.Helper()
 	for _, m := range messages {
-		require.NoError(t, b.Publish(lane, dest, []byte(m)))
+		require.NoError(r.t, r.Publish(dest, []byte(m)))
 	}
 }

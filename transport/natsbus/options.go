@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/rollcall-go/rollcall/transport/internal/lane"
+	"github.com/rollcall-go/rollcall/transport/internal/delivery"
 )
 
 // Options are the options to dial with. Options appended to them win, and
@@ -99,7 +99,7 @@ func Prefix(prefix string) Option { return func(c *config) { c.prefix = prefix }
 // MaxBuckets is the most that [Buckets] takes.
 const MaxBuckets = 1 << 16
 
-// Buckets puts all topics (destinations of the class "t", see [presence.TopicDest])
+// Buckets puts all topics (destinations of the class "t", see [bus.TopicDest])
 // on n subjects, by their hashes, instead of one each; the receiving bus leaves
 // out what nobody on it is subscribed to. A subject costs its client 300 bytes and
 // every NATS server 600 to 700, and a bucket brings messages of topics that are
@@ -122,7 +122,7 @@ func Logger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
 var ErrOption = errors.New("natsbus: invalid option")
 
 func newConfig(opts []Option) (config, error) {
-	c := config{prefix: defaultPrefix, queueBytes: lane.DefaultLimit}
+	c := config{prefix: defaultPrefix, queueBytes: delivery.DefaultLimit}
 	for _, opt := range opts {
 		opt(&c)
 	}

@@ -5,13 +5,15 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 // channelMessages is how many messages nats.go may have for the pump.
 const channelMessages = 1024
 
 // pump empties the channel that all subscriptions feed into the queues of the
-// lanes. It never waits for a lane, so the channel fills only when this
+// Conns. It never waits for a Conn, so the channel fills only when this
 // goroutine is kept from running.
 //
 // nats.go drops what does not fit into the channel. Its ErrSlowConsumer is not
@@ -20,7 +22,7 @@ const channelMessages = 1024
 // But whatever is dropped, the channel is full then, and the next receive here
 // leaves it with at most one place free. From that receive on messages count
 // as missing, until the channel has been emptied, or much has been received:
-// then all lanes are told, once. Nothing dropped later can be taken for told.
+// then every Conn is told, once. Nothing dropped later can be taken for told.
 func (b *Bus) pump() {
 	defer close(b.pumped)
 	const patience = 16 * channelMessages
@@ -41,13 +43,13 @@ func (b *Bus) pump() {
 			}
 			if since++; len(b.messages) == 0 || since >= patience {
 				missing = false
-				b.eachLane(func(l *openLane) { l.queue.Missed() })
+				b.eachConn(func(c *conn) { c.queue.Missed() })
 			}
 		}
 	}
 }
 
-// dispatch gives a message to the lane it is for, if that is subscribed.
+// dispatch gives a message to the Conn it is for, if that is subscribed.
 func (b *Bus) dispatch(m *nats.Msg) {
 	if m.Sub == b.inboxSub {
 		b.answer(m)
@@ -64,22 +66,23 @@ func (b *Bus) dispatch(m *nats.Msg) {
 			return
 		}
 	}
-	if l := b.receiver(m, key); l != nil {
+	if c := b.receiver(m, key); c != nil {
 		b.received.Add(1)
-		if !l.queue.Message(data) {
-			b.warnDropped(l)
+		if !c.queue.Message(data) {
+			b.warnDropped(c)
 		}
 	}
 }
 
-// receiver is the lane that a message is for, nil without one. key is its
+// receiver returns the Conn that a message is for, nil without one. key is its
 // destination where it came in a bucket.
-func (b *Bus) receiver(m *nats.Msg, key []byte) *openLane {
+func (b *Bus) receiver(m *nats.Msg, key []byte) *conn {
+	lane := bus.Lane(m.Data[0])
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for _, c := range b.classes {
-		if c.subject == m.Sub.Subject {
-			return c.lane(m.Data[0])
+	for _, k := range b.classes {
+		if k.subject == m.Sub.Subject {
+			return k.of(lane)
 		}
 	}
 	s := b.subjects[m.Subject]
@@ -89,7 +92,7 @@ func (b *Bus) receiver(m *nats.Msg, key []byte) *openLane {
 	if s == nil {
 		return nil
 	}
-	return s.lane(m.Data[0])
+	return s.of(lane)
 }
 
 // answer takes what came on the inbox: the server's word that a request
@@ -98,25 +101,25 @@ func (b *Bus) answer(m *nats.Msg) {
 	if len(m.Data) != 0 || m.Header.Get("Status") != "503" {
 		return
 	}
-	name, dest, ok := b.requests.take(m.Subject[len(b.inbox):])
+	lane, dest, ok := b.requests.take(m.Subject[len(b.inbox):])
 	if !ok {
 		return
 	}
 	b.mu.RLock()
-	l := b.lanes[name]
+	c := b.open[lane]
 	b.mu.RUnlock()
-	if l != nil && !l.queue.Unreachable(dest) {
-		b.warnDropped(l)
+	if c != nil && !c.queue.Unreachable(dest) {
+		b.warnDropped(c)
 	}
 }
 
-// warnDropped logs the first drop before each "lost".
-func (b *Bus) warnDropped(l *openLane) {
-	_, _, told := l.queue.Counts()
-	if l.warned == told+1 {
+// warnDropped logs the first drop before each Lost.
+func (b *Bus) warnDropped(c *conn) {
+	_, _, told := c.queue.Counts()
+	if c.warned == told+1 {
 		return
 	}
-	l.warned = told + 1
+	c.warned = told + 1
 	b.cfg.logger.Warn("natsbus: messages dropped, the queue of a lane is full",
-		slog.String("lane", string(rune(l.name))), slog.Int("limit_bytes", b.cfg.queueBytes))
+		slog.String("lane", string(rune(c.lane))), slog.Int("limit_bytes", b.cfg.queueBytes))
 }

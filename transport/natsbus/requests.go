@@ -3,6 +3,8 @@ package natsbus
 import (
 	"strconv"
 	"sync"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 // maxRequests is how many requests are remembered: the oldest is forgotten.
@@ -19,12 +21,12 @@ type requests struct {
 
 type request struct {
 	token uint64 // 0: none
-	lane  byte
+	lane  bus.Lane
 	dest  string
 }
 
 // add remembers a request and appends its token to b.
-func (r *requests) add(b []byte, lane byte, dest string) []byte {
+func (r *requests) add(b []byte, lane bus.Lane, dest string) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last++
@@ -41,7 +43,7 @@ func (r *requests) add(b []byte, lane byte, dest string) []byte {
 }
 
 // take returns what was asked under a token, and forgets it.
-func (r *requests) take(text string) (lane byte, dest string, ok bool) {
+func (r *requests) take(text string) (lane bus.Lane, dest string, ok bool) {
 	token, err := strconv.ParseUint(text, 36, 64)
 	if err != nil || token == 0 {
 		return 0, "", false

@@ -1,21 +1,21 @@
 package natsbus
 
-// Stats counts what a bus did since New.
+// Stats are counts since New, except for the last two, which are as of now.
 type Stats struct {
 	Published uint64 // messages given to NATS
-	Received  uint64 // messages of a lane and destination that is subscribed here
-	Dropped   uint64 // of those, and of "unreachable" events: no room in the lane's queue
+	Received  uint64 // messages of a lane and destination that a Conn is subscribed to
+	Dropped   uint64 // of those and of Unreachable events: the Conn's queue had no room
 	Overruns  uint64 // times the channel from nats.go was full: it may have dropped any number
-	Lost      uint64 // "lost" events given to lanes
+	Lost      uint64 // Lost events delivered
 	Errors    uint64 // asynchronous errors of the connection, such as missing permissions
 
-	Subscriptions int // NATS subscriptions now, without the one for answers
-	QueuedBytes   int // in the queues of the lanes now
+	Subscriptions int // NATS subscriptions, without the one for answers
+	QueuedBytes   int // in the queues of all Conns
 }
 
 // Stats returns the counts at this moment.
 func (b *Bus) Stats() Stats {
-	b.change.Lock() // against a lane that is moved to the sums of closed ones
+	b.change.Lock() // against a Conn that is moved to the sums of closed ones
 	defer b.change.Unlock()
 	s := Stats{
 		Published: b.published.Load(),
@@ -25,8 +25,8 @@ func (b *Bus) Stats() Stats {
 		Lost:      b.lost.Load(),
 		Errors:    b.refused.Load(),
 	}
-	b.eachLane(func(l *openLane) {
-		waiting, dropped, told := l.queue.Counts()
+	b.eachConn(func(c *conn) {
+		waiting, dropped, told := c.queue.Counts()
 		s.QueuedBytes += waiting
 		s.Dropped += dropped
 		s.Lost += told

@@ -1,25 +1,12 @@
 package natsbus
 
-import (
-	"errors"
-	"fmt"
-	"strings"
+import "strings"
 
-	"github.com/rollcall-go/rollcall/transport/internal/lane"
-)
-
-// MaxDest is the most bytes a destination may have.
-const MaxDest = lane.MaxDest
-
-// ErrDest: a destination that is empty, longer than MaxDest bytes or not
-// UTF-8.
-var ErrDest = errors.New("natsbus: invalid destination")
-
-func checkDest(dest string) error {
-	if fault := lane.DestFault(dest); fault != "" {
-		return fmt.Errorf("%w: %s", ErrDest, fault)
-	}
-	return nil
+// appendSubject appends the subject of dest, which has one of its own.
+func (b *Bus) appendSubject(buf []byte, dest string) []byte {
+	buf = append(buf, b.cfg.prefix...)
+	buf = append(buf, '.')
+	return appendDest(buf, dest)
 }
 
 // appendDest appends dest as a subject: what stands before its first colon, which
@@ -52,7 +39,7 @@ func appendToken(b []byte, s string) []byte {
 	return b
 }
 
-// special tells whether a byte must not stand in a token as it is: NATS splits
+// special reports whether a byte must not stand in a token as it is: NATS splits
 // at white space and ".", "*" and ">" are wildcards, "%" is our escape, and
 // controls have no business in a server's log.
 func special(c byte) bool {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 func TestSubjectsOfDestinations(t *testing.T) {
@@ -31,18 +33,18 @@ func TestSubjectsOfDestinations(t *testing.T) {
 // FuzzSubject: every destination becomes one or two literal tokens, and the
 // escaping can be undone by somebody else's code, so that no two give the same.
 func FuzzSubject(f *testing.F) {
-	for _, dest := range []string{"all", "t:*", "t:>", "t:", ":", "::", "*", ">", ".", "%", "%2A", " \t\r\n", "\x00\x7f", "\u0085\u2028é", strings.Repeat("*", MaxDest)} {
+	for _, dest := range []string{"all", "t:*", "t:>", "t:", ":", "::", "*", ">", ".", "%", "%2A", " \t\r\n", "\x00\x7f", "\u0085\u2028é", strings.Repeat("*", bus.MaxDest)} {
 		f.Add(dest)
 	}
 	f.Fuzz(func(t *testing.T, dest string) {
-		if checkDest(dest) != nil {
+		if bus.CheckDest(dest) != nil {
 			return
 		}
 		name := string(appendDest(nil, dest))
 		subject := "rollcall." + name
 		require.True(t, server.IsValidLiteralSubject(subject), "%q", subject)
 		require.False(t, strings.ContainsAny(name, " \t\r\n*>"), "%q", name)
-		require.LessOrEqual(t, len(name), 3*MaxDest+2)
+		require.LessOrEqual(t, len(name), 3*bus.MaxDest+2)
 		tokens := strings.Split(name, ".")
 		for i, token := range tokens {
 			if token == "%" {

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/cmd/internal/natsd"
@@ -158,17 +159,10 @@ func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// A bus is what all parts of a replica reach the other replicas by.
-type bus interface {
-	presence.Bus
-	channel.Bus
-	longpoll.Bus
-}
-
 // startBus makes the bus. A replica that can have no others needs no network: a
 // topic would cost it 1.3 KB of NATS subscription, here and in a server that
 // nobody else can reach, and each of its changes a way there and back.
-func (r *replica) startBus(s *settings) (bus, error) {
+func (r *replica) startBus(s *settings) (bus.Bus, error) {
 	if s.alone() {
 		return membus.New().Bus(), nil
 	}

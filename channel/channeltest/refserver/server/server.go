@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/presence"
 	"github.com/rollcall-go/rollcall/transport/longpoll"
@@ -43,21 +44,21 @@ const unlimited = 1_000_000
 
 // Start starts a server of one replica. ctx bounds the start only.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
-	bus := membus.New().Bus()
-	tracker, err := presence.Start(ctx, presence.Config{Name: "refserver", Bus: bus, Logger: cfg.Logger})
+	b := membus.New().Bus()
+	tracker, err := presence.Start(ctx, presence.Config{Name: "refserver", Bus: b, Logger: cfg.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("refserver: %w", err)
 	}
 	s := &Server{tracker: tracker, mux: http.NewServeMux()}
-	if err := s.start(cfg, bus); err != nil {
+	if err := s.start(cfg, b); err != nil {
 		return nil, errors.Join(fmt.Errorf("refserver: %w", err), s.Close(ctx))
 	}
 	return s, nil
 }
 
-func (s *Server) start(cfg Config, bus channel.Bus) (err error) {
+func (s *Server) start(cfg Config, b bus.Bus) (err error) {
 	s.endpoint, err = channel.New(channel.Config{
-		Bus: bus, Presence: s.tracker, Logger: cfg.Logger,
+		Bus: b, Presence: s.tracker, Logger: cfg.Logger,
 		JoinRate: unlimited, JoinBurst: unlimited,
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-package lane
+package delivery
 
 import (
 	"fmt"
@@ -10,22 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/bus"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The events as presence spells them: a bus does not import presence.
-func TestEventsAreSpelledAsInPresence(t *testing.T) {
-	require.Equal(t, presence.EventLost, Lost)
-	require.Equal(t, presence.EventDown, Down)
-	require.Equal(t, presence.EventUp, Up)
-	require.Equal(t, presence.EventUnreachable, Unreachable)
-}
-
-// A slowLane is a lane's user that writes down what it is told, and waits in
-// each call, once blocked, until it is released.
-type slowLane struct {
+// A slowHandler writes down what it is told, and waits in each call, once blocked,
+// until it is released.
+type slowHandler struct {
 	*Queue
 	gate chan struct{} // open when closed
 
@@ -33,11 +25,11 @@ type slowLane struct {
 	log []string
 }
 
-// start returns a lane that is open, or blocked in its first call, which
-// was the message "0".
-func start(t *testing.T, limit int, blocked bool) *slowLane {
+// start returns a handler that is open, or blocked in its first call, which was the
+// message "0".
+func start(t *testing.T, limit int, blocked bool) *slowHandler {
 	t.Helper()
-	l := &slowLane{gate: make(chan struct{})}
+	l := &slowHandler{gate: make(chan struct{})}
 	if !blocked {
 		close(l.gate)
 	}
@@ -47,9 +39,10 @@ func start(t *testing.T, limit int, blocked bool) *slowLane {
 		defer l.mu.Unlock()
 		l.log = append(l.log, s)
 	}
-	l.Queue = Start(limit, true,
-		func(data []byte) { add(string(data)) },
-		func(event, dest string) { add(strings.TrimSuffix("!"+event+" "+dest, " ")) })
+	l.Queue = Start(limit, true, bus.Handler{
+		Message: func(data []byte) { add(string(data)) },
+		Event:   func(event bus.Event, dest string) { add(strings.TrimSuffix("!"+string(event)+" "+dest, " ")) },
+	})
 	t.Cleanup(func() { l.Close(); l.Wait() })
 	if blocked {
 		require.True(t, l.Message([]byte("0")))
@@ -60,8 +53,8 @@ func start(t *testing.T, limit int, blocked bool) *slowLane {
 	return l
 }
 
-// told returns what the lane was told since the last call, once all is quiet.
-func (l *slowLane) told() []string {
+// told returns what the handler was told since the last call, once all is quiet.
+func (l *slowHandler) told() []string {
 	synctest.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,7 +63,7 @@ func (l *slowLane) told() []string {
 	return log
 }
 
-func (l *slowLane) waitingItems() int {
+func (l *slowHandler) waitingItems() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.items.Len()
@@ -90,15 +83,18 @@ func TestEverythingIsToldInTheOrderItCame(t *testing.T) {
 	})
 }
 
-func TestALaneThatStartsDownIsToldSoFirst(t *testing.T) {
+func TestAQueueThatStartsDownDeliversDownFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []string
-		q := Start(DefaultLimit, false, func(data []byte) { told = append(told, string(data)) }, func(event, _ string) { told = append(told, event) })
+		q := Start(DefaultLimit, false, bus.Handler{
+			Message: func(data []byte) { told = append(told, string(data)) },
+			Event:   func(event bus.Event, _ string) { told = append(told, string(event)) },
+		})
 		q.Message([]byte("1"))
 		synctest.Wait()
 		q.Close()
 		q.Wait()
-		require.Equal(t, []string{Down, "1"}, told)
+		require.Equal(t, []string{"down", "1"}, told)
 	})
 }
 
@@ -128,7 +124,7 @@ func TestTheLimitIsInBytesAndWhatDoesNotFitIsLostOnceInOrder(t *testing.T) {
 	})
 }
 
-func TestALaneIsToldTheOutcomeOfChangesOfTheLink(t *testing.T) {
+func TestAHandlerIsToldTheOutcomeOfChangesOfTheLink(t *testing.T) {
 	many := make([]bool, 2000)
 	for i := range many {
 		many[i] = i%2 == 1
@@ -202,22 +198,25 @@ func TestCloseDropsWhatWaitsAndWaitWaitsForTheRunningCall(t *testing.T) {
 func TestCloseBetweenTheEventsOfOneMarkEndsThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var q *Queue
-		var told []string
+		var told []bus.Event
 		made := make(chan struct{})
-		q = Start(DefaultLimit, true, func([]byte) { <-made }, func(event, _ string) {
-			told = append(told, event)
-			q.Close()
+		q = Start(DefaultLimit, true, bus.Handler{
+			Message: func([]byte) { <-made },
+			Event: func(event bus.Event, _ string) {
+				told = append(told, event)
+				q.Close()
+			},
 		})
 		q.Message(nil)
 		q.Link(false)
 		q.Link(true)
 		close(made)
 		q.Wait()
-		require.Equal(t, []string{Down}, told)
+		require.Equal(t, []bus.Event{bus.Down}, told)
 	})
 }
 
-func TestTheOrderHoldsWhileSendersAndTheLaneRace(t *testing.T) {
+func TestTheOrderHoldsWhileSendersAndTheHandlerRace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const senders, messages = 8, 500
 		l := start(t, DefaultLimit, false)
@@ -244,5 +243,19 @@ func TestTheOrderHoldsWhileSendersAndTheLaneRace(t *testing.T) {
 		l.Queue.mu.Lock()
 		defer l.Queue.mu.Unlock()
 		require.Zero(t, l.bytes)
+	})
+}
+
+func TestEventsAreIgnoredWithoutAFunctionForThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		q := Start(DefaultLimit, false, bus.Handler{Message: func(data []byte) { told = append(told, string(data)) }})
+		q.Unreachable("x")
+		q.Missed()
+		q.Message([]byte("1"))
+		synctest.Wait()
+		q.Close()
+		q.Wait()
+		require.Equal(t, []string{"1"}, told)
 	})
 }

@@ -1,34 +1,25 @@
-package lane
+package delivery
 
 import (
 	"sync"
 
+	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/internal/queue"
 )
 
-// The events that a lane is told.
-const (
-	Lost        = "lost"        // messages may have been dropped
-	Down        = "down"        // the connection is gone
-	Up          = "up"          // it is there again; "lost" follows
-	Unreachable = "unreachable" // a request's destination has no subscriber
-)
-
-// DefaultLimit is the limit of a queue that nobody chose another for, in
-// bytes, and Overhead what an item is charged above its own bytes, so that
-// empty ones are bounded too.
+// DefaultLimit is the default limit of a queue, in bytes. Overhead is what each item
+// is charged beside its own bytes, so that empty ones are bounded too.
 const (
 	DefaultLimit = 64 << 20
 	Overhead     = 96
 )
 
-// A Queue holds what one lane has yet to be told, and tells it. Make it with
+// A Queue holds what one Conn has yet to deliver, and delivers it. Make it with
 // [Start]. Its methods may be called concurrently.
 type Queue struct {
 	// static after Start
 	limit   int // bytes
-	receive func(data []byte)
-	event   func(event, dest string)
+	handler bus.Handler
 	done    chan struct{} // closed when the goroutine ends
 
 	mu sync.Mutex
@@ -37,20 +28,20 @@ type Queue struct {
 	items   queue.Queue[item]
 	bytes   int // charged for items
 	closed  bool
-	lost    bool   // a mark for "lost" waits
+	lost    bool   // a mark for Lost waits
 	changed bool   // a mark for the link waits
 	up      bool   // the link as it is
-	toldUp  bool   // the link as the lane knows it
-	flapped bool   // the link went down since the lane was last told of it
+	toldUp  bool   // the link as the handler knows it
+	flapped bool   // the link went down since the handler was last told of it
 	dropped uint64 // items, ever
-	told    uint64 // "lost" events given, ever
+	told    uint64 // Lost events delivered, ever
 }
 
-// An item is a message, an "unreachable" event, or a mark.
+// An item is a message, an Unreachable event, or a mark.
 type item struct {
 	kind kind
 	data []byte // of a message
-	dest string // of an unreachable event
+	dest string // of an Unreachable event
 }
 
 type kind uint8
@@ -73,19 +64,21 @@ func (it item) cost() int {
 	}
 }
 
-// Start makes the queue of a lane that takes the link to be up, and starts its
-// goroutine, which calls receive and event, one call at a time, until Close.
-// limit is in bytes. Where the link is not up, "down" is the first it is told.
-func Start(limit int, up bool, receive func(data []byte), event func(event, dest string)) *Queue {
+// Start makes a queue of at most limit bytes and starts its goroutine, which calls h,
+// one call at a time, until Close. up reports whether the link is up; if not, h is told
+// Down first.
+func Start(limit int, up bool, h bus.Handler) *Queue {
 	q := &Queue{
 		limit:   limit,
-		receive: receive,
-		event:   event,
+		handler: h,
 		done:    make(chan struct{}),
 		up:      true,
 		toldUp:  true,
 	}
 	q.wake.L = &q.mu
+	if h.Event == nil {
+		q.handler.Event = func(bus.Event, string) {}
+	}
 	if !up {
 		q.Link(false)
 	}
@@ -96,13 +89,13 @@ func Start(limit int, up bool, receive func(data []byte), event func(event, dest
 	return q
 }
 
-// Message appends data, which is the queue's and then the callee's, or drops
-// it, sees to a "lost", and returns false.
+// Message appends data, which belongs to the queue and then to the handler, and
+// reports whether it fits. If not, it is dropped and Lost is delivered instead.
 func (q *Queue) Message(data []byte) bool {
 	return q.offer(item{kind: kindMessage, data: data})
 }
 
-// Unreachable does the same for the event.
+// Unreachable does the same for an Unreachable event.
 func (q *Queue) Unreachable(dest string) bool {
 	return q.offer(item{kind: kindUnreachable, dest: dest})
 }
@@ -119,14 +112,14 @@ func (q *Queue) offer(it item) bool {
 	return true
 }
 
-// Missed says that something was dropped before it came here.
+// Missed reports to the queue that something was dropped before it came here.
 func (q *Queue) Missed() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.markLost()
 }
 
-// Link says that the connection was lost, or is there again.
+// Link reports to the queue that the link went down or came up.
 func (q *Queue) Link(up bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -138,9 +131,8 @@ func (q *Queue) Link(up bool) {
 	}
 }
 
-// Close drops what waits and ends the goroutine, without waiting for it. No
-// call of a callback starts after the one that runs. It may be called more
-// than once.
+// Close drops what waits and ends the goroutine, without waiting for it. No call
+// starts after the one that runs. It may be called more than once.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -150,12 +142,12 @@ func (q *Queue) Close() {
 	q.wake.Signal()
 }
 
-// Wait returns when the goroutine has ended, which Close makes it do. It must
-// not be called from a callback, which it would wait for.
+// Wait returns when the goroutine has ended, which Close makes it do. It must not be
+// called from a callback, which it would wait for.
 func (q *Queue) Wait() { <-q.done }
 
-// Counts returns what waits, in bytes, how many items were dropped, and how
-// many "lost" were given.
+// Counts returns the bytes that wait, and how many items were dropped and how many
+// Lost events delivered since Start.
 func (q *Queue) Counts() (waiting int, dropped, told uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -181,7 +173,7 @@ func (q *Queue) append(it item) {
 	q.wake.Signal()
 }
 
-// run gives the lane what comes, until Close.
+// run delivers what comes, until Close.
 func (q *Queue) run() {
 	for {
 		it, events, ok := q.next()
@@ -190,15 +182,15 @@ func (q *Queue) run() {
 		}
 		switch it.kind {
 		case kindMessage:
-			q.receive(it.data)
+			q.handler.Message(it.data)
 		case kindUnreachable:
-			q.event(Unreachable, it.dest)
+			q.handler.Event(bus.Unreachable, it.dest)
 		case kindLost, kindLink:
 			for _, e := range events {
 				if q.isClosed() {
 					return
 				}
-				q.event(e, "")
+				q.handler.Event(e, "")
 			}
 		}
 	}
@@ -206,7 +198,7 @@ func (q *Queue) run() {
 
 // next waits for the first item and takes it. For a mark it also returns the
 // events that stand for it, at this moment; ok is false after Close.
-func (q *Queue) next() (it item, events []string, ok bool) {
+func (q *Queue) next() (it item, events []bus.Event, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.items.Len() == 0 && !q.closed {
@@ -221,7 +213,7 @@ func (q *Queue) next() (it item, events []string, ok bool) {
 	case kindLost:
 		q.lost = false
 		q.told++
-		events = []string{Lost}
+		events = []bus.Event{bus.Lost}
 	case kindLink:
 		events = q.linkEvents()
 		if len(events) > 1 {
@@ -232,17 +224,17 @@ func (q *Queue) next() (it item, events []string, ok bool) {
 	return it, events, true
 }
 
-// linkEvents is how the lane learns what became of the link since it was last
+// linkEvents returns how the handler learns what became of the link since it was last
 // told. The caller holds mu.
-func (q *Queue) linkEvents() []string {
+func (q *Queue) linkEvents() []bus.Event {
 	switch {
 	case q.toldUp && !q.up:
-		return []string{Down}
+		return []bus.Event{bus.Down}
 	case !q.toldUp && q.up:
-		return []string{Up, Lost}
+		return []bus.Event{bus.Up, bus.Lost}
 	case q.toldUp && q.flapped:
-		return []string{Down, Up, Lost}
-	default: // it is down, as the lane was told, and was up in between
+		return []bus.Event{bus.Down, bus.Up, bus.Lost}
+	default: // it is down, as the handler was told, and was up in between
 		return nil
 	}
 }
