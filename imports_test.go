@@ -23,6 +23,7 @@ const module = "github.com/rollcall-go/rollcall"
 // service does not link the generator.
 const forbiddenDependencies = `
 bus                    crdt presence channel transport cmd internal net net/http log log/slog
+bus/bustest            crdt presence channel transport cmd internal net/http github.com/nats-io
 crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
 presence               channel transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io

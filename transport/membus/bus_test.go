@@ -10,9 +10,25 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rollcall-go/rollcall/bus"
+	"github.com/rollcall-go/rollcall/bus/bustest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	bustest.Run(t, func(_ testing.TB, o bustest.Options) bustest.Network {
+		var opts []Option
+		if o.QueueBytes > 0 {
+			opts = append(opts, QueueBytes(o.QueueBytes))
+		}
+		net := New(opts...)
+		return bustest.Network{
+			Bus:        func() bus.Bus { return net.Bus() },
+			Disconnect: func(b bus.Bus) { b.(*Bus).Disconnect() },
+			Reconnect:  func(b bus.Bus) { b.(*Bus).Reconnect() },
+		}
+	})
+}
 
 func TestAllReceiversGetAllMessagesInOneOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
