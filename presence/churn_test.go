@@ -87,7 +87,7 @@ func newChurn(b *testing.B, presences, room int) *churn {
 	for i, s := range startCluster(b, 3) {
 		nc, err := nats.Connect(s.ClientURL(), append(natsbus.Options(), nats.SetCustomDialer(countingDialer{c}))...)
 		require.NoError(b, err)
-		bus, err := natsbus.New(nc)
+		bus, err := natsbus.New(nc, natsbus.Config{})
 		require.NoError(b, err)
 		tracker, err := presence.Start(b.Context(), presence.Config{Name: strconv.Itoa(i), Bus: bus})
 		require.NoError(b, err)

@@ -3,7 +3,7 @@
 // imports this package and a bus, and gets no HTTP, no WebSocket and no NATS
 // server.
 //
-//	bus, err := natsbus.New(conn) // or membus.New().Bus() in one process
+//	bus, err := natsbus.New(conn, natsbus.Config{}) // or membus.New().Bus() in one process
 //	tracker, err := presence.Start(ctx, presence.Config{Name: "eu-1", Bus: bus})
 //	session := tracker.NewSession()
 //	ref, err := session.Track("room:lobby", "alice", map[string]any{"mood": "fine"})

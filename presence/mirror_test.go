@@ -197,10 +197,10 @@ func TestAMirrorOverNATS(t *testing.T) {
 		t.Run(fmt.Sprintf("buckets=%d", buckets), func(t *testing.T) {
 			t.Parallel()
 			s := startNATS(t, -1)
-			opt := natsbus.Buckets(buckets)
-			eu, _ := onNATS(t, "eu", s.ClientURL(), opt)
-			us, kill := onNATS(t, "us", s.ClientURL(), opt)
-			ap, _ := onNATS(t, "ap", s.ClientURL(), opt)
+			cfg := natsbus.Config{Buckets: buckets}
+			eu, _ := onNATS(t, "eu", s.ClientURL(), cfg)
+			us, kill := onNATS(t, "us", s.ClientURL(), cfg)
+			ap, _ := onNATS(t, "ap", s.ClientURL(), cfg)
 			_, err := eu.NewSession().Track("room *", "alice", color("red"))
 			require.NoError(t, err)
 			m, _ := watchAll(t, ap)

@@ -38,7 +38,7 @@ func stopNATS(s *server.Server) {
 // network without a word, which the others learn from heartbeats that are missing
 // and a question that reaches nobody. Only silence is judged by DownPeriod: it is
 // as long as ever, for machines that are busy.
-func onNATS(t *testing.T, name, url string, opts ...natsbus.Option) (tracker *presence.Tracker, kill func()) {
+func onNATS(t *testing.T, name, url string, cfg natsbus.Config) (tracker *presence.Tracker, kill func()) {
 	t.Helper()
 	nc, err := nats.Connect(url, natsbus.Options()...)
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func onNATS(t *testing.T, name, url string, opts ...natsbus.Option) (tracker *pr
 		<-closed
 	})
 	t.Cleanup(kill)
-	bus, err := natsbus.New(nc, opts...)
+	bus, err := natsbus.New(nc, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = bus.Close() })
 	return startWith(t, presence.Config{Name: name, Bus: bus, BeatPeriod: 100 * time.Millisecond}), kill
@@ -80,9 +80,9 @@ func await(t *testing.T, tracker *presence.Tracker, topic, want string) {
 func TestThreeReplicasOverNATS(t *testing.T) {
 	t.Parallel()
 	s := startNATS(t, -1)
-	eu, _ := onNATS(t, "eu", s.ClientURL())
-	us, kill := onNATS(t, "us", s.ClientURL())
-	ap, _ := onNATS(t, "ap", s.ClientURL())
+	eu, _ := onNATS(t, "eu", s.ClientURL(), natsbus.Config{})
+	us, kill := onNATS(t, "us", s.ClientURL(), natsbus.Config{})
+	ap, _ := onNATS(t, "ap", s.ClientURL(), natsbus.Config{})
 
 	alice, bob := eu.NewSession(), us.NewSession()
 	_, err := alice.Track("room *", "alice", color("red"))
@@ -112,8 +112,8 @@ func TestARestartOfTheNATSServerMakesNobodyLeave(t *testing.T) {
 	t.Parallel()
 	s := startNATS(t, -1)
 	port := s.Addr().(*net.TCPAddr).Port
-	eu, _ := onNATS(t, "eu", s.ClientURL())
-	us, _ := onNATS(t, "us", s.ClientURL())
+	eu, _ := onNATS(t, "eu", s.ClientURL(), natsbus.Config{})
+	us, _ := onNATS(t, "us", s.ClientURL(), natsbus.Config{})
 	alice := eu.NewSession()
 	_, err := alice.Track("room", "alice", color("red"))
 	require.NoError(t, err)
@@ -154,7 +154,7 @@ func BenchmarkJoinSeenElsewhere(b *testing.B) {
 		nc, err := nats.Connect(s.ClientURL(), natsbus.Options()...)
 		require.NoError(b, err)
 		defer nc.Close()
-		bus, err := natsbus.New(nc)
+		bus, err := natsbus.New(nc, natsbus.Config{})
 		require.NoError(b, err)
 		defer bus.Close()
 		tracker, err := presence.Start(b.Context(), presence.Config{Name: name, Bus: bus})

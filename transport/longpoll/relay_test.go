@@ -307,7 +307,7 @@ func natsBus(t *testing.T, s *server.Server) bus.Bus {
 	t.Helper()
 	nc, err := nats.Connect(s.ClientURL(), natsbus.Options()...)
 	require.NoError(t, err)
-	b, err := natsbus.New(nc)
+	b, err := natsbus.New(nc, natsbus.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, b.Close())

@@ -16,8 +16,8 @@ import (
 const bucketOverhead = binary.MaxVarintLen16 + bus.MaxDest
 
 // overhead returns how many bytes of a payload are the bus's own.
-func (c config) overhead() int {
-	if c.buckets > 0 {
+func (c Config) overhead() int {
+	if c.Buckets > 0 {
 		return 1 + bucketOverhead
 	}
 	return 1
@@ -35,7 +35,7 @@ type bucket struct {
 // bucketed reports whether dest has no subject of its own. Only topics have none: there
 // are many of them, and few other destinations.
 func (b *Bus) bucketed(dest string) bool {
-	return b.cfg.buckets > 0 && strings.HasPrefix(dest, bus.ClassTopic+":")
+	return b.cfg.Buckets > 0 && strings.HasPrefix(dest, bus.ClassTopic+":")
 }
 
 // useBucket returns the bucket on a NATS subject, for one more destination. The
@@ -72,7 +72,7 @@ func (b *Bus) leaveBucket(k *bucket) {
 func (b *Bus) appendBucket(buf []byte, dest string) []byte {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(dest))
-	return strconv.AppendUint(append(buf, b.bucketPrefix...), h.Sum64()%uint64(b.cfg.buckets), 10)
+	return strconv.AppendUint(append(buf, b.bucketPrefix...), h.Sum64()%uint64(b.cfg.Buckets), 10)
 }
 
 // key returns what the subject of dest is found by in Bus.subjects, and the NATS

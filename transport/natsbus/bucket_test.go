@@ -14,7 +14,7 @@ import (
 
 func TestTopicsInBucketsAreReceivedBySubscribersOnly(t *testing.T) {
 	s := startServer(t)
-	a, b := newBus(t, s, Buckets(2)), newBus(t, s, Buckets(2))
+	a, b := newBus(t, s, Config{Buckets: 2}), newBus(t, s, Config{Buckets: 2})
 	from, otherFrom := open(t, a, bus.LanePresence), open(t, a, bus.LaneChannel)
 	r, other := open(t, b, bus.LanePresence, "t:1", "t:3", "t:*", "end"), open(t, b, bus.LaneChannel, "t:2", "end")
 	for i := range 6 {
@@ -30,7 +30,7 @@ func TestTopicsInBucketsAreReceivedBySubscribersOnly(t *testing.T) {
 
 func TestABucketIsSubscribedToWhileSomethingInItIs(t *testing.T) {
 	s := startServer(t)
-	b := newBus(t, s, Buckets(1))
+	b := newBus(t, s, Config{Buckets: 1})
 	r, other := open(t, b, bus.LanePresence, "end"), open(t, b, bus.LaneChannel)
 	before := b.nc.NumSubscriptions()
 	for i := range 100 {
@@ -61,7 +61,7 @@ func TestOtherBucketsAreApartAndTheSettingsTell(t *testing.T) {
 	var buses []*Bus
 	var recorders []*recorder
 	for _, n := range []int{0, 2, 4} {
-		b := newBus(t, s, Buckets(n))
+		b := newBus(t, s, Config{Buckets: n})
 		r := open(t, b, bus.LanePresence, "t:x", "t:0", "all")
 		buses, recorders = append(buses, b), append(recorders, r)
 		require.NoError(t, r.SubscribeAll("u"))
@@ -87,7 +87,7 @@ func TestOtherBucketsAreApartAndTheSettingsTell(t *testing.T) {
 
 func TestTheLargestMessageInABucketFits(t *testing.T) {
 	s := startServer(t)
-	b := newBus(t, s, Buckets(8))
+	b := newBus(t, s, Config{Buckets: 8})
 	dest := "t:" + string(make([]byte, bus.MaxDest-2))
 	r := open(t, b, bus.LanePresence, dest)
 	large := string(make([]byte, b.MaxPayload()))
@@ -134,7 +134,7 @@ func BenchmarkSubscriptions(b *testing.B) {
 				require.True(b, s.ReadyForConnections(patience))
 				nc, err := nats.Connect(s.ClientURL(), Options()...)
 				require.NoError(b, err)
-				nb, err := New(nc, Buckets(buckets))
+				nb, err := New(nc, Config{Buckets: buckets})
 				require.NoError(b, err)
 				conn, err := nb.Open(bus.LanePresence, bus.Handler{Message: func([]byte) {}})
 				require.NoError(b, err)

@@ -17,7 +17,7 @@ import (
 type Bus struct {
 	// static after New
 	nc       *nats.Conn
-	cfg      config
+	cfg      Config
 	inbox    string // with the "." at its end
 	inboxSub *nats.Subscription
 	messages chan *nats.Msg // sent to by nats.go, never closed
@@ -54,10 +54,10 @@ var _ bus.Bus = (*Bus)(nil)
 
 // New makes a bus of a connection, which should have been dialled with
 // [Options] and stays the caller's. The error names everything that is wrong
-// with the connection (ErrConn) and the options (ErrOption).
-func New(nc *nats.Conn, opts ...Option) (*Bus, error) {
-	cfg, err := newConfig(opts)
-	if err := errors.Join(checkConn(nc, minPayload+cfg.overhead()), err); err != nil {
+// with the connection (ErrConn) and the config (ErrConfig).
+func New(nc *nats.Conn, cfg Config) (*Bus, error) {
+	cfg = cfg.withDefaults()
+	if err := errors.Join(checkConn(nc, minPayload+cfg.overhead()), cfg.validate()); err != nil {
 		return nil, err
 	}
 	b := &Bus{
@@ -71,10 +71,10 @@ func New(nc *nats.Conn, opts ...Option) (*Bus, error) {
 		subjects: make(map[string]*subject),
 		buckets:  make(map[string]*bucket),
 
-		bucketPrefix: fmt.Sprintf("%s.b.%d.", cfg.prefix, cfg.buckets),
+		bucketPrefix: fmt.Sprintf("%s.b.%d.", cfg.Prefix, cfg.Buckets),
 	}
-	b.inboxSub, err = nc.ChanSubscribe(b.inbox+"*", b.messages)
-	if err != nil {
+	var err error
+	if b.inboxSub, err = nc.ChanSubscribe(b.inbox+"*", b.messages); err != nil {
 		return nil, fmt.Errorf("natsbus: subscribe to inbox: %w", err)
 	}
 	b.chainHandlers()
@@ -102,7 +102,7 @@ func (b *Bus) Open(lane bus.Lane, h bus.Handler) (bus.Conn, error) {
 	if b.open[lane] != nil {
 		return nil, fmt.Errorf("%w: %q", bus.ErrLaneOpen, lane)
 	}
-	c := &conn{bus: b, lane: lane, queue: delivery.Start(b.cfg.queueBytes, b.up.Load(), h)}
+	c := &conn{bus: b, lane: lane, queue: delivery.Start(b.cfg.QueueBytes, b.up.Load(), h)}
 	b.open[lane] = c
 	return c, nil
 }
@@ -152,10 +152,10 @@ func (b *Bus) MaxPayload() int {
 // Settings describes what must be the same on all buses of a cluster beside the
 // prefix; empty with the defaults.
 func (b *Bus) Settings() string {
-	if b.cfg.buckets == 0 {
+	if b.cfg.Buckets == 0 {
 		return ""
 	}
-	return fmt.Sprintf("buckets=%d", b.cfg.buckets)
+	return fmt.Sprintf("buckets=%d", b.cfg.Buckets)
 }
 
 // eachConn calls f for every open Conn, in no order. f must not take mu.

@@ -32,7 +32,7 @@ func TestTheWireFormatStays(t *testing.T) {
 	s := startServer(t)
 	stranger := dial(t, s)
 	for _, tt := range tests {
-		b := newBus(t, s, Buckets(tt.buckets))
+		b := newBus(t, s, Config{Buckets: tt.buckets})
 		r := open(t, b, tt.lane, tt.dest)
 		sub, err := stranger.SubscribeSync("rollcall.>")
 		require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestTheWireFormatStays(t *testing.T) {
 
 func TestTheLongestDestinationWorks(t *testing.T) {
 	s := startServer(t)
-	a, b := newBus(t, s, Prefix(strings.Repeat("p", maxPrefix))), newBus(t, s, Prefix(strings.Repeat("p", maxPrefix)))
+	a, b := newBus(t, s, Config{Prefix: strings.Repeat("p", maxPrefix)}), newBus(t, s, Config{Prefix: strings.Repeat("p", maxPrefix)})
 	dest := strings.Repeat("*", bus.MaxDest)
 	ra, rb := open(t, a, bus.LanePresence, "end"), open(t, b, bus.LanePresence, dest)
 	require.NoError(t, ra.Request(dest, []byte("1")))
@@ -67,7 +67,7 @@ func TestTheLongestDestinationWorks(t *testing.T) {
 
 func TestLanesShareOneSubscription(t *testing.T) {
 	s := startServer(t)
-	b := newBus(t, s)
+	b := newBus(t, s, Config{})
 	base := b.nc.NumSubscriptions()
 	rp, rc := open(t, b, bus.LanePresence, "x", "x"), open(t, b, bus.LaneChannel, "x")
 	require.Equal(t, base+1, b.nc.NumSubscriptions())
@@ -88,7 +88,7 @@ func TestLanesShareOneSubscription(t *testing.T) {
 
 func TestAClosedLaneEndsItsOwnSubscriptionsOnly(t *testing.T) {
 	s := startServer(t)
-	b := newBus(t, s)
+	b := newBus(t, s, Config{})
 	open(t, b, bus.LaneChannel, "shared", "end")
 	r := open(t, b, bus.LanePresence, "shared", "own")
 	require.NoError(t, r.SubscribeAll("t"))
@@ -100,7 +100,7 @@ func TestAClosedLaneEndsItsOwnSubscriptionsOnly(t *testing.T) {
 
 func TestCloseOfTheBusWaitsForTheRunningCall(t *testing.T) {
 	s := startServer(t)
-	b := newBus(t, s)
+	b := newBus(t, s, Config{})
 	running, release, closed := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	conn, err := b.Open(bus.LanePresence, bus.Handler{Message: func([]byte) { close(running); <-release }})
 	require.NoError(t, err)
@@ -130,7 +130,7 @@ func TestCloseOfTheBusWaitsForTheRunningCall(t *testing.T) {
 
 func TestStrangersOnOurSubjectsAreIgnored(t *testing.T) {
 	s := startServer(t)
-	b := newBus(t, s)
+	b := newBus(t, s, Config{})
 	r := open(t, b, bus.LanePresence, "x")
 	stranger := dial(t, s)
 	require.NoError(t, stranger.Publish("rollcall.x", nil))
@@ -147,7 +147,7 @@ func TestStrangersOnOurSubjectsAreIgnored(t *testing.T) {
 
 func TestPrefixesAreApart(t *testing.T) {
 	s := startServer(t)
-	a, b := newBus(t, s, Prefix("eu.one")), newBus(t, s, Prefix("eu.two"))
+	a, b := newBus(t, s, Config{Prefix: "eu.one"}), newBus(t, s, Config{Prefix: "eu.two"})
 	ra, rb := open(t, a, bus.LanePresence, "x"), open(t, b, bus.LanePresence, "x")
 	ra.send("x", "1", "end")
 	rb.send("x", "2", "end")
@@ -157,7 +157,7 @@ func TestPrefixesAreApart(t *testing.T) {
 
 func TestMaxPayloadIsTheServersLessTheLane(t *testing.T) {
 	s := startServer(t, func(o *server.Options) { o.MaxPayload = 2048 })
-	require.Equal(t, 2047, newBus(t, s).MaxPayload())
+	require.Equal(t, 2047, newBus(t, s, Config{}).MaxPayload())
 }
 
 func BenchmarkPublish(b *testing.B) {
@@ -171,7 +171,7 @@ func BenchmarkPublish(b *testing.B) {
 			nc, err := nats.Connect(s.ClientURL(), Options()...)
 			require.NoError(b, err)
 			defer nc.Close()
-			nb, err := New(nc)
+			nb, err := New(nc, Config{})
 			require.NoError(b, err)
 			defer nb.Close()
 			conn, err := nb.Open(bus.LanePresence, bus.Handler{Message: func([]byte) {}})

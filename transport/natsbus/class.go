@@ -97,8 +97,8 @@ func (b *Bus) removeClass(k *class) {
 
 // everything returns the NATS subject of a whole class.
 func (b *Bus) everything(class string) string {
-	if b.cfg.buckets > 0 && class == bus.ClassTopic {
+	if b.cfg.Buckets > 0 && class == bus.ClassTopic {
 		return b.bucketPrefix + "*"
 	}
-	return string(appendToken([]byte(b.cfg.prefix+"."), class)) + ".*"
+	return string(appendToken([]byte(b.cfg.Prefix+"."), class)) + ".*"
 }

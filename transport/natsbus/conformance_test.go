@@ -24,11 +24,7 @@ func TestConformance(t *testing.T) {
 		for _, buckets := range []int{0, 3} {
 			t.Run(fmt.Sprintf("servers=%d buckets=%d", len(servers), buckets), func(t *testing.T) {
 				bustest.Run(t, func(t testing.TB, o bustest.Options) bustest.Network {
-					opts := []Option{Buckets(buckets)}
-					if o.QueueBytes > 0 {
-						opts = append(opts, QueueBytes(o.QueueBytes))
-					}
-					return network(t, servers, opts...)
+					return network(t, servers, Config{Buckets: buckets, QueueBytes: o.QueueBytes})
 				})
 			})
 		}
@@ -36,14 +32,14 @@ func TestConformance(t *testing.T) {
 }
 
 // network spreads its buses over the servers. Their connections can be cut.
-func network(t testing.TB, servers []*server.Server, opts ...Option) bustest.Network {
+func network(t testing.TB, servers []*server.Server, cfg Config) bustest.Network {
 	next, wires := 0, map[bus.Bus]*wire{}
 	return bustest.Network{
 		Bus: func() bus.Bus {
 			w := &wire{}
 			nc := dial(t, servers[next%len(servers)], nats.SetCustomDialer(w), nats.IgnoreDiscoveredServers())
 			next++
-			b, err := New(nc, opts...)
+			b, err := New(nc, cfg)
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, b.Close()) })
 			wires[b] = w

@@ -3,7 +3,7 @@
 // passed in:
 //
 //	nc, err := nats.Connect(url, natsbus.Options()...)
-//	b, err := natsbus.New(nc)
+//	b, err := natsbus.New(nc, natsbus.Config{})
 //	defer nc.Close()
 //	defer b.Close()
 //
@@ -24,7 +24,7 @@
 // # Buckets
 //
 // A subject costs its client 300 bytes and every server of a NATS cluster 600 to 700,
-// for as long as one replica is subscribed. [Buckets] puts all topics on n subjects,
+// for as long as one replica is subscribed. Config.Buckets puts all topics on n subjects,
 // "rollcall.b.n.k": k is the FNV-1a hash of the destination modulo n. A message there
 // begins with its destination, by which the receiving bus drops what no Conn is
 // subscribed to. That costs one look into a map for each message, and the traffic of
@@ -41,7 +41,7 @@
 // # Delivery and loss
 //
 // All subscriptions feed one channel of 1,024 messages, which one goroutine empties into
-// one queue for each Conn, bounded in bytes ([QueueBytes]). A message that fits in
+// one queue for each Conn, bounded in bytes (Config.QueueBytes). A message that fits in
 // neither is dropped, and bus.Lost follows. A slow Conn delays and drops nothing of
 // another.
 //
@@ -53,7 +53,7 @@
 //
 // With the default prefix, a user of a NATS server needs to publish and subscribe on
 // "rollcall.>", and to subscribe on "_INBOX.>" (or the connection's own inbox prefix).
-// What the server refuses is logged ([Logger]) and counted, because NATS reports it too
+// What the server refuses is logged (Config.Logger) and counted, because NATS reports it too
 // late to be a method's error.
 //
 // # Concurrency and shutdown

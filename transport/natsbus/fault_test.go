@@ -20,7 +20,7 @@ import (
 func TestReconnectAfterTheServerRestarts(t *testing.T) {
 	s := startServer(t)
 	port := s.Addr().(interface{ String() string }).String()
-	b := newBus(t, s)
+	b := newBus(t, s, Config{})
 	r := open(t, b, bus.LanePresence, "x")
 	r.send("x", "before")
 	require.Empty(t, r.until("before"))
@@ -47,7 +47,7 @@ func TestReconnectAfterTheServerRestarts(t *testing.T) {
 
 func TestAClosedConnectionIsDown(t *testing.T) {
 	s := startServer(t)
-	b := newBus(t, s)
+	b := newBus(t, s, Config{})
 	r := open(t, b, bus.LanePresence, "x")
 	b.nc.Close()
 	require.Empty(t, r.until("!down"))
@@ -59,7 +59,7 @@ func TestAClosedConnectionIsDown(t *testing.T) {
 func TestALanesOverflowIsLostOnceAndLeavesTheOtherLaneAlone(t *testing.T) {
 	var log syncBuffer
 	s := startServer(t)
-	b := newBus(t, s, QueueBytes(3*(delivery.Overhead+1)), Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	b := newBus(t, s, Config{QueueBytes: 3 * (delivery.Overhead + 1), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	slow, free := open(t, b, bus.LanePresence, "x", "y"), open(t, b, bus.LaneChannel, "x")
 	slow.block()
 	slow.send("x", "0") // is taken from the queue, and blocks
@@ -80,7 +80,7 @@ func TestALanesOverflowIsLostOnceAndLeavesTheOtherLaneAlone(t *testing.T) {
 
 func TestAnOverrunOfTheChannelIsLostOnce(t *testing.T) {
 	s := startServer(t)
-	a, b := newBus(t, s), newBus(t, s)
+	a, b := newBus(t, s, Config{}), newBus(t, s, Config{})
 	const subjects = 10
 	r, other, from := open(t, b, bus.LanePresence, "end"), open(t, b, bus.LaneChannel), open(t, a, bus.LanePresence)
 	for i := range subjects {
@@ -146,7 +146,7 @@ func TestHandlersOfTheCallerAreStillCalled(t *testing.T) {
 				nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) { failed.Add(1) }))
 			closed := make(chan struct{})
 			nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
-			b, err := New(nc)
+			b, err := New(nc, Config{})
 			require.NoError(t, err)
 			r := open(t, b, bus.LanePresence, "x")
 			require.NoError(t, r.Subscribe("forbidden"))
@@ -171,7 +171,7 @@ func denyForbidden(o *server.Options) {
 func TestARefusedSubscriptionIsLoggedAndCounted(t *testing.T) {
 	var log syncBuffer
 	s := startServer(t, denyForbidden)
-	b := newBus(t, s, Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	b := newBus(t, s, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	r := open(t, b, bus.LanePresence, "x")
 	require.NoError(t, r.Subscribe("forbidden"))
 	require.Eventually(t, func() bool { return b.Stats().Errors == 1 }, patience, time.Millisecond)
@@ -211,7 +211,7 @@ func TestWrongConnectionsAreNamed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b, err := New(tt.nc)
+			b, err := New(tt.nc, Config{})
 			require.Nil(t, b)
 			require.ErrorIs(t, err, ErrConn)
 			lines := unjoin(err)
@@ -221,27 +221,26 @@ func TestWrongConnectionsAreNamed(t *testing.T) {
 			}
 		})
 	}
-	b, err := New(connect(s, nats.Timeout(time.Second), nats.MaxReconnects(-2)))
+	b, err := New(connect(s, nats.Timeout(time.Second), nats.MaxReconnects(-2)), Config{})
 	require.NoError(t, err, "what does no harm is the caller's choice")
 	require.NoError(t, b.Close())
 }
 
-func TestWrongOptionsAreNamed(t *testing.T) {
+func TestWrongConfigsAreNamed(t *testing.T) {
 	s := startServer(t)
 	nc := dial(t, s)
-	for _, prefix := range []string{"", ".", "a.", ".a", "a..b", "a b", "a.*", ">", "$SYS", "é", "a\n", "0123456789012345678901234567890123456789012345678901234567890123x"} {
-		_, err := New(nc, Prefix(prefix))
-		require.ErrorIs(t, err, ErrOption, "%q", prefix)
+	for _, prefix := range []string{".", "a.", ".a", "a..b", "a b", "a.*", ">", "$SYS", "é", "a\n", "0123456789012345678901234567890123456789012345678901234567890123x"} {
+		_, err := New(nc, Config{Prefix: prefix})
+		require.ErrorIs(t, err, ErrConfig, "%q", prefix)
 		require.ErrorContains(t, err, fmt.Sprintf("Prefix %q", prefix))
 	}
-	_, err := New(nil, Prefix("*"), QueueBytes(0), Buckets(-1))
-	require.ErrorContains(t, err, "Buckets -1")
-	_, err = New(nc, Buckets(MaxBuckets+1))
-	require.ErrorIs(t, err, ErrOption)
-	_, err = New(nil, Prefix("*"), QueueBytes(0))
+	_, err := New(nc, Config{Buckets: MaxBuckets + 1})
+	require.ErrorIs(t, err, ErrConfig)
+	_, err = New(nil, Config{Prefix: "*", QueueBytes: -1, Buckets: -1})
 	require.ErrorIs(t, err, ErrConn)
 	require.ErrorContains(t, err, "Prefix")
-	require.ErrorContains(t, err, "QueueBytes 0")
+	require.ErrorContains(t, err, "QueueBytes -1")
+	require.ErrorContains(t, err, "Buckets -1")
 	require.Zero(t, nc.NumSubscriptions(), "nothing is left behind")
 }
 

@@ -78,5 +78,5 @@ func (b *Bus) asyncError(sub *nats.Subscription, err error) {
 	if sub != nil {
 		subject = sub.Subject
 	}
-	b.cfg.logger.Error("natsbus: refused by the server", slog.String("subject", subject), slog.Any("error", err))
+	b.cfg.Logger.Error("natsbus: refused by the server", slog.String("subject", subject), slog.Any("error", err))
 }

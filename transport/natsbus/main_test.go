@@ -85,9 +85,9 @@ func closeConn(nc *nats.Conn) {
 }
 
 // newBus makes a bus over a connection of its own.
-func newBus(t *testing.T, s *server.Server, opts ...Option) *Bus {
+func newBus(t *testing.T, s *server.Server, cfg Config) *Bus {
 	t.Helper()
-	b, err := New(dial(t, s), opts...)
+	b, err := New(dial(t, s), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b

@@ -35,7 +35,7 @@ func (b *Bus) pump() {
 			if !missing && len(b.messages) >= channelMessages-1 {
 				missing, since = true, 0
 				b.overruns.Add(1)
-				b.cfg.logger.Warn("natsbus: messages may have been dropped, this process is too slow", slog.Int("channel", channelMessages))
+				b.cfg.Logger.Warn("natsbus: messages may have been dropped, this process is too slow", slog.Int("channel", channelMessages))
 			}
 			b.dispatch(m)
 			if !missing {
@@ -60,7 +60,7 @@ func (b *Bus) dispatch(m *nats.Msg) {
 	}
 	// The slice has only its own bytes behind it: the callee may append.
 	key, data := []byte(nil), m.Data[1:len(m.Data):len(m.Data)]
-	if b.cfg.buckets > 0 && strings.HasPrefix(m.Subject, b.bucketPrefix) {
+	if b.cfg.Buckets > 0 && strings.HasPrefix(m.Subject, b.bucketPrefix) {
 		var ok bool
 		if key, data, ok = splitBucketed(m.Data); !ok {
 			return
@@ -120,6 +120,6 @@ func (b *Bus) warnDropped(c *conn) {
 		return
 	}
 	c.warned = told + 1
-	b.cfg.logger.Warn("natsbus: messages dropped, the queue of a lane is full",
-		slog.String("lane", string(rune(c.lane))), slog.Int("limit_bytes", b.cfg.queueBytes))
+	b.cfg.Logger.Warn("natsbus: messages dropped, the queue of a lane is full",
+		slog.String("lane", string(rune(c.lane))), slog.Int("limit_bytes", b.cfg.QueueBytes))
 }

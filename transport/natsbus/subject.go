@@ -4,7 +4,7 @@ import "strings"
 
 // appendSubject appends the subject of dest, which has one of its own.
 func (b *Bus) appendSubject(buf []byte, dest string) []byte {
-	buf = append(buf, b.cfg.prefix...)
+	buf = append(buf, b.cfg.Prefix...)
 	buf = append(buf, '.')
 	return appendDest(buf, dest)
 }

@@ -106,6 +106,6 @@ func (b *Bus) end(sub *nats.Subscription) {
 	// It fails on a closed or draining connection only, which has no
 	// subscriptions to end.
 	if err := sub.Unsubscribe(); err != nil {
-		b.cfg.logger.Debug("natsbus: unsubscribe", slog.String("subject", sub.Subject), slog.Any("error", err))
+		b.cfg.Logger.Debug("natsbus: unsubscribe", slog.String("subject", sub.Subject), slog.Any("error", err))
 	}
 }

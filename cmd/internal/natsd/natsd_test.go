@@ -73,7 +73,7 @@ func TestAloneItHasNoPort(t *testing.T) {
 	require.Zero(t, s.OtherServers())
 	a, b := connect(t, s), connect(t, s)
 	reaches(t, a, b)
-	bus, err := natsbus.New(a)
+	bus, err := natsbus.New(a, natsbus.Config{})
 	require.NoError(t, err, "it is what natsbus wants")
 	require.Equal(t, 1<<20-1, bus.MaxPayload())
 	require.NoError(t, bus.Close())
@@ -247,7 +247,7 @@ func TestDial(t *testing.T) {
 	require.NoError(t, err)
 	defer closeConn(nc)
 	require.Equal(t, "mine", nc.Opts.Name)
-	bus, err := natsbus.New(nc)
+	bus, err := natsbus.New(nc, natsbus.Config{})
 	require.NoError(t, err)
 	require.NoError(t, bus.Close())
 

@@ -170,7 +170,7 @@ func (r *replica) startBus(s *settings) (bus.Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.natsbus, err = natsbus.New(r.nc, natsbus.Logger(r.logger), natsbus.Buckets(s.buckets))
+	r.natsbus, err = natsbus.New(r.nc, natsbus.Config{Logger: r.logger, Buckets: s.buckets})
 	return r.natsbus, err
 }
 

@@ -128,12 +128,10 @@ func (p part) runReplica() error {
 		return err
 	}
 	defer nc.Close()
-	var opts []natsbus.Option
 	if p.Queue > 0 {
-		opts = append(opts, natsbus.QueueBytes(p.Queue))
 		runtime.GOMAXPROCS(1) // who empties the queue waits for who fills it
 	}
-	bus, err := natsbus.New(nc, opts...)
+	bus, err := natsbus.New(nc, natsbus.Config{QueueBytes: p.Queue})
 	if err != nil {
 		return err
 	}
