@@ -12,6 +12,8 @@ type (
 	Payload = wire.Payload
 	// Binary is a payload of bytes.
 	Binary = wire.Binary
+	// Broadcast is an event on a topic.
+	Broadcast = wire.Broadcast
 	// Reason says why a channel ended: one of wire.ReasonLeft and the like, or the
 	// application's own.
 	Reason = wire.Reason

@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
+	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -24,7 +26,7 @@ import (
 type Conn struct {
 	// static after Connect
 	endpoint *Endpoint
-	protocol *served
+	protocol *fastlane.Served
 
 	// static after Start
 	link  wire.Link
@@ -49,7 +51,7 @@ type Conn struct {
 	// shards, of rooms, of admission and of mailboxes.
 	mu      sync.Mutex
 	id      string
-	idPlace *subscription
+	idPlace *pubsub.Subscription
 	session wire.Session
 	members []*member     // in the order of their ids
 	done    chan struct{} // of ended; made when somebody waits
@@ -92,7 +94,7 @@ func (e *Endpoint) Connect(ctx context.Context, h *Handler, info wire.ConnectInf
 		})
 	case !began.IsZero():
 		e.telemetry.connect(ConnectEvent{
-			Endpoint: e, Handler: h, Request: r, Protocol: r.protocol.version, Duration: e.telemetry.since(began), Err: err,
+			Endpoint: e, Handler: h, Request: r, Protocol: r.protocol.Version, Duration: e.telemetry.since(began), Err: err,
 		})
 	}
 	if err != nil {
@@ -273,7 +275,7 @@ func (c *Conn) Start(link wire.Link) {
 	c.mu.Lock()
 	c.link = link
 	c.mu.Unlock()
-	codec := c.protocol.protocol.Open(c) // may call c's methods
+	codec := c.protocol.Open(c) // may call c's methods
 	if !c.start(codec) {
 		c.shutdown(wire.CloseRestart, "restart", wire.ReasonDraining)
 	}
@@ -297,7 +299,7 @@ func (c *Conn) start(codec wire.Codec) bool {
 		return true
 	}
 	var err error
-	if c.idPlace, err = c.endpoint.pubsub.subscribe(c.id, disconnector{c}); err != nil {
+	if c.idPlace, err = c.endpoint.pubsub.Subscribe(c.id, disconnector{c}); err != nil {
 		// It lives, but cannot be disconnected by its id.
 		c.endpoint.logger.Error("channel: subscribe to the connection's id", "id", c.id, "error", err)
 	}
@@ -318,7 +320,7 @@ const eventDisconnect = "disconnect"
 // disconnector is what a connection with an id subscribes (B112).
 type disconnector struct{ conn *Conn }
 
-func (d disconnector) deliver(b *dispatch) {
+func (d disconnector) Deliver(b *fastlane.Broadcast) {
 	if b.Event == eventDisconnect {
 		d.conn.shutdown(wire.CloseGoingAway, "disconnected", wire.ReasonDisconnected)
 	}
@@ -436,7 +438,7 @@ func (c *Conn) shutdown(code int, text string, reason Reason) {
 		c.link.Close(code, text)
 	}
 	if c.idPlace != nil {
-		c.endpoint.pubsub.unsubscribe(c.idPlace)
+		c.endpoint.pubsub.Unsubscribe(c.idPlace)
 	}
 	c.endpoint.unregister(c)
 	for _, m := range c.members {

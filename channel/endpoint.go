@@ -2,7 +2,6 @@ package channel
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -11,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -23,7 +23,7 @@ type Endpoint struct {
 	limits    wire.Limits
 	logger    *slog.Logger
 	telemetry telemetry
-	pubsub    *pubsub
+	pubsub    *pubsub.PubSub
 	rooms     *rooms // nil without presence
 	admission admission
 	graces    *graces
@@ -57,9 +57,7 @@ func New(cfg Config) (*Endpoint, error) {
 	e.telemetry.log, e.telemetry.now = newEventLog(cfg.Logger, cfg.LogParams), time.Now
 	e.telemetry.panicked = func(where string, v any) { e.logPanic(where, v) }
 	e.telemetry.add(cfg.Telemetry...)
-	var self instance
-	_, _ = rand.Read(self[:]) // never fails
-	if e.pubsub, err = newPubsub(cfg.Bus, cfg.Name, self, cfg.Logger, &e.counters.garbage); err != nil {
+	if e.pubsub, err = pubsub.New(pubsub.Config{Name: cfg.Name, Bus: cfg.Bus, Logger: cfg.Logger, Garbage: &e.counters.garbage}); err != nil {
 		return nil, err
 	}
 	e.graces = newGraces(e)
@@ -84,12 +82,12 @@ func (e *Endpoint) Presence() *presence.Tracker { return e.config.Presence }
 //
 // The payload must marshal to a JSON object, or be [Binary]; nil is {}.
 func (e *Endpoint) Broadcast(topic, event string, payload any) error {
-	return e.pubsub.broadcast(topic, event, payload, nil)
+	return e.pubsub.Broadcast(topic, event, payload, nil)
 }
 
 // BroadcastFrom is Broadcast to all but one subscriber of this replica.
 func (e *Endpoint) BroadcastFrom(from *Subscription, topic, event string, payload any) error {
-	return e.pubsub.broadcast(topic, event, payload, from)
+	return e.pubsub.Broadcast(topic, event, payload, from.subscriber())
 }
 
 // LocalBroadcast is Broadcast to the subscribers of this replica only.
@@ -99,18 +97,13 @@ func (e *Endpoint) LocalBroadcast(topic, event string, payload any) error {
 
 // LocalBroadcastFrom is LocalBroadcast to all but one subscriber.
 func (e *Endpoint) LocalBroadcastFrom(from *Subscription, topic, event string, payload any) error {
-	d, err := newDispatch(topic, event, payload, from)
-	if err != nil {
-		return err
-	}
-	e.pubsub.local(d)
-	return nil
+	return e.pubsub.Local(topic, event, payload, from.subscriber())
 }
 
 // DirectBroadcast is Broadcast to the subscribers of one replica only, which is
 // named; it may be this one. Nothing tells whether that replica is there.
 func (e *Endpoint) DirectBroadcast(replica, topic, event string, payload any) error {
-	return e.pubsub.direct(replica, topic, event, payload)
+	return e.pubsub.Direct(replica, topic, event, payload)
 }
 
 // Subscribe calls handle for each broadcast on a topic, one call at a time and
@@ -127,7 +120,7 @@ func (e *Endpoint) Subscribe(topic string, handle func(Broadcast)) (*Subscriptio
 		return nil, fmt.Errorf("subscribe to %q: %w", topic, ErrClosed)
 	}
 	var err error
-	if s.place, err = e.pubsub.subscribe(topic, s); err != nil {
+	if s.place, err = e.pubsub.Subscribe(topic, delivery{s}); err != nil {
 		return nil, err
 	}
 	e.subs[s] = struct{}{}
@@ -232,7 +225,7 @@ func (e *Endpoint) Close(ctx context.Context) error {
 		s.end()
 	}
 	if first {
-		e.pubsub.close()
+		e.pubsub.Close()
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package channel
 import (
 	"errors"
 	"fmt"
+
+	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 )
 
 // Errors of this package. Functions wrap them, and those of package wire (ErrPayload,
@@ -15,13 +17,11 @@ var (
 	ErrNotJoined = errors.New("channel: not joined yet: push, broadcast and reply after Join has returned, for instance from HandleInfo after s.Send(msg) in Join")
 	// ErrTooLarge: a broadcast does not fit into one message of the bus. It was
 	// delivered on this replica.
-	ErrTooLarge = errors.New("channel: broadcast larger than the bus carries")
+	ErrTooLarge = pubsub.ErrTooLarge
 	// ErrNoPresence: the endpoint was made without a presence.Tracker.
 	ErrNoPresence = errors.New("channel: endpoint has no presence tracker: set Config.Presence")
 	// errFetch: Route.Fetch failed, or took longer than Config.FetchTimeout.
 	errFetch = errors.New("channel: Fetch failed")
-	// errNoReplica: DirectBroadcast names another replica, but there is no bus.
-	errNoReplica = errors.New("channel: no bus to reach another replica")
 	// errMailboxFull: a channel did not keep up with its mail. It ends the
 	// channel, as a crash does.
 	errMailboxFull = errors.New("channel: mailbox full")

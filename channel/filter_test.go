@@ -49,6 +49,13 @@ func TestParamFilter(t *testing.T) {
 	require.Equal(t, filtered, ParamFilter{}.Apply(func() {}))
 }
 
+// bytesPayload is the payload of bytes.
+func bytesPayload(text string) Payload {
+	p, err := wire.NewPayload(Binary(text))
+	must(err)
+	return p
+}
+
 func TestWhatIsLoggedOfParametersIsBounded(t *testing.T) {
 	f := ParamFilter{}
 	require.Equal(t, `{"a":1}`, f.payload(wire.RawPayload([]byte(`{"a":1}`))))

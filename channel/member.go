@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
+	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -68,8 +70,8 @@ type member struct {
 	cancel   context.CancelFunc // of ctx
 	// interrupt ends the context of Join while that runs.
 	interrupt context.CancelFunc
-	place     *subscription
-	external  map[string][]*subscription
+	place     *pubsub.Subscription
+	external  map[string][]*pubsub.Subscription
 	lease     *presence.Session
 }
 
@@ -90,8 +92,8 @@ type (
 	mailJoin  struct{ params Payload }
 	mailIn    struct{ message wire.Message }
 	mailLeave struct{ message wire.Message }
-	mailOut   struct{ dispatch *dispatch }   // intercepted
-	mailFrame struct{ frames []*wire.Frame } // behind an intercepted one
+	mailOut   struct{ broadcast *fastlane.Broadcast } // intercepted
+	mailFrame struct{ frames []*wire.Frame }          // behind an intercepted one
 	mailInfo  struct{ value any }
 	mailStop  struct{ reason Reason }
 	// mailSettled comes behind what Join sent to itself; see seat.undecided.
@@ -214,17 +216,22 @@ func (m *member) give(v mail, size int) bool {
 	return err == nil
 }
 
-// deliver gives it a broadcast on its topic: the frame goes straight to the
+// Deliver gives it a broadcast on its topic: the frame goes straight to the
 // link unless the channel intercepts the event.
-func (m *member) deliver(d *dispatch) {
+func (m *member) Deliver(b *fastlane.Broadcast) {
 	if state := m.state.Load(); state != stateJoined && (state != stateJoining || m.settled() != stateJoined) {
 		return
 	}
-	if slices.Contains(m.intercepts, d.Event) {
-		m.queue(mailOut{d})
+	if slices.Contains(m.intercepts, b.Event) {
+		m.queue(mailOut{b})
 		return
 	}
-	if frames := d.encode(m.conn); len(frames) > 0 {
+	frames, err := b.Frames(m.conn.protocol, m.conn.codec)
+	if err != nil {
+		m.conn.endpoint.logger.Warn("channel: broadcast not sent to clients of one version of the protocol",
+			"version", m.conn.protocol.Version, "topic", b.Topic, "event", b.Event, "error", err)
+	}
+	if len(frames) > 0 {
 		m.forward(frames)
 	}
 }
@@ -270,7 +277,7 @@ func (m *member) handle(v mail) {
 		m.end(wire.ReasonLeft, &v.message)
 	case mailOut:
 		m.act("HandleOut", nil, func() Result {
-			return m.channel.(Interceptor).HandleOut(&m.socket, v.dispatch.Event, v.dispatch.Payload)
+			return m.channel.(Interceptor).HandleOut(&m.socket, v.broadcast.Event, v.broadcast.Payload)
 		})
 		m.toCome.Add(-1)
 	case mailFrame:
@@ -433,14 +440,14 @@ func (m *member) accept(answer any) (Payload, error) {
 	if err != nil {
 		return Payload{}, err
 	}
-	place, err := m.conn.endpoint.pubsub.subscribe(m.topic, m)
+	place, err := m.conn.endpoint.pubsub.Subscribe(m.topic, m)
 	if err != nil {
 		return Payload{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.left { // cut off meanwhile
-		m.conn.endpoint.pubsub.unsubscribe(place)
+		m.conn.endpoint.pubsub.Unsubscribe(place)
 	} else {
 		m.place = place
 	}
@@ -524,11 +531,11 @@ func (m *member) leaveTopic() {
 	m.mu.Unlock()
 	ps := m.conn.endpoint.pubsub
 	if place != nil {
-		ps.unsubscribe(place)
+		ps.Unsubscribe(place)
 	}
 	for _, subs := range external {
 		for _, sub := range subs {
-			ps.unsubscribe(sub)
+			ps.Unsubscribe(sub)
 		}
 	}
 	if m.room != nil {

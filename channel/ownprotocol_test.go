@@ -102,7 +102,7 @@ func TestProtocolsOfTheApplication(t *testing.T) {
 		} {
 			c, err := e.Connect(t.Context(), h, wire.ConnectInfo{Params: url.Values{"user": {"a"}, "vsn": {vsn}}})
 			require.NoError(t, err, vsn)
-			require.Equal(t, want, c.protocol.version, vsn)
+			require.Equal(t, want, c.protocol.Version, vsn)
 		}
 		for _, vsn := range []string{"2.6.0", "1.1.0", "3", "3.0"} {
 			_, err := e.Connect(t.Context(), h, wire.ConnectInfo{Params: url.Values{"user": {"a"}, "vsn": {vsn}}})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -97,16 +98,16 @@ func (rs *rooms) leave(r *room) {
 // tells them.
 type roomDiff struct {
 	shown presence.Diff
-	out   *dispatch
+	out   *fastlane.Broadcast
 }
 
 func (r *room) diffOf(diff presence.Diff) *roomDiff {
-	return &roomDiff{diff, r.dispatch(eventPresenceDiff, diff.JSON())}
+	return &roomDiff{diff, r.broadcast(eventPresenceDiff, diff.JSON())}
 }
 
-// dispatch is news of who is present, which others need not wait for.
-func (r *room) dispatch(event string, payload []byte) *dispatch {
-	return &dispatch{Broadcast: Broadcast{Topic: r.key.topic, Event: event, Payload: wire.RawPayload(payload)}, lowPriority: true}
+// broadcast is news of who is present, which others need not wait for.
+func (r *room) broadcast(event string, payload []byte) *fastlane.Broadcast {
+	return &fastlane.Broadcast{Broadcast: Broadcast{Topic: r.key.topic, Event: event, Payload: wire.RawPayload(payload)}, LowPriority: true}
 }
 
 // fetchDiff makes what clients are told of a diff.

@@ -21,7 +21,7 @@ func TestNegotiation(t *testing.T) {
 		d, err := mustHandler(Handler{}).negotiate(vsn)
 		if ok {
 			require.NoError(t, err, vsn)
-			require.Equal(t, map[byte]wire.Protocol{'1': phoenix1.Protocol{}, '2': phoenix2.Protocol{}}[vsn[0]], d.protocol, vsn)
+			require.Equal(t, map[byte]wire.Protocol{'1': phoenix1.Protocol{}, '2': phoenix2.Protocol{}}[vsn[0]], d.Protocol, vsn)
 		} else {
 			require.ErrorIs(t, err, wire.ErrVersion, vsn)
 		}

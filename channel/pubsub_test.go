@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/bus"
+	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/transport/membus"
 )
@@ -237,7 +238,7 @@ func TestBroadcastRefusesWhatCannotBeSaid(t *testing.T) {
 	require.ErrorIs(t, e.Broadcast("t", "e", map[string]string{"x": strings.Repeat("x", 1000)}), ErrTooLarge)
 	require.NoError(t, e.Broadcast("t", "e", Binary(nil)))
 	alone := startOne(t, Config{})
-	require.ErrorIs(t, alone.DirectBroadcast("b", "t", "e", nil), errNoReplica)
+	require.ErrorIs(t, alone.DirectBroadcast("b", "t", "e", nil), pubsub.ErrNoReplica)
 }
 
 func TestGarbageOnTheBusIsCountedAndIgnored(t *testing.T) {

@@ -151,7 +151,7 @@ func (r *room) settle(m *member) {
 	m.seat.undecided, m.seat.held = false, nil
 	if m.seat.in && held != nil && !held.Empty() {
 		m.seat.early = !m.seat.synced
-		m.deliver(r.diffOf(*held).out)
+		m.Deliver(r.diffOf(*held).out)
 	}
 }
 
@@ -512,7 +512,7 @@ func (r *room) sendDiff(d *roomDiff) {
 		case m.seat.waiting && !m.seat.early:
 		default:
 			m.seat.early = !m.seat.synced
-			m.deliver(d.out)
+			m.Deliver(d.out)
 		}
 	}
 	now := time.Now()

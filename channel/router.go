@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -42,7 +43,7 @@ type Handler struct {
 
 	// Of NewHandler.
 	checked   bool
-	protocols map[string]*served // Phoenix's too
+	protocols map[string]*fastlane.Served // Phoenix's too
 }
 
 // A Route leads the topics of a pattern to a kind of channel.
@@ -109,17 +110,17 @@ func NewHandler(h Handler) (*Handler, error) {
 var errUnchecked = errors.New("channel: the Handler was not made by NewHandler")
 
 // check returns the protocols of a handler, or its faults.
-func (h *Handler) check() (map[string]*served, error) {
-	protocols := map[string]*served{}
-	for _, ours := range phoenix {
-		protocols[ours.version] = ours
+func (h *Handler) check() (map[string]*fastlane.Served, error) {
+	protocols := map[string]*fastlane.Served{}
+	for _, ours := range fastlane.Phoenix() {
+		protocols[ours.Version] = ours
 	}
 	errs := []error{h.checkRoutes()}
 	if h.MaxChannels < 0 {
 		errs = append(errs, fmt.Errorf("channel: Handler.MaxChannels is %d, must not be negative", h.MaxChannels))
 	}
 	for _, version := range slices.Sorted(maps.Keys(h.Protocols)) {
-		s, err := newServed(version, h.Protocols[version])
+		s, err := fastlane.Serve(version, h.Protocols[version])
 		if err != nil {
 			errs = append(errs, fmt.Errorf("channel: protocol %q: %w", version, err))
 		}
@@ -180,4 +181,19 @@ func matches(pattern, topic string) bool {
 		return strings.HasPrefix(topic, prefix)
 	}
 	return pattern == topic
+}
+
+// defaultVsn is the version of a client without vsn.
+const defaultVsn = "1.0.0"
+
+// negotiate finds the protocol of a version (rows B004, B005).
+func (h *Handler) negotiate(vsn string) (*fastlane.Served, error) {
+	if !fastlane.ValidVersion(vsn, 3) {
+		return nil, fmt.Errorf("%w: %q: not of the form x.y.z", wire.ErrVersion, vsn)
+	}
+	s := h.protocols[vsn[:strings.LastIndexByte(vsn, '.')]]
+	if s == nil {
+		return nil, fmt.Errorf("%w: %q", wire.ErrVersion, vsn)
+	}
+	return s, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
+	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
@@ -69,7 +71,7 @@ func (s *Socket) Broadcast(event string, payload any) error {
 	if err := s.able("broadcast"); err != nil {
 		return err
 	}
-	return s.Endpoint().pubsub.broadcast(s.m.topic, event, payload, nil)
+	return s.Endpoint().pubsub.Broadcast(s.m.topic, event, payload, nil)
 }
 
 // BroadcastFrom is Broadcast to all but this channel. Other channels of the
@@ -78,7 +80,7 @@ func (s *Socket) BroadcastFrom(event string, payload any) error {
 	if err := s.able("broadcast"); err != nil {
 		return err
 	}
-	return s.Endpoint().pubsub.broadcast(s.m.topic, event, payload, s.m)
+	return s.Endpoint().pubsub.Broadcast(s.m.topic, event, payload, s.m)
 }
 
 // A ReplyRef answers one message of a client, when its time has come.
@@ -140,12 +142,12 @@ func (s *Socket) Subscribe(topic string) error {
 	if m.left {
 		return fmt.Errorf("subscribe to %q: %w", topic, ErrClosed)
 	}
-	sub, err := m.conn.endpoint.pubsub.subscribe(topic, toInfo{m})
+	sub, err := m.conn.endpoint.pubsub.Subscribe(topic, toInfo{m})
 	if err != nil {
 		return err
 	}
 	if m.external == nil {
-		m.external = map[string][]*subscription{}
+		m.external = map[string][]*pubsub.Subscription{}
 	}
 	m.external[topic] = append(m.external[topic], sub)
 	return nil
@@ -160,11 +162,11 @@ func (s *Socket) Unsubscribe(topic string) {
 	delete(m.external, topic)
 	m.mu.Unlock()
 	for _, sub := range subs {
-		m.conn.endpoint.pubsub.unsubscribe(sub)
+		m.conn.endpoint.pubsub.Unsubscribe(sub)
 	}
 }
 
 // toInfo is a channel as the subscriber of another topic.
 type toInfo struct{ m *member }
 
-func (t toInfo) deliver(d *dispatch) { t.m.give(mailInfo{d.Broadcast}, 0) }
+func (t toInfo) Deliver(b *fastlane.Broadcast) { t.m.give(mailInfo{b.Broadcast}, 0) }

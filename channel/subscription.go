@@ -4,6 +4,9 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
+
+	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
+	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 )
 
 // A Subscription is a plain Go subscriber of one topic; see
@@ -13,7 +16,7 @@ type Subscription struct {
 	endpoint *Endpoint
 	topic    string
 	handle   func(Broadcast)
-	place    *subscription
+	place    *pubsub.Subscription
 
 	ended   atomic.Bool
 	dropped atomic.Uint64
@@ -36,11 +39,22 @@ func (s *Subscription) Unsubscribe() {
 
 func (s *Subscription) end() {
 	s.ended.Store(true)
-	s.endpoint.pubsub.unsubscribe(s.place)
+	s.endpoint.pubsub.Unsubscribe(s.place)
 	s.box.close()
 }
 
-func (s *Subscription) deliver(d *dispatch) {
+// subscriber returns s, or nil for a nil one.
+func (s *Subscription) subscriber() pubsub.Subscriber {
+	if s == nil {
+		return nil
+	}
+	return delivery{s}
+}
+
+// delivery is a Subscription as its topic's subscriber.
+type delivery struct{ *Subscription }
+
+func (s delivery) Deliver(d *fastlane.Broadcast) {
 	if !errors.Is(s.box.put(d.Broadcast, 0), errMailboxFull) {
 		return
 	}

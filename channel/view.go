@@ -68,5 +68,5 @@ func (r *room) count(diff presence.Diff) *roomDiff {
 	if keys == len(r.tally.keys) && sessions == r.tally.sessions {
 		return nil
 	}
-	return &roomDiff{out: r.dispatch(eventPresenceCount, r.tally.json())}
+	return &roomDiff{out: r.broadcast(eventPresenceCount, r.tally.json())}
 }

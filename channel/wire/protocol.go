@@ -84,7 +84,7 @@ func (g guarded) Broadcast(frames []*Frame, m Message) (_ []*Frame, err error) {
 	if frames, err = g.protocol.Broadcast(frames, m); err != nil {
 		return nil, err
 	}
-	return frames, checkFrames(frames[before:], true)
+	return checkFrames(frames, before, true)
 }
 
 type guardedCodec struct{ codec Codec }
@@ -110,22 +110,22 @@ func (g guardedCodec) Encode(frames []*Frame, m Message) (_ []*Frame, err error)
 	if frames, err = g.codec.Encode(frames, m); err != nil {
 		return nil, err
 	}
-	return frames, checkFrames(frames[before:], false)
+	return checkFrames(frames, before, false)
 }
 
-// checkFrames replaces the frames by new ones, for a protocol may give its own to
-// others too.
-func checkFrames(frames []*Frame, shared bool) error {
-	for i, f := range frames {
+// checkFrames checks the frames that a protocol appended, and replaces them by new ones,
+// since a protocol may give its own to others too.
+func checkFrames(frames []*Frame, before int, shared bool) ([]*Frame, error) {
+	for i, f := range frames[before:] {
 		if f == nil {
-			return errors.New("the protocol made no frame")
+			return nil, errors.New("the protocol made no frame")
 		}
 		if !f.Binary && !utf8.Valid(f.Data) {
-			return errors.New("the protocol made a text frame that is not UTF-8")
+			return nil, errors.New("the protocol made a text frame that is not UTF-8")
 		}
-		frames[i] = &Frame{Binary: f.Binary, Data: f.Data, Shared: shared}
+		frames[before+i] = &Frame{Binary: f.Binary, Data: f.Data, Shared: shared}
 	}
-	return nil
+	return frames, nil
 }
 
 // contain makes an error of a panic of a protocol.

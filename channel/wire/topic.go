@@ -34,3 +34,10 @@ func CheckTopic(topic string) error {
 	}
 	return nil
 }
+
+// A Broadcast is an event on a topic, as its subscribers get it.
+type Broadcast struct {
+	Topic   string
+	Event   string
+	Payload Payload
+}
