@@ -28,6 +28,9 @@ crdt                   presence channel transport cmd net net/http log log/slog 
 presence               channel transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
+channel/internal/actor    presence channel transport cmd net net/http log log/slog github.com/gorilla/websocket github.com/nats-io
+channel/internal/fastlane presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/internal/pubsub   presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/wire           presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
 channel/wire/phoenix1  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
 channel/wire/phoenix2  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
@@ -63,7 +66,10 @@ const shells = `
 crdt
 presence               tracker.go watch.go session.go log.go
 presence/presencetest
-channel                admission.go conn.go endpoint.go fetch.go jobs.go mailbox.go metas.go room.go
+channel                admission.go conn.go endpoint.go fetch.go metas.go room.go
+channel/internal/actor  group.go mailbox.go
+channel/internal/fastlane broadcast.go
+channel/internal/pubsub pubsub.go
 channel/wire           frame.go
 channel/wire/phoenix1
 channel/wire/phoenix2

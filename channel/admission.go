@@ -118,7 +118,7 @@ func (a *admission) end(m *member) []*member {
 	pause := cooldown.After(now.Sub(j.began))
 	if j.slot.Linked() && q.waiting > 0 && pause > 0 {
 		j.slot.Remove()
-		a.endpoint.after(pause, func() { release(a.reuse(q, m.route)) })
+		a.endpoint.running.After(pause, func() { release(a.reuse(q, m.route)) })
 	} else {
 		a.yield(j)
 	}
@@ -143,7 +143,7 @@ func (a *admission) withdraw(m *member) {
 	}
 	a.mu.Unlock()
 	if waits {
-		m.box.release()
+		m.box.Release()
 	}
 }
 
@@ -176,7 +176,7 @@ func (a *admission) stats(s *Stats) {
 // called without mu.
 func release(members []*member) {
 	for _, m := range members {
-		m.box.release()
+		m.box.Release()
 	}
 }
 
@@ -263,5 +263,5 @@ func (a *admission) schedule(now time.Time) {
 		return
 	}
 	a.due = due
-	a.stop = a.endpoint.after(due.Sub(now), a.tick)
+	a.stop = a.endpoint.running.After(due.Sub(now), a.tick)
 }

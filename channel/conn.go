@@ -442,7 +442,7 @@ func (c *Conn) shutdown(code int, text string, reason Reason) {
 	}
 	c.endpoint.unregister(c)
 	for _, m := range c.members {
-		m.box.force(mailStop{reason})
+		m.box.Force(mailStop{reason})
 		m.withdraw()
 	}
 	c.tellEnded()
@@ -494,7 +494,7 @@ func (c *Conn) perform(acts []wire.Action) {
 			m.withdraw()
 		case wire.ActStop:
 			m := c.member(a.ID)
-			m.box.force(mailStop{a.Reason})
+			m.box.Force(mailStop{a.Reason})
 			m.withdraw()
 		case wire.ActReject: // told without the lock; see Receive
 		}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/internal/actor"
 	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
@@ -31,7 +32,7 @@ type Endpoint struct {
 	counters  counters
 
 	// running counts what Close waits for: joined channels, and goroutines.
-	running jobs
+	running actor.Group
 
 	mu       sync.Mutex
 	draining bool
@@ -113,7 +114,7 @@ func (e *Endpoint) DirectBroadcast(replica, topic, event string, payload any) er
 // subscription ends with the endpoint.
 func (e *Endpoint) Subscribe(topic string, handle func(Broadcast)) (*Subscription, error) {
 	s := &Subscription{endpoint: e, topic: topic, handle: handle}
-	s.box.init(&e.running, e.config.MailboxSize, 1, false, s.call)
+	s.box.Init(&e.running, actor.Limits{Messages: e.config.MailboxSize}, s.call)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -254,25 +255,6 @@ func (e *Endpoint) hold() bool {
 	return !e.closed
 }
 
-// after is time.AfterFunc for a function that Close waits for. It is called
-// while something holds running above zero.
-func (e *Endpoint) after(d time.Duration, f func()) (stop func() bool) {
-	e.running.Add(1)
-	timer := time.AfterFunc(d, func() {
-		defer e.running.Done()
-		e.running.begun.Add(1)
-		defer e.running.ended.Add(1)
-		f()
-	})
-	return func() bool {
-		if !timer.Stop() {
-			return false
-		}
-		e.running.Done()
-		return true
-	}
-}
-
 // logPanic logs a panic of the application's code.
 func (e *Endpoint) logPanic(where string, v any, attrs ...any) {
 	e.counters.panics.Add(1)
@@ -316,7 +298,7 @@ type counters struct {
 
 // Stats returns the counts.
 func (e *Endpoint) Stats() Stats {
-	begun, busy := e.running.counts()
+	begun, busy := e.running.Counts()
 	s := Stats{
 		Busy:             busy,
 		Begun:            begun,

@@ -74,7 +74,7 @@ func (gs *graces) add(session *presence.Session, held []presence.Held, period ti
 		gs.byPlace[p] = append(gs.byPlace[p], g)
 		gs.enter(h.Topic)
 	}
-	g.stop = gs.endpoint.after(period, func() {
+	g.stop = gs.endpoint.running.After(period, func() {
 		gs.mu.Lock()
 		gs.forget(g)
 		gs.mu.Unlock()

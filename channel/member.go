@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/internal/actor"
 	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
 	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
@@ -42,7 +43,7 @@ type member struct {
 	topic string
 	ask   ask
 	room  *room // nil without presence
-	box   mailbox[mail]
+	box   actor.Mailbox[mail]
 
 	// set by the mailbox before the state is stateJoined, then static
 	socket  Socket
@@ -110,8 +111,9 @@ func newMember(c *Conn, a wire.Action) *member {
 		m.room = e.rooms.enter(m.topic, m.route)
 	}
 	e.running.Add(1)
-	m.box.init(&e.running, e.config.MailboxSize, e.config.MailboxBytes, true, m.handle)
-	m.box.force(mailJoin{a.Message.Payload})
+	m.box.Init(&e.running, actor.Limits{Messages: e.config.MailboxSize, Bytes: e.config.MailboxBytes}, m.handle)
+	m.box.Hold()
+	m.box.Force(mailJoin{a.Message.Payload})
 	return m
 }
 
@@ -124,7 +126,7 @@ func (m *member) begin(before *member) {
 	}
 	before.successor = m
 	e := m.conn.endpoint
-	m.stopTimer = e.after(e.config.DuplicateTimeout, func() {
+	m.stopTimer = e.running.After(e.config.DuplicateTimeout, func() {
 		e.logger.Warn("channel: still busy, its topic goes to a new join", "topic", m.topic)
 		before.state.Store(stateGone)
 		before.endContext()
@@ -145,7 +147,7 @@ func (m *member) release() {
 // admit has the join take its turn. c.mu is held.
 func (m *member) admit() {
 	if m.conn.closed { // nobody waits for it any more
-		m.box.release()
+		m.box.Release()
 		return
 	}
 	m.conn.endpoint.admission.enter(m)
@@ -205,15 +207,21 @@ func (m *member) endContext() {
 
 // give puts mail into the mailbox. It may be called with conn.mu held.
 func (m *member) give(v mail, size int) bool {
-	err := m.box.put(v, size)
-	if full := (*overflow)(nil); errors.As(err, &full) {
-		m.box.replace(mailStop{wire.Crashed(full)}, func() {
-			m.conn.endpoint.counters.overflows.Add(1)
-			m.conn.Reject(wire.Rejection{Cause: wire.CauseMailbox, Topic: m.topic, Limit: full.limit, Err: full})
-		})
-		m.withdraw()
+	err := m.box.Put(v, size)
+	if over, ok := errors.AsType[*actor.Overflow](err); ok {
+		m.overflow(over)
 	}
 	return err == nil
+}
+
+// overflow ends a channel that did not keep up. conn.mu may be held.
+func (m *member) overflow(over *actor.Overflow) {
+	err := fmt.Errorf("%w: %w", errMailboxFull, over)
+	m.box.Replace(mailStop{wire.Crashed(err)}, func() {
+		m.conn.endpoint.counters.overflows.Add(1)
+		m.conn.Reject(wire.Rejection{Cause: wire.CauseMailbox, Topic: m.topic, Limit: over.Limit, Err: err})
+	})
+	m.withdraw()
 }
 
 // Deliver gives it a broadcast on its topic: the frame goes straight to the
@@ -403,7 +411,7 @@ func (m *member) join(params Payload) {
 	m.conn.perform(m.conn.session.Joined(m.id, response))
 	if m.state.CompareAndSwap(stateJoining, stateJoined) && m.room != nil { // not when it was cut off
 		m.room.add(m)
-		m.box.force(mailSettled{})
+		m.box.Force(mailSettled{})
 	}
 	m.conn.mu.Unlock()
 	if m.room == nil {
@@ -477,7 +485,7 @@ func (m *member) refuse(response Payload) {
 	m.state.Store(stateGone)
 	m.endContext()
 	m.detach()
-	rest := m.box.close()
+	rest := m.box.Close()
 	m.conn.mu.Lock()
 	m.conn.perform(m.conn.session.Refused(m.id, response))
 	for _, v := range rest {
@@ -496,7 +504,7 @@ func (m *member) refuse(response Payload) {
 // presences end.
 func (m *member) end(reason Reason, leave *wire.Message) {
 	m.leaveTopic()
-	m.box.close()
+	m.box.Close()
 	m.conn.mu.Lock()
 	if leave != nil {
 		m.conn.perform(m.conn.session.Left(m.id, leave.Ref))

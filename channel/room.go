@@ -411,7 +411,7 @@ func (r *room) due() bool {
 	}
 	if r.window == nil {
 		t := &roomTimer{due: at}
-		t.stop = r.rooms.endpoint.after(at.Sub(now), func() { r.windowEnd(t) })
+		t.stop = r.rooms.endpoint.running.After(at.Sub(now), func() { r.windowEnd(t) })
 		r.window = t
 	}
 	return false
@@ -537,7 +537,7 @@ func (r *room) windowEnd(t *roomTimer) {
 func (r *room) startStateTimer() {
 	if r.stateTimer == nil && !r.closed {
 		t := &roomTimer{}
-		t.stop = r.rooms.endpoint.after(r.rooms.endpoint.config.StateTimeout, func() { r.stateDue(t) })
+		t.stop = r.rooms.endpoint.running.After(r.rooms.endpoint.config.StateTimeout, func() { r.stateDue(t) })
 		r.stateTimer = t
 	}
 }

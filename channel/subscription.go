@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"github.com/rollcall-go/rollcall/channel/internal/actor"
 	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
 	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 )
@@ -20,7 +21,7 @@ type Subscription struct {
 
 	ended   atomic.Bool
 	dropped atomic.Uint64
-	box     mailbox[Broadcast]
+	box     actor.Mailbox[Broadcast]
 }
 
 // Topic is what it is subscribed to.
@@ -40,7 +41,7 @@ func (s *Subscription) Unsubscribe() {
 func (s *Subscription) end() {
 	s.ended.Store(true)
 	s.endpoint.pubsub.Unsubscribe(s.place)
-	s.box.close()
+	s.box.Close()
 }
 
 // subscriber returns s, or nil for a nil one.
@@ -55,7 +56,7 @@ func (s *Subscription) subscriber() pubsub.Subscriber {
 type delivery struct{ *Subscription }
 
 func (s delivery) Deliver(d *fastlane.Broadcast) {
-	if !errors.Is(s.box.put(d.Broadcast, 0), errMailboxFull) {
+	if _, full := errors.AsType[*actor.Overflow](s.box.Put(d.Broadcast, 0)); !full {
 		return
 	}
 	if s.dropped.Add(1) == 1 {
