@@ -29,6 +29,7 @@ presence               channel transport cmd metrics plug net/http github.com/go
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
 channel/internal/actor    presence channel transport cmd net net/http log log/slog github.com/gorilla/websocket github.com/nats-io
+channel/internal/admit    presence channel transport cmd net net/http log log/slog github.com/gorilla/websocket github.com/nats-io
 channel/internal/fastlane presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/internal/pubsub   presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/wire           presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
@@ -66,8 +67,9 @@ const shells = `
 crdt
 presence               tracker.go watch.go session.go log.go
 presence/presencetest
-channel                admission.go conn.go endpoint.go fetch.go metas.go room.go
+channel                conn.go endpoint.go fetch.go metas.go room.go
 channel/internal/actor  group.go mailbox.go
+channel/internal/admit  controller.go
 channel/internal/fastlane broadcast.go
 channel/internal/pubsub pubsub.go
 channel/wire           frame.go

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel/internal/actor"
+	"github.com/rollcall-go/rollcall/channel/internal/admit"
 	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
@@ -26,7 +28,7 @@ type Endpoint struct {
 	telemetry telemetry
 	pubsub    *pubsub.PubSub
 	rooms     *rooms // nil without presence
-	admission admission
+	admission *admit.Controller
 	graces    *graces
 	fetches   chan struct{} // one element for each Fetch that runs
 	counters  counters
@@ -62,7 +64,9 @@ func New(cfg Config) (*Endpoint, error) {
 		return nil, err
 	}
 	e.graces = newGraces(e)
-	e.admission.init(e)
+	e.admission = admit.New(admit.Limits{
+		Running: cfg.MaxJoinsRunning, Slots: runtime.GOMAXPROCS(0), Waiting: cfg.MaxJoinsWaiting, Wait: cfg.JoinWait,
+	}, e.running.After)
 	if cfg.Presence != nil {
 		e.rooms = newRooms(e, trackerSource{cfg.Presence})
 	}
@@ -299,11 +303,16 @@ type counters struct {
 // Stats returns the counts.
 func (e *Endpoint) Stats() Stats {
 	begun, busy := e.running.Counts()
-	s := Stats{
+	joins := e.admission.Counts()
+	return Stats{
 		Busy:             busy,
 		Begun:            begun,
 		Connections:      e.counters.connections.Load(),
 		Channels:         e.counters.channels.Load(),
+		JoinsRunning:     int64(joins.Running),
+		JoinsWaiting:     int64(joins.Waiting),
+		JoinsWaited:      joins.Waited,
+		JoinsRefused:     joins.Refused,
 		Panics:           e.counters.panics.Load(),
 		MailboxOverflows: e.counters.overflows.Load(),
 		Dropped:          e.counters.dropped.Load(),
@@ -312,6 +321,4 @@ func (e *Endpoint) Stats() Stats {
 		FetchFailures:    e.counters.fetchFailures.Load(),
 		Floods:           e.counters.floods.Load(),
 	}
-	e.admission.stats(&s)
-	return s
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/channel/internal/actor"
+	"github.com/rollcall-go/rollcall/channel/internal/admit"
 	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
 	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
 	"github.com/rollcall-go/rollcall/channel/wire"
@@ -31,9 +32,6 @@ type member struct {
 	state  atomic.Int32
 	// What nobody looks at is here too where the line has room for it.
 	accepted bool // Join accepted, and nothing was in the way; owned by the mailbox
-	// turn is where its join is. It is changed under admission.mu, and not after
-	// the mailbox was released but by the mailbox, which reads it without.
-	turn turn
 	// seat is the member's part in its room; guarded by the room's mu.
 	seat seat
 
@@ -49,9 +47,8 @@ type member struct {
 	socket  Socket
 	channel Channel
 
-	// joiner is its join in admission, nil where that has none of it; changed as
-	// turn is.
-	joiner *joiner
+	// admission is its join's; the mailbox may read the state once it is released.
+	admission admit.Join
 
 	// current is what the message being handled is answered to, nil outside
 	// HandleIn.
@@ -150,14 +147,14 @@ func (m *member) admit() {
 		m.box.Release()
 		return
 	}
-	m.conn.endpoint.admission.enter(m)
+	m.conn.endpoint.admission.Enter(&m.admission, m.route, m.topic, &m.box)
 }
 
 // withdraw gives up a join because of mail that is behind it: it waits for its turn no
 // longer, and if it runs its context ends.
 func (m *member) withdraw() {
 	if m.state.Load() == stateJoining {
-		m.conn.endpoint.admission.withdraw(m)
+		m.conn.endpoint.admission.Withdraw(&m.admission)
 		m.endContext()
 	}
 }
@@ -274,7 +271,7 @@ func (m *member) handle(v mail) {
 	case mailJoin:
 		m.join(v.params)
 	case mailIn:
-		m.conn.endpoint.admission.leave(m)
+		m.conn.endpoint.admission.End(&m.admission)
 		ref := ReplyRef{m: m, ref: v.message.Ref}
 		m.current.Store(&ref)
 		m.act("HandleIn", &ref, func() Result {
@@ -299,7 +296,7 @@ func (m *member) handle(v mail) {
 		}
 		m.act("HandleInfo", nil, func() Result { return h.HandleInfo(&m.socket, v.value) })
 	case mailSettled:
-		m.conn.endpoint.admission.leave(m)
+		m.conn.endpoint.admission.End(&m.admission)
 		m.room.settle(m)
 	case mailStop:
 		if !m.accepted { // its join never ran
@@ -367,7 +364,7 @@ func (m *member) join(params Payload) {
 		m.refuse(wire.JoinCrashed)
 		return
 	}
-	if m.turn != turnRuns {
+	if m.admission.State() != admit.Running {
 		m.turnedAway()
 		return
 	}
@@ -415,7 +412,7 @@ func (m *member) join(params Payload) {
 	}
 	m.conn.mu.Unlock()
 	if m.room == nil {
-		e.admission.leave(m)
+		e.admission.End(&m.admission)
 	}
 	if m.route.NewMetas != nil && m.room != nil {
 		if err := m.room.want(); err != nil {
@@ -431,13 +428,12 @@ func (m *member) join(params Payload) {
 
 // turnedAway ends a join that did not get its turn.
 func (m *member) turnedAway() {
-	turn := m.turn
 	m.refuse(wire.Overloaded)
 	limits := &m.conn.endpoint.config
-	switch turn {
-	case turnCrowded:
+	switch m.admission.State() {
+	case admit.Crowded:
 		m.conn.Reject(wire.Rejection{Cause: wire.CauseOverloaded, Topic: m.topic, Limit: limits.MaxJoinsWaiting})
-	case turnLate:
+	case admit.Late:
 		m.conn.Reject(wire.Rejection{Cause: wire.CauseOverloaded, Topic: m.topic, Limit: limits.JoinWait})
 	}
 }
@@ -573,7 +569,7 @@ func (m *member) gone() {
 	if m.room != nil {
 		m.conn.endpoint.rooms.leave(m.room)
 	}
-	m.conn.endpoint.admission.leave(m)
+	m.conn.endpoint.admission.End(&m.admission)
 	m.conn.gone(m)
 	m.conn.endpoint.running.Done()
 }

@@ -1,4 +1,4 @@
-package channel
+package admit
 
 import (
 	"fmt"
@@ -11,26 +11,28 @@ import (
 // In any sequence of arrivals, withdrawals and turns: each join is served once, joins
 // of a topic are served in order of arrival, a topic waits for at most one turn of
 // each other topic, and the limits hold.
-func TestJoinQueueIsFair(t *testing.T) {
+func TestQueueIsFair(t *testing.T) {
 	const limit, topics = 40, 5
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		q := &joinQueue{}
-		all := map[string][]*joiner{} // joins that wait, in order of arrival
-		passed := map[string]int{}    // turns of others since the topic's last, or since it waits
+		q := &queue{}
+		all := map[string][]*entry{} // joins that wait, in order of arrival
+		topicOf := map[*entry]string{}
+		passed := map[string]int{} // turns of others since the topic's last, or since it waits
 		size := 0
 		for range 500 {
 			topic := fmt.Sprint(random.IntN(random.IntN(topics) + 1)) // some have storms
 			switch random.IntN(5) {
 			case 0, 1, 2:
-				j := &joiner{member: &member{topic: topic}}
+				e := &entry{}
 				full := size >= limit || len(all[topic]) >= limit/2
-				require.Equal(t, !full, q.wait(j, limit))
+				require.Equal(t, !full, q.wait(e, topic, limit))
 				if !full {
 					if len(all[topic]) == 0 {
 						passed[topic] = 0
 					}
-					all[topic] = append(all[topic], j)
+					all[topic] = append(all[topic], e)
+					topicOf[e] = topic
 					size++
 				}
 			case 3:
@@ -41,13 +43,13 @@ func TestJoinQueueIsFair(t *testing.T) {
 					size--
 				}
 			case 4:
-				j := q.next()
-				require.Equal(t, size == 0, j == nil)
-				if j == nil {
+				e := q.next()
+				require.Equal(t, size == 0, e == nil)
+				if e == nil {
 					continue
 				}
-				topic = j.member.topic
-				require.Same(t, all[topic][0], j)
+				topic = topicOf[e]
+				require.Same(t, all[topic][0], e)
 				all[topic] = all[topic][1:]
 				size--
 				for other := range passed {
