@@ -4,14 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
+// NoLimit switches off a limit of [Config] or [Handler] that says it may be.
+const NoLimit = -1
+
 // Config is what an [Endpoint] is made of. The zero value of every field is
-// usable: an endpoint alone in its process, without presence.
+// usable: an endpoint alone in its process, without presence. MaxChannels, JoinRate,
+// MessageRate, MaxJoinsRunning, MaxJoinsWaiting and MaxGraces may be [NoLimit].
 type Config struct {
 	// Name is this replica's name for DirectBroadcast. Default: the name of
 	// Presence, else none.
@@ -112,15 +117,15 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Name == "" && c.Presence != nil {
 		c.Name = c.Presence.Name()
 	}
-	setDefault(&errs, "MaxChannels", &c.MaxChannels, 100)
-	setDefault(&errs, "JoinRate", &c.JoinRate, 50)
+	setLimit(&errs, "MaxChannels", &c.MaxChannels, 100)
+	setRate(&errs, "JoinRate", &c.JoinRate, 50)
 	setDefault(&errs, "JoinBurst", &c.JoinBurst, 100)
-	setDefault(&errs, "MessageRate", &c.MessageRate, 10_000)
+	setRate(&errs, "MessageRate", &c.MessageRate, 10_000)
 	setDefault(&errs, "MessageBurst", &c.MessageBurst, 20_000)
 	setDefault(&errs, "MessageStart", &c.MessageStart, c.MessageBurst)
 	c.MessageStart = min(c.MessageStart, c.MessageBurst)
-	setDefault(&errs, "MaxJoinsRunning", &c.MaxJoinsRunning, 256)
-	setDefault(&errs, "MaxJoinsWaiting", &c.MaxJoinsWaiting, 20_000)
+	setLimit(&errs, "MaxJoinsRunning", &c.MaxJoinsRunning, 256)
+	setLimit(&errs, "MaxJoinsWaiting", &c.MaxJoinsWaiting, 20_000)
 	setDefault(&errs, "JoinWait", &c.JoinWait, 5*time.Second)
 	setDefault(&errs, "MailboxSize", &c.MailboxSize, 4096)
 	setDefault(&errs, "MailboxBytes", &c.MailboxBytes, 4<<20)
@@ -128,10 +133,26 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&errs, "StateTimeout", &c.StateTimeout, 500*time.Millisecond)
 	setDefault(&errs, "FetchTimeout", &c.FetchTimeout, 2*time.Second)
 	setDefault(&errs, "MaxFetches", &c.MaxFetches, 64)
-	setDefault(&errs, "MaxGraces", &c.MaxGraces, 10_000)
+	setLimit(&errs, "MaxGraces", &c.MaxGraces, 10_000)
 	setDefault(&errs, "DrainBatch", &c.DrainBatch, 1000)
 	setDefault(&errs, "DrainInterval", &c.DrainInterval, 500*time.Millisecond)
 	return c, errors.Join(errs...)
+}
+
+// setLimit is setDefault for a limit that may be switched off.
+func setLimit(errs *[]error, name string, field *int, value int) {
+	if *field == NoLimit {
+		*field = math.MaxInt32
+	}
+	setDefault(errs, name, field, value)
+}
+
+// setRate is setLimit for a rate.
+func setRate(errs *[]error, name string, field *float64, value float64) {
+	if *field == NoLimit {
+		*field = math.Inf(1)
+	}
+	setDefault(errs, name, field, value)
 }
 
 func setDefault[T int | float64 | time.Duration](errs *[]error, name string, field *T, value T) {

@@ -267,8 +267,27 @@ func TestConnCloseSendsNoCodeThatMustNotBeSent(t *testing.T) {
 }
 
 func TestNewNamesEveryFaultOfTheConfig(t *testing.T) {
-	_, err := New(Config{MaxChannels: -1, StateTimeout: -1})
-	require.EqualError(t, err, "channel: Config.MaxChannels is -1, must not be negative\nchannel: Config.StateTimeout is -1ns, must not be negative")
+	_, err := New(Config{MaxChannels: -2, StateTimeout: -1})
+	require.EqualError(t, err, "channel: Config.MaxChannels is -2, must not be negative\nchannel: Config.StateTimeout is -1ns, must not be negative")
+}
+
+func TestLimitsCanBeSwitchedOff(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e := startOne(t, Config{
+			MaxChannels: NoLimit, JoinRate: NoLimit, JoinBurst: 1, MessageRate: NoLimit, MessageBurst: 1,
+			MaxJoinsRunning: NoLimit, MaxJoinsWaiting: NoLimit, MaxGraces: NoLimit,
+		})
+		c := connect(t, e, handlerOf(script{}), "")
+		for i := range 300 {
+			require.Contains(t, c.get(fmt.Sprintf(`["1","1","t%d","phx_join",{}]`, i))[0], `"ok"`)
+		}
+		h, err := NewHandler(Handler{Routes: handlerOf(script{}).Routes, MaxChannels: NoLimit})
+		require.NoError(t, err)
+		other := connect(t, startOne(t, Config{MaxChannels: 1, JoinBurst: 300}), h, "")
+		for i := range 300 {
+			require.Contains(t, other.get(fmt.Sprintf(`["1","1","t%d","phx_join",{}]`, i))[0], `"ok"`)
+		}
+	})
 }
 
 // FuzzConn feeds a whole connection of either version with frames, which
@@ -345,8 +364,8 @@ func TestASocketMayHaveALimitOfChannelsOfItsOwn(t *testing.T) {
 			require.Len(t, c.get(`["1","3","t0","phx_leave",{}]`), 2)
 			require.Contains(t, c.get(`["4","4","more","phx_join",{}]`)[0], `"ok"`, "a place is free again")
 		}
-		_, err := NewHandler(Handler{MaxChannels: -1})
-		require.ErrorContains(t, err, "channel: Handler.MaxChannels is -1, must not be negative")
+		_, err := NewHandler(Handler{MaxChannels: -2})
+		require.ErrorContains(t, err, "channel: Handler.MaxChannels is -2, must not be negative")
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -36,8 +37,8 @@ type Handler struct {
 	// sent the same frames of a broadcast. Transports that are to serve different
 	// protocols are given handlers of their own.
 	Protocols map[string]wire.Protocol
-	// MaxChannels is how many channels one connection may have joined; a client
-	// over it is answered "too many channels joined". Default
+	// MaxChannels is how many channels one connection may have joined, or [NoLimit]; a
+	// client over it is answered "too many channels joined". Default
 	// Config.MaxChannels.
 	MaxChannels int
 
@@ -116,7 +117,10 @@ func (h *Handler) check() (map[string]*fastlane.Served, error) {
 		protocols[ours.Version] = ours
 	}
 	errs := []error{h.checkRoutes()}
-	if h.MaxChannels < 0 {
+	switch {
+	case h.MaxChannels == NoLimit:
+		h.MaxChannels = math.MaxInt32
+	case h.MaxChannels < 0:
 		errs = append(errs, fmt.Errorf("channel: Handler.MaxChannels is %d, must not be negative", h.MaxChannels))
 	}
 	for _, version := range slices.Sorted(maps.Keys(h.Protocols)) {
