@@ -24,6 +24,7 @@ const module = "github.com/rollcall-go/rollcall"
 const forbiddenDependencies = `
 crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
 presence               channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+presence/internal/replica  channel transport cmd net net/http log log/slog github.com/gorilla/websocket github.com/nats-io
 presence/metrics       channel transport cmd github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
@@ -50,6 +51,7 @@ cmd/rollcall-bench     crdt presence channel transport cmd/internal github.com/n
 const forbiddenImports = `
 crdt      time sync sync/atomic os io net log context
 presence  net net/http os
+presence/internal/replica  presence sync sync/atomic os io context
 channel   net/http os
 `
 
@@ -58,6 +60,7 @@ channel   net/http os
 const shells = `
 crdt
 presence               tracker.go watch.go session.go log.go
+presence/internal/replica
 presence/presencetest
 channel                admission.go conn.go endpoint.go fetch.go jobs.go mailbox.go metas.go room.go
 channel/jwtauth

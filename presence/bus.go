@@ -1,5 +1,7 @@
 package presence
 
+import "github.com/rollcall-go/rollcall/presence/internal/replica"
+
 // Lane is the lane of a [Bus] that presence uses. The channel package uses
 // another one of the same bus, so that both share a topic's subscription.
 const Lane byte = 'p'
@@ -9,18 +11,15 @@ const Lane byte = 'p'
 // of a NATS subject).
 const (
 	// DestAll reaches every replica.
-	DestAll = "all"
+	DestAll = replica.DestAll
 	// ClassTopic is the class of the destinations of topics: what stands before
 	// the first colon.
-	ClassTopic = "t"
-	// destTopic and destReplica prefix what follows them.
-	destTopic   = ClassTopic + ":"
-	destReplica = "r:"
+	ClassTopic = replica.ClassTopic
 )
 
 // TopicDest is the destination of everything about one topic: presence's
 // deltas and tips, and channel's broadcasts.
-func TopicDest(topic string) string { return destTopic + topic }
+func TopicDest(topic string) string { return replica.TopicDest(topic) }
 
 // A BusEvent is something that a [Bus] has to say besides messages. It is a
 // plain string so that a bus need not import this package.

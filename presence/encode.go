@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // encodeMeta turns what a caller gave as a meta into the bytes of a JSON object.
 func encodeMeta(meta any, limit int) ([]byte, error) {
 	if hidden, ok := meta.(hiddenMeta); ok {
 		data, err := encodeMeta(hidden.meta, limit)
-		if err != nil || isHidden(data) {
+		if err != nil || replica.Hidden(data) {
 			return data, err
 		}
 		if data = hide(data); len(data) > limit {
-			return nil, fmt.Errorf("%w: %d bytes with %s, the limit is %d", ErrMetaTooLarge, len(data), hiddenMember, limit)
+			return nil, fmt.Errorf("%w: %d bytes with %s, the limit is %d", ErrMetaTooLarge, len(data), replica.HiddenMember, limit)
 		}
 		return data, nil
 	}

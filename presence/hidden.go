@@ -3,6 +3,8 @@ package presence
 import (
 	"bytes"
 	"slices"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // A hidden presence is one that clients are not shown: an observer, an
@@ -23,22 +25,15 @@ func Hidden(meta any) any { return hiddenMeta{meta} }
 // hiddenMeta is what Hidden makes.
 type hiddenMeta struct{ meta any }
 
-const hiddenMember = `"phx_hidden":true`
-
 // Hidden tells whether clients are not to be shown the meta.
-func (m Meta) Hidden() bool { return isHidden(m.Data) }
-
-// isHidden relies on encodeMeta: no other meta begins like that.
-func isHidden(data []byte) bool {
-	return len(data) > len(hiddenMember) && string(data[1:1+len(hiddenMember)]) == hiddenMember
-}
+func (m Meta) Hidden() bool { return replica.Hidden(m.Data) }
 
 // hide makes a hidden meta of an encoded one.
 func hide(data []byte) []byte {
 	if len(data) == len("{}") {
-		return []byte("{" + hiddenMember + "}")
+		return []byte("{" + replica.HiddenMember + "}")
 	}
-	return slices.Concat([]byte("{"+hiddenMember+","), bytes.TrimPrefix(data, []byte("{")))
+	return slices.Concat([]byte("{"+replica.HiddenMember+","), bytes.TrimPrefix(data, []byte("{")))
 }
 
 // Visible is the diff without what is hidden: what clients are told.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // routine are the changes of status that are as they should be; of all others
@@ -12,9 +14,9 @@ var routine = map[string]bool{
 	"up": true, "left": true, "restarted": true, "connected again": true, "fresh epoch": true, "mirror: has room again": true,
 }
 
-// log writes a line for n: what happened to which replica as seen by self, with the
-// attributes status, why (where there is more to say), replica, epoch and self.
-func (n Notice) log(logger *slog.Logger, self string) {
+// logNotice writes a line for n: what happened to which replica as seen by self, with
+// the attributes status, why (where there is more to say), replica, epoch and self.
+func logNotice(logger *slog.Logger, n replica.Notice, self string) {
 	level := slog.LevelWarn
 	if routine[n.What] {
 		level = slog.LevelInfo

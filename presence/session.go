@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // Session holds presences: a joined channel, or any lease that a program opens.
@@ -73,7 +75,7 @@ func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 		return "", fmt.Errorf("track %.255q in %.255q: %w", key, topic, err)
 	}
 	var dot uint64
-	s.tracker.do(func(r *Replica, now time.Time) {
+	s.tracker.do(func(r *replica.Replica, now time.Time) {
 		if err = r.Acquire(now, topic, false); err != nil {
 			return
 		}
@@ -175,7 +177,10 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 	dot := s.held[at].dot
 	// Nobody else can change this entry: mu makes reading and replacing one step.
 	var current Meta
-	s.tracker.do(func(r *Replica, _ time.Time) { current, _ = r.Entry(topic, dot) })
+	s.tracker.do(func(r *replica.Replica, _ time.Time) {
+		meta, _ := r.Entry(topic, dot)
+		current = Meta(meta)
+	})
 	meta, err := change(current)
 	var data []byte
 	if err == nil {
@@ -184,7 +189,7 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 	if err != nil {
 		return "", fmt.Errorf("update %.255q in %.255q: %w", key, topic, err)
 	}
-	s.tracker.do(func(r *Replica, now time.Time) {
+	s.tracker.do(func(r *replica.Replica, now time.Time) {
 		if dot, tracked = r.Update(now, topic, dot, data); tracked {
 			ref = r.Ref(dot)
 		}
@@ -221,7 +226,7 @@ func (s *Session) Adopt(from *Session, topic, key string, meta any) (ref string,
 		return "", fmt.Errorf("adopt %.255q in %.255q: %w", key, topic, ErrNotTracked)
 	}
 	dot := from.held[old].dot
-	t.do(func(r *Replica, now time.Time) {
+	t.do(func(r *replica.Replica, now time.Time) {
 		dot, _ = r.Update(now, topic, dot, data)
 		ref = r.Ref(dot)
 	})
@@ -238,7 +243,7 @@ func (s *Session) Held() []Held {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]Held, 0, len(s.held))
-	s.tracker.do(func(r *Replica, _ time.Time) {
+	s.tracker.do(func(r *replica.Replica, _ time.Time) {
 		for _, h := range s.held {
 			list = append(list, Held{h.topic, h.key, r.Ref(h.dot)})
 		}
@@ -254,7 +259,7 @@ func (s *Session) Untrack(topic, key string) error {
 	if at, tracked := s.find(topic, key); tracked {
 		dot := s.held[at].dot
 		s.held = slices.Delete(s.held, at, at+1)
-		s.tracker.do(func(r *Replica, now time.Time) {
+		s.tracker.do(func(r *replica.Replica, now time.Time) {
 			r.Untrack(now, topic, dot)
 			r.Release(now, topic, false)
 		})
@@ -274,7 +279,7 @@ func (s *Session) untrackAll() {
 	if len(s.held) == 0 {
 		return
 	}
-	s.tracker.do(func(r *Replica, now time.Time) {
+	s.tracker.do(func(r *replica.Replica, now time.Time) {
 		for _, h := range s.held {
 			r.Untrack(now, h.topic, h.dot)
 			r.Release(now, h.topic, false)

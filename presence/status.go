@@ -1,6 +1,10 @@
 package presence
 
-import "time"
+import (
+	"time"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
+)
 
 // Status is how a replica does: for health checks and metrics.
 type Status struct {
@@ -70,47 +74,14 @@ type Stats struct {
 	AuditMismatches uint64
 }
 
-// count counts an answer.
-func (s *Stats) count(d delta) {
-	switch {
-	case d.From == 0:
-		s.Snapshots++
-	case d.Base < d.From:
-		s.DotSets++
-	case len(d.Adds)+len(d.Rems) > 0:
-		s.LogRepairs++
-	default:
-		s.Unchanged++
-	}
-}
-
-// Status returns how the replica does.
-func (r *Replica) Status() Status {
-	topics := r.interests
-	if r.mirror != nil {
-		topics = len(r.topics)
+// newStatus makes the status of a replica called name.
+func newStatus(name string, s replica.Status) Status {
+	members := make([]Member, 0, len(s.Members))
+	for _, m := range s.Members {
+		members = append(members, Member(m))
 	}
 	return Status{
-		Name: r.cfg.Name, Epoch: r.epoch,
-		Settled: r.settled, Isolated: r.isolated != 0, Fenced: r.fenced,
-		Mirror: r.mirror != nil, Topics: topics, Presences: r.ownEntries, Replicas: r.Members(), Stats: r.stats,
+		Name: name, Epoch: s.Epoch, Settled: s.Settled, Isolated: s.Isolated, Fenced: s.Fenced, Mirror: s.Mirror,
+		Topics: s.Topics, Presences: s.Presences, Replicas: members, Stats: Stats(s.Stats),
 	}
-}
-
-// Members returns the other replicas that are up or may come back, by name.
-func (r *Replica) Members() []Member {
-	list := make([]Member, 0, len(r.byName))
-	for _, m := range r.byName {
-		lagging := 0
-		for _, v := range m.views {
-			if v.wants() {
-				lagging++
-			}
-		}
-		list = append(list, Member{
-			Name: m.name, Epoch: m.epoch, Beat: m.beat, Up: m.up, Silent: time.Duration(r.now - m.heard),
-			Topics: len(m.views), Presences: m.entries, Lagging: lagging,
-		})
-	}
-	return list
 }

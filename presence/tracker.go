@@ -9,14 +9,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // maxQueued bounds the bytes that wait for the bus. Beyond it messages are
 // dropped, which others notice and repair.
 const maxQueued = 32 << 20
 
-// Tracker is one running replica: the shell around [Replica] that owns its
-// goroutines and timers. All methods may be called concurrently.
+// Tracker is one running replica: the shell around the replica state machine
+// that owns its goroutines and timers. All methods may be called concurrently.
 type Tracker struct {
 	// static after Start
 	cfg     Config
@@ -40,14 +42,14 @@ type Tracker struct {
 
 	// guarded by mu
 	mu         sync.Mutex
-	replica    *Replica
+	replica    *replica.Replica
 	deadline   time.Time // when the replica wants to be ticked
 	armed      time.Time // when run will tick it, unless it is woken before
-	ops        []Op
+	ops        []replica.Op
 	opBytes    int
 	dropped    uint64
 	deliveries []delivery
-	notices    []Notice
+	notices    []replica.Notice
 	watches    map[string][]*Watch
 	waiting    map[string][]chan struct{} // readers that wait for completeness
 	sessions   map[*Session]struct{}
@@ -83,7 +85,7 @@ func Start(ctx context.Context, cfg Config) (*Tracker, error) {
 		return nil, fmt.Errorf("presence: start %q: %w", cfg.Name, err)
 	}
 	t.unlane = unlane
-	t.replica = NewReplica(cfg, time.Now(), time.Now, rand.Uint64)
+	t.replica = replica.New(cfg.replica(), time.Now(), time.Now, rand.Uint64)
 	t.collect()
 	t.running.Go(t.run)
 	t.running.Go(t.send)
@@ -94,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (*Tracker, error) {
 func (t *Tracker) Name() string { return t.cfg.Name }
 
 // do lets f work on the replica, and takes care of what comes of it.
-func (t *Tracker) do(f func(r *Replica, now time.Time)) {
+func (t *Tracker) do(f func(r *replica.Replica, now time.Time)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f(t.replica, time.Now())
@@ -126,7 +128,8 @@ func (t *Tracker) gather() {
 		t.opBytes += len(op.Data)
 		t.ops = append(t.ops, op)
 	}
-	for _, e := range ready.Events {
+	for _, told := range ready.Events {
+		e := newEvent(told)
 		for _, w := range t.watches[e.Topic] {
 			t.deliveries = append(t.deliveries, delivery{w, e})
 		}
@@ -169,7 +172,7 @@ func (t *Tracker) run() {
 		t.mu.Unlock()
 
 		for _, n := range notices {
-			n.log(t.cfg.Logger, t.cfg.Name)
+			logNotice(t.cfg.Logger, n, t.cfg.Name)
 		}
 		for _, d := range deliveries {
 			d.w.deliver(d.e)
@@ -197,17 +200,17 @@ func (t *Tracker) send() {
 		for _, op := range ops {
 			var err error
 			switch op.Kind {
-			case OpPublish:
+			case replica.OpPublish:
 				err = t.bus.Publish(Lane, op.Dest, op.Data)
-			case OpRequest:
+			case replica.OpRequest:
 				err = t.bus.Request(Lane, op.Dest, op.Data)
-			case OpSubscribe:
+			case replica.OpSubscribe:
 				err = t.bus.Subscribe(Lane, op.Dest)
-			case OpUnsubscribe:
+			case replica.OpUnsubscribe:
 				err = t.bus.Unsubscribe(Lane, op.Dest)
-			case OpSubscribeAll:
+			case replica.OpSubscribeAll:
 				err = t.bus.SubscribeAll(Lane, op.Dest)
-			case OpUnsubscribeAll:
+			case replica.OpUnsubscribeAll:
 				err = t.bus.UnsubscribeAll(Lane, op.Dest)
 			}
 			if err != nil {
@@ -227,7 +230,7 @@ func (t *Tracker) send() {
 // refused takes word that the bus did not take op. A message that could not be sent
 // is a lost message: others notice it and ask. They ask in vain for what is too
 // large for the bus, which happens when its limit came down after the start.
-func (t *Tracker) refused(op Op, err error) {
+func (t *Tracker) refused(op replica.Op, err error) {
 	if op.Data != nil {
 		t.unsent.Add(1)
 	}
@@ -239,18 +242,15 @@ func (t *Tracker) refused(op Op, err error) {
 }
 
 func (t *Tracker) receive(data []byte) {
-	if isEcho(data, t.cfg.Name) {
+	if replica.IsEcho(data, t.cfg.Name) {
 		return
 	}
-	msg, err := decode(data, byte(t.cfg.WireVersion)) // before mu: it is the larger part of the work
-	t.do(func(r *Replica, now time.Time) {
-		r.step(now)
-		r.decoded(msg, err)
-	})
+	msg := replica.Decode(data, t.cfg.WireVersion) // before mu: it is the larger part of the work
+	t.do(func(r *replica.Replica, now time.Time) { r.Receive(now, msg) })
 }
 
 func (t *Tracker) busEvent(event, dest string) {
-	t.do(func(r *Replica, now time.Time) {
+	t.do(func(r *replica.Replica, now time.Time) {
 		switch event {
 		case EventLost:
 			r.Lost(now)
@@ -272,8 +272,8 @@ func (t *Tracker) Peek(topic string) *List {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := t.replica.List(topic)
-	if t.replica.follows(topic) {
+	list := readList(t.replica, topic)
+	if t.replica.Follows(topic) {
 		t.lists.Store(topic, list)
 	}
 	return list
@@ -305,7 +305,7 @@ func (t *Tracker) Count(ctx context.Context, topic string) (Count, error) {
 	defer release()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.replica.Count(topic), nil
+	return Count(t.replica.Count(topic)), nil
 }
 
 // follow holds topic until release is called, and waits for completeness.
@@ -321,7 +321,7 @@ func (t *Tracker) follow(ctx context.Context, topic string) (release func(), err
 	err = t.replica.Acquire(time.Now(), topic, false)
 	t.collect()
 	var wait chan struct{}
-	if err == nil && !t.replica.complete(topic) {
+	if err == nil && !t.replica.Complete(topic) {
 		wait = make(chan struct{})
 		t.waiting[topic] = append(t.waiting[topic], wait)
 	}
@@ -344,7 +344,7 @@ func (t *Tracker) follow(ctx context.Context, topic string) (release func(), err
 		case <-t.done:
 		}
 	}
-	return func() { t.do(func(r *Replica, now time.Time) { r.Release(now, topic, false) }) }, nil
+	return func() { t.do(func(r *replica.Replica, now time.Time) { r.Release(now, topic, false) }) }, nil
 }
 
 // Topics returns the topics in which somebody is known to be, sorted, and whether
@@ -362,16 +362,9 @@ func (t *Tracker) Topics() (topics []string, complete bool) {
 func (t *Tracker) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.replica.Status()
+	s := newStatus(t.cfg.Name, t.replica.Status())
 	s.Queued, s.Dropped, s.Unsent, s.Undelivered = t.opBytes, t.dropped, t.unsent.Load(), len(t.deliveries)
 	return s
-}
-
-// Dump returns all that is held of one topic, with its numbers, for debugging.
-func (t *Tracker) Dump(topic string) Dump {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.replica.Dump(topic)
 }
 
 // Close leaves: all sessions end, the other replicas are told and show our

@@ -83,12 +83,12 @@ func (w *Watch) state() {
 	if w.topic == everything {
 		topics, complete := t.replica.Topics()
 		for _, topic := range topics {
-			list := t.replica.List(topic)
+			list := readList(t.replica, topic)
 			tell(Event{Topic: topic, State: list, Complete: list.Complete})
 		}
 		tell(Event{Complete: complete})
 	} else {
-		list := t.replica.List(w.topic)
+		list := readList(t.replica, w.topic)
 		tell(Event{Topic: w.topic, State: list, Complete: list.Complete})
 	}
 	signal(t.wakeRun)

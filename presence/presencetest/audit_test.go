@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // A view that differs from its owner's content at the same number, which no
@@ -30,7 +31,7 @@ func TestAuditFindsAndRepairsADifference(t *testing.T) {
 	c.Hold("eu", "us", "reply")
 	c.Advance(600 * time.Millisecond)
 	require.Contains(t, c.Describe("us", "room"), `us: room alice{"v":7}`, "until the answer")
-	require.Equal(t, presence.Count{Keys: 1, Sessions: 1}, c.Replica("us").Count("room"), "for new readers too")
+	require.Equal(t, replica.Count{Keys: 1, Sessions: 1}, c.Replica("us").Count("room"), "for new readers too")
 	c.Release("eu", "us")
 	c.Advance(500 * time.Millisecond)
 	require.Equal(t, `us: room alice{"v":1}`, c.Describe("us", "room"))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // Setup says how a cluster begins. The zero value is usable.
@@ -69,7 +70,8 @@ type host struct {
 	deadline  time.Duration // since the cluster's start
 
 	// its process
-	replica *presence.Replica
+	replica *replica.Replica
+	reads   int     // the version of the wire format
 	entries []owned // in the order of tracking
 	watches map[string]*folded
 	mirror  map[string]*folded // by topic; nil when it is no mirror
@@ -83,17 +85,6 @@ type owned struct {
 	dot        uint64
 	data       []byte
 }
-
-// noBus stands for the bus in a replica's config: the cluster carries its
-// messages.
-type noBus struct {
-	presence.Bus
-	c        *Cluster
-	settings string
-}
-
-func (b noBus) MaxPayload() int  { return b.c.maxPayload }
-func (b noBus) Settings() string { return b.settings }
 
 // New starts replicas of these names; "twin=eu" is one that runs under the name
 // eu and is called twin here; "eu@1" is held at version 1 of the wire format until
@@ -172,13 +163,13 @@ func (c *Cluster) boot(h *host) {
 	}
 	h.running, h.paused, h.outage, h.unplugged, h.hidden = true, false, false, false, false
 	h.waiting, h.entries, h.watches, h.mirror = nil, nil, map[string]*folded{}, nil
-	cfg := c.setup.Config
-	cfg.Name, cfg.Bus = h.as, noBus{c: c, settings: h.settings}
+	cfg := c.config(c.setup.Config, h.as, h.settings)
 	if h.wire != 0 {
 		cfg.WireVersion = h.wire
 	}
+	h.reads = cfg.WireVersion
 	wall := func() time.Time { return c.now().Add(h.clock) }
-	h.replica = presence.NewReplica(cfg, c.now(), wall, c.random.Uint64)
+	h.replica = replica.New(cfg, c.now(), wall, c.random.Uint64)
 	h.testimony = c.born(h)
 	c.collect(h)
 }
@@ -194,22 +185,23 @@ func (c *Cluster) collect(h *host) {
 	c.epoch(h)
 	for _, op := range ready.Ops {
 		switch op.Kind {
-		case presence.OpSubscribe:
+		case replica.OpSubscribe:
 			c.subscribe(h, op.Dest)
-		case presence.OpUnsubscribe:
+		case replica.OpUnsubscribe:
 			c.unsubscribe(h, op.Dest)
-		case presence.OpSubscribeAll:
+		case replica.OpSubscribeAll:
 			c.subscribe(h, everyDest(op.Dest))
-		case presence.OpUnsubscribeAll:
+		case replica.OpUnsubscribeAll:
 			c.unsubscribe(h, everyDest(op.Dest))
-		case presence.OpPublish, presence.OpRequest:
+		case replica.OpPublish, replica.OpRequest:
 			c.carry(h, op)
 		}
 	}
 	for _, n := range ready.Notices {
 		c.report("%s: %s %s", h.name, n.Replica, n.What)
 	}
-	for _, e := range ready.Events {
+	for _, told := range ready.Events {
+		e := newEvent(told)
 		f := h.watches[e.Topic]
 		if f != nil {
 			f.fold(e)
@@ -262,7 +254,7 @@ func (c *Cluster) acquire(h *host, topic string, watch bool) {
 
 // follows tells whether h hears what is said about topic.
 func (c *Cluster) follows(h *host, topic string) bool {
-	return c.listens(h, presence.TopicDest(topic)) || c.listens(h, everyDest(presence.ClassTopic))
+	return c.listens(h, replica.TopicDest(topic)) || c.listens(h, everyDest(replica.ClassTopic))
 }
 
 // Track makes key present in topic on the replica name, with a meta that differs
@@ -326,7 +318,7 @@ func (c *Cluster) Watch(name, topic string) {
 	}
 	c.acquire(h, topic, true)
 	c.collect(h)
-	h.watches[topic] = newFolded(h.replica.List(topic))
+	h.watches[topic] = newFolded(h.list(topic))
 }
 
 // OnEvent has handler told what the watchers of name are told from now on, also
@@ -362,7 +354,7 @@ func (c *Cluster) Mirror(name string) {
 	h.mirror = map[string]*folded{}
 	topics, _ := h.replica.Topics()
 	for _, topic := range topics {
-		h.mirror[topic] = newFolded(h.replica.List(topic))
+		h.mirror[topic] = newFolded(h.list(topic))
 	}
 }
 
@@ -378,10 +370,10 @@ func (c *Cluster) Unmirror(name string) {
 }
 
 // List is who is in topic as name sees it.
-func (c *Cluster) List(name, topic string) *presence.List { return c.host(name).replica.List(topic) }
+func (c *Cluster) List(name, topic string) *presence.List { return c.host(name).list(topic) }
 
 // Replica is the state machine that runs as name now.
-func (c *Cluster) Replica(name string) *presence.Replica { return c.host(name).replica }
+func (c *Cluster) Replica(name string) *replica.Replica { return c.host(name).replica }
 
 // SetFaults sets how messages fare from now on.
 func (c *Cluster) SetFaults(f Faults) { c.faults = f }

@@ -3,7 +3,7 @@
 // one way, and stops and restarts replicas with their clocks set back; and it
 // checks after every step that no replica shows what it must not.
 //
-// A [Cluster] works on [presence.Replica], the state machine, without any
+// A [Cluster] works on [replica.Replica], the state machine, without any
 // goroutine or timer: a thousand faults take milliseconds, and a run is repeated
 // exactly by its seed.
 //

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
-func sameEntry(a, b presence.Entry) bool {
+func sameEntry(a, b replica.Entry) bool {
 	return a.Dot == b.Dot && a.Origin == b.Origin && a.Key == b.Key && sameMeta(a.Meta, b.Meta)
 }
 
-func sameMeta(a, b presence.Meta) bool {
+func sameMeta(a, b replica.Meta) bool {
 	return a.Ref == b.Ref && a.PrevRef == b.PrevRef && string(a.Data) == string(b.Data)
 }
 
@@ -57,7 +58,7 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 	if want := h.process.at(topic, math.MaxUint64); !slices.EqualFunc(dump.Own.Entries, want, sameEntry) {
 		return fmt.Errorf("S8: it holds %v of its own, and was made to hold %v", dots(dump.Own.Entries), dots(want))
 	}
-	if c.listens(h, presence.TopicDest(topic)) && !dump.Interested {
+	if c.listens(h, replica.TopicDest(topic)) && !dump.Interested {
 		return fmt.Errorf("S10: it is subscribed, and does not follow it")
 	}
 	if len(dump.Views) > 0 && !dump.Interested {
@@ -74,7 +75,7 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 		}
 	}
 	for _, f := range h.watchers(topic) {
-		if err := f.check(dump, h.replica.List(topic), len(h.process.past[topic])); err != nil {
+		if err := f.check(dump, h.list(topic), len(h.process.past[topic])); err != nil {
 			return fmt.Errorf("S6: %w", err)
 		}
 	}
@@ -94,10 +95,10 @@ func (h *host) watchers(topic string) (list []*folded) {
 
 // checkAbsent is S7 for those of whom nothing is held in a topic that is
 // complete: they had nothing there when interest began, or at some time since.
-func (c *Cluster) checkAbsent(h *host, topic string, dump *presence.Dump) error {
+func (c *Cluster) checkAbsent(h *host, topic string, dump *replica.Dump) error {
 	for _, m := range h.replica.Members() {
 		p := c.issuers[identity{m.Name, m.Epoch}]
-		if !m.Up || p == nil || slices.ContainsFunc(dump.Views, func(v presence.Part) bool { return v.Replica == m.Name }) {
+		if !m.Up || p == nil || slices.ContainsFunc(dump.Views, func(v replica.Part) bool { return v.Replica == m.Name }) {
 			continue
 		}
 		if at := h.since[topic][p.birth]; at > 0 && !p.emptySince(topic, at) {
@@ -107,7 +108,7 @@ func (c *Cluster) checkAbsent(h *host, topic string, dump *presence.Dump) error 
 	return nil
 }
 
-func (c *Cluster) checkView(h *host, topic string, v presence.Part, complete bool) error {
+func (c *Cluster) checkView(h *host, topic string, v replica.Part, complete bool) error {
 	owner := identity{v.Replica, v.Epoch}
 	issuer := c.issuers[owner]
 	if issuer == nil || issuer.birth != v.Birth || !h.mayShow(owner, c.oblivion()) {
@@ -139,7 +140,7 @@ func (c *Cluster) checkView(h *host, topic string, v presence.Part, complete boo
 	return nil
 }
 
-func dots(entries []presence.Entry) []uint64 {
+func dots(entries []replica.Entry) []uint64 {
 	list := make([]uint64, len(entries))
 	for i, e := range entries {
 		list[i] = e.Dot
@@ -200,7 +201,7 @@ func (c *Cluster) CheckLive() error {
 			if other.as == h.as || other != c.heard(other.as) {
 				continue
 			}
-			i := slices.IndexFunc(members, func(m presence.Member) bool { return m.Name == other.as })
+			i := slices.IndexFunc(members, func(m replica.Member) bool { return m.Name == other.as })
 			if i < 0 || !members[i].Up || members[i].Epoch != other.replica.Epoch() {
 				return fmt.Errorf("L2: %s does not see %s", h.name, other.name)
 			}
@@ -269,7 +270,7 @@ func (c *Cluster) checkLiveTopic(h *host, topic string) error {
 			continue
 		}
 		want := other.replica.Dump(topic).Own.Entries
-		var have []presence.Entry
+		var have []replica.Entry
 		for _, v := range dump.Views {
 			if v.Replica == other.as {
 				have = v.Entries
@@ -284,7 +285,7 @@ func (c *Cluster) checkLiveTopic(h *host, topic string) error {
 
 // folded is a watcher that folds what it is told.
 type folded struct {
-	metas map[string]presence.Meta // by ref
+	metas map[string]replica.Meta // by ref
 	fault error
 	right verdict
 }
@@ -303,7 +304,7 @@ type held struct {
 }
 
 func newFolded(l *presence.List) *folded {
-	f := &folded{metas: map[string]presence.Meta{}}
+	f := &folded{metas: map[string]replica.Meta{}}
 	f.join(l.Presences)
 	return f
 }
@@ -327,7 +328,7 @@ func (f *folded) join(list []presence.Presence) {
 			if _, held := f.metas[m.Ref]; held {
 				f.fault = fmt.Errorf("%s joined twice with %s", p.Key, m.Ref)
 			}
-			f.metas[m.Ref] = m
+			f.metas[m.Ref] = replica.Meta(m)
 		}
 	}
 }
@@ -338,11 +339,11 @@ func (f *folded) join(list []presence.Presence) {
 // What was right stays right while nothing was told, the list is the same value,
 // and what is held has the same numbers: that a number means one content was
 // checked just before, with S1 and S8.
-func (f *folded) check(dump *presence.Dump, l *presence.List, own int) error {
+func (f *folded) check(dump *replica.Dump, l *presence.List, own int) error {
 	if f.fault != nil {
 		return f.fault
 	}
-	same := f.right.list == l && f.right.own == own && slices.EqualFunc(f.right.others, dump.Views, func(h held, v presence.Part) bool {
+	same := f.right.list == l && f.right.own == own && slices.EqualFunc(f.right.others, dump.Views, func(h held, v replica.Part) bool {
 		return h == held{v.Birth, v.Seq, v.Up, v.Synced}
 	})
 	if same {
@@ -371,8 +372,8 @@ func (f *folded) check(dump *presence.Dump, l *presence.List, own int) error {
 }
 
 // shown yields the parts that are visible.
-func shown(dump *presence.Dump) iter.Seq[*presence.Part] {
-	return func(yield func(*presence.Part) bool) {
+func shown(dump *replica.Dump) iter.Seq[*replica.Part] {
+	return func(yield func(*replica.Part) bool) {
 		for i := range dump.Views {
 			if v := &dump.Views[i]; v.Up && !yield(v) {
 				return
@@ -384,9 +385,9 @@ func shown(dump *presence.Dump) iter.Seq[*presence.Part] {
 
 // checkList compares a list, which is made from the one before it, with all that
 // is held: the same metas under the same keys, in the order that is promised.
-func checkList(list *presence.List, dump *presence.Dump) error {
+func checkList(list *presence.List, dump *replica.Dump) error {
 	type ranked struct {
-		presence.Entry
+		replica.Entry
 		birth uint64
 	}
 	var held []ranked
@@ -403,7 +404,7 @@ func checkList(list *presence.List, dump *presence.Dump) error {
 			return fmt.Errorf("the list has %q behind %q", p.Key, list.Presences[i-1].Key)
 		}
 		for _, m := range p.Metas {
-			if len(held) == 0 || held[0].Key != p.Key || !sameMeta(held[0].Meta, m) {
+			if len(held) == 0 || held[0].Key != p.Key || !sameMeta(held[0].Meta, replica.Meta(m)) {
 				return fmt.Errorf("the list has %s with %s next, held is %v", p.Key, m.Ref, held[:min(1, len(held))])
 			}
 			held = held[1:]

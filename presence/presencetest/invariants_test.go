@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // Each invariant is given something that breaks it, and says so. What no fault of
@@ -128,7 +129,7 @@ func TestInvariantsNotice(t *testing.T) {
 		}},
 		{"S10_a_subscription_that_nobody_needs", "S10: it is subscribed, and does not follow it", func(_ *testing.T, c *Cluster) error {
 			c.Track("eu", "another", "dave")
-			c.subscribe(c.host("us"), presence.TopicDest("another"))
+			c.subscribe(c.host("us"), replica.TopicDest("another"))
 			return c.Check()
 		}},
 		{"S10_what_is_held_back_without_end", "S10: the view of eu holds 5 deltas back", func(_ *testing.T, c *Cluster) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // After an outage of everybody but one, all ask that one for the same.
@@ -62,11 +63,11 @@ func TestRepairsKeepToTheirRate(t *testing.T) {
 		c.Watch("us", fmt.Sprintf("t%d", topic))
 	}
 	c.Advance(500 * time.Millisecond)
-	known := c.Replica("us").Status().Replicas[0].Presences
+	known := c.Replica("us").Status().Members[0].Presences
 	require.NotZero(t, known)
 	require.Less(t, known, 2500, "5,000 presences are more than 64 KiB")
 	c.Advance(3 * time.Second)
-	require.Equal(t, 5000, c.Replica("us").Status().Replicas[0].Presences, "as soon as the rate allows")
+	require.Equal(t, 5000, c.Replica("us").Status().Members[0].Presences, "as soon as the rate allows")
 	require.NoError(t, c.Check())
 	require.NoError(t, c.CheckLive())
 }
@@ -75,7 +76,7 @@ func TestRepairsKeepToTheirRate(t *testing.T) {
 // was told: the program's call can come before the timer that is due.
 func TestALeaveJustWhenTheSecondTipIsDueIsTold(t *testing.T) {
 	c := New(1)
-	r := presence.NewReplica(presence.Config{Name: "eu", Bus: noBus{c: c}}, c.now(), c.now, c.random.Uint64)
+	r := replica.New(c.config(presence.Config{}, "eu", ""), c.now(), c.now, c.random.Uint64)
 	require.NoError(t, r.Acquire(c.now(), "room", false))
 	dot, err := r.Track(c.now(), "room", "alice", []byte(`{}`))
 	require.NoError(t, err)
@@ -89,7 +90,7 @@ func TestALeaveJustWhenTheSecondTipIsDueIsTold(t *testing.T) {
 	require.True(t, r.Untrack(tracked.Add(5*time.Second), "room", dot))
 	var sent []string
 	for _, op := range r.Ready().Ops {
-		sent = append(sent, presence.DescribeMessage(op.Data))
+		sent = append(sent, replica.Kind(op.Data))
 	}
 	require.Contains(t, sent, "delta")
 }
@@ -155,7 +156,7 @@ func TestLateWordThatNobodyIsThereIsNone(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, address)
-	for c.Replica("us").Status().Replicas[0].Silent > time.Millisecond {
+	for c.Replica("us").Status().Members[0].Silent > time.Millisecond {
 		c.Advance(time.Millisecond)
 	}
 	c.Replica("us").Unreachable(c.now(), address)

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // trap takes messages of one kind from one replica to another out of the
 // network, or copies of them, until they are released.
 type trap struct {
 	from, to string
-	kind     string // as presence.DescribeMessage says it; empty: every kind
+	kind     string // as replica.Kind says it; empty: every kind
 	copies   bool
 	nth      int  // above 0: only the nth of them, which is lost
 	off      bool // takes no more
@@ -21,7 +22,7 @@ type trap struct {
 	letters  []letter
 }
 
-// Hold keeps messages of a kind (see [presence.DescribeMessage]; empty: every
+// Hold keeps messages of a kind (see RunScript; empty: every
 // kind) from one replica to another from now on, until Release or Discard.
 func (c *Cluster) Hold(from, to, kind string) {
 	c.traps = append(c.traps, &trap{since: c.at, from: from, to: to, kind: kind})
@@ -77,7 +78,7 @@ func (c *Cluster) untrap(from, to string) (kept []letter) {
 func (c *Cluster) trapped(from *host, l letter) bool {
 	held := false
 	for _, t := range c.traps {
-		if t.off || t.from != from.name || t.to != l.to.name || t.kind != "" && t.kind != presence.DescribeMessage(l.data) {
+		if t.off || t.from != from.name || t.to != l.to.name || t.kind != "" && t.kind != replica.Kind(l.data) {
 			continue
 		}
 		if t.nth > 0 {

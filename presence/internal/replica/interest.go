@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -94,7 +94,7 @@ func (r *Replica) dropViews(t *topic) {
 		v.m.entries -= v.state.Len()
 		delete(v.m.views, t)
 	}
-	t.views, t.seen = nil, nil
+	t.views, t.audience = nil, nil
 }
 
 // isComplete tells whether every replica that is up has told us what it had in
@@ -221,14 +221,15 @@ func (r *Replica) backgroundSync() {
 	r.part++
 }
 
-// complete is isComplete by name.
-func (r *Replica) complete(name string) bool {
+// Complete reports whether every replica that is up has told what it has in the
+// topic, which is followed.
+func (r *Replica) Complete(name string) bool {
 	t := r.topics[name]
 	return t != nil && r.isComplete(t)
 }
 
-// follows tells whether this replica is interested in the topic.
-func (r *Replica) follows(name string) bool {
+// Follows reports whether this replica follows the topic.
+func (r *Replica) Follows(name string) bool {
 	t := r.topics[name]
 	return t != nil && r.covers(t)
 }

@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -97,8 +97,7 @@ func (r *Replica) greet() {
 
 // fingerprint is of the settings that all replicas must share, which is told of
 // in the log where it differs: those of the bus. It is 1 where there are none.
-func fingerprint(bus Bus) uint64 {
-	settings := bus.Settings()
+func fingerprint(settings string) uint64 {
 	if settings == "" {
 		return 1
 	}
@@ -462,22 +461,29 @@ func (r *Replica) forgetGraves() {
 	}
 }
 
-// Receive takes a message from the bus.
-func (r *Replica) Receive(now time.Time, data []byte) {
-	msg, err := decode(data, byte(r.cfg.WireVersion))
-	r.step(now)
-	r.decoded(msg, err)
+// Message is a message that was decoded, or could not be.
+type Message struct {
+	msg message
+	err error
 }
 
-// decoded takes what decode made of a message.
-func (r *Replica) decoded(msg message, err error) {
+// Decode reads a message that a replica of a wire version receives. It needs no
+// replica, and may be called concurrently.
+func Decode(data []byte, version int) Message {
+	msg, err := decode(data, byte(version))
+	return Message{msg, err}
+}
+
+// Receive takes a message from the bus.
+func (r *Replica) Receive(now time.Time, m Message) {
+	r.step(now)
 	switch outdated := (*outdatedError)(nil); {
-	case errors.As(err, &outdated):
+	case errors.As(m.err, &outdated):
 		r.outdated(outdated)
-	case err != nil:
+	case m.err != nil:
 		r.stats.Malformed++
 	default:
-		r.receive(msg)
+		r.receive(m.msg)
 	}
 }
 

@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -58,7 +58,9 @@ func TestAReplicaOutlivesManyLies(t *testing.T) {
 // lieTo tells a replica what data says.
 func lieTo(t *testing.T, mirror bool, data []byte) {
 	const maxTopics, replicas = 4, 2
-	r, now := startTestReplica(Config{Name: "us", PermdownPeriod: 15 * time.Second, MaxTopics: maxTopics, MaxReplicas: replicas})
+	r, now := newTestReplica("us", func(c *Config) {
+		c.PermdownPeriod, c.MaxTopics, c.MaxReplicas = 15*time.Second, maxTopics, replicas
+	})
 	r.nonce = 0 // for the liar to guess some
 	require.NoError(t, r.Acquire(now, "room", true))
 	if mirror {
@@ -109,9 +111,9 @@ func lieTo(t *testing.T, mirror bool, data []byte) {
 		r.receive(message{kind: kindHeartbeat, name: "us", epoch: r.epoch, beat: r.beat})
 		r.Ready()
 	}
-	list := r.List("room")
-	require.Len(t, list.Presences, 1)
-	require.Equal(t, "me", list.Presences[0].Key)
+	left := list(r, "room")
+	require.Len(t, left, 1)
+	require.Equal(t, "me", left[0].key)
 	topics, _ := r.Topics()
 	require.Equal(t, []string{"room"}, topics)
 	require.Empty(t, r.members)
@@ -232,7 +234,7 @@ func TestHostileMessagesAreWellFormed(t *testing.T) {
 		for _, p := range m.parts {
 			b = appendPart(b, p, jointVersion)
 		}
-		_, err := decode(b, wireVersion)
+		_, err := decode(b, NewestVersion)
 		require.NoError(t, err)
 	}
 }

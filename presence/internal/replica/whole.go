@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -250,7 +250,7 @@ func (r *Replica) answerAll(asker string, p page) (bytes int) {
 					bodies, counts, room = append(bodies, nil), append(counts, 0), limit
 				}
 				last := len(bodies) - 1
-				bodies[last] = appendPart(bodies[last], part, wireOldest)
+				bodies[last] = appendPart(bodies[last], part, OldestVersion)
 				counts[last]++
 				room -= cost
 				size += cost

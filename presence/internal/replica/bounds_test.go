@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 )
 
 func beatOf(name string, epoch, beat uint64) message {
-	return message{kind: kindHeartbeat, name: name, epoch: epoch, birth: epoch, beat: beat, fingerprint: 1, oldest: wireOldest, newest: wireVersion}
+	return message{kind: kindHeartbeat, name: name, epoch: epoch, birth: epoch, beat: beat, fingerprint: 1, oldest: OldestVersion, newest: NewestVersion}
 }
 
 func whats(r *Replica) (list []string) {
@@ -26,7 +26,7 @@ func whats(r *Replica) (list []string) {
 }
 
 func TestReplicasBeyondTheLimitAreIgnoredAndReportedOnce(t *testing.T) {
-	r, _ := startTestReplica(Config{Name: "us", MaxReplicas: 2})
+	r, _ := newTestReplica("us", func(c *Config) { c.MaxReplicas = 2 })
 	for beat := range uint64(3) {
 		for _, name := range []string{"a", "b", "c"} {
 			r.receive(beatOf(name, 5, beat+1))
@@ -60,10 +60,10 @@ func TestQuestionsBeyondTheLimitAreNotHeard(t *testing.T) {
 func TestAMessageOfALaterVersionIsCountedAndReportedNowAndThen(t *testing.T) {
 	r, now := newTestReplica("us")
 	later := appendHeader(nil, kindHeartbeat, "eu", 5, 5)
-	setVersion(later, wireVersion+1)
-	later[2] = wireVersion + 1
+	setVersion(later, NewestVersion+1)
+	later[2] = NewestVersion + 1
 	for range 3 {
-		r.Receive(now, later)
+		r.Receive(now, take(later))
 	}
 	require.Equal(t, uint64(3), r.Status().Stats.Outdated)
 	require.Zero(t, r.Status().Stats.Malformed)
@@ -78,7 +78,7 @@ func TestADeltaOf64KiBDoesNotWait(t *testing.T) {
 		{100, 1},  // the first change, of a quiet topic
 		{8000, 2}, // and the other nine, which are 72 KiB
 	} {
-		r, now := startTestReplica(Config{Name: "us", FlushInterval: time.Second})
+		r, now := newTestReplica("us", func(c *Config) { c.FlushInterval = time.Second })
 		require.NoError(t, r.Acquire(now, "room", false))
 		meta := []byte(`{"x":"` + strings.Repeat("x", size.meta) + `"}`)
 		for i := range 10 {
@@ -104,45 +104,35 @@ func TestLargeMessagesAreCompressedAndNoneBecomesLargerThanTheLimit(t *testing.T
 	require.Equal(t, large[wirePrefix:], rest)
 
 	// Anything may be claimed; what is believed makes us allocate.
-	const believed = 2 * maxPlain
+	const believed = 2 * MaxPlain
 	within := func(most uint64, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := decode(data, wireVersion)
+		_, err := decode(data, NewestVersion)
 		runtime.ReadMemStats(&after)
 		require.ErrorIs(t, err, errMalformed)
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, most)
 	}
-	for claim, most := range map[uint64]uint64{maxPlain: believed, maxPlain + 1: 1 << 16, 8 << 20: 1 << 16, 1 << 40: 1 << 16} {
-		within(most, binary.AppendUvarint([]byte{wireMagic, wireOldest, wireOldest, byte(kindDelta), flagS2}, claim))
+	for claim, most := range map[uint64]uint64{MaxPlain: believed, MaxPlain + 1: 1 << 16, 8 << 20: 1 << 16, 1 << 40: 1 << 16} {
+		within(most, binary.AppendUvarint([]byte{wireMagic, OldestVersion, OldestVersion, byte(kindDelta), flagS2}, claim))
 	}
 	many := appendText(appendHeader(nil, kindDelta, "eu", 5, 5), "room")
-	many = binary.AppendUvarint(append(many, 0, 0, 9), maxPlain/10) // entries, of which there is none
-	within(believed, pack(append(many, make([]byte, maxPlain-100)...)))
-	bomb := s2.Encode(nil, make([]byte, maxPlain+1))
+	many = binary.AppendUvarint(append(many, 0, 0, 9), MaxPlain/10) // entries, of which there is none
+	within(believed, pack(append(many, make([]byte, MaxPlain-100)...)))
+	bomb := s2.Encode(nil, make([]byte, MaxPlain+1))
 	require.Less(t, len(bomb), 1000)
-	_, err = decode(append([]byte{wireMagic, wireOldest, wireOldest, byte(kindDelta), flagS2}, bomb...), wireVersion)
+	_, err = decode(append([]byte{wireMagic, OldestVersion, OldestVersion, byte(kindDelta), flagS2}, bomb...), NewestVersion)
 	require.ErrorIs(t, err, errMalformed)
 }
-
-// tightBus takes messages of as many bytes as Config.MaxMeta needs.
-type tightBus struct {
-	Bus
-	payload int
-}
-
-func (b tightBus) MaxPayload() int  { return b.payload }
-func (b tightBus) Settings() string { return "" }
 
 // The largest meta under the longest names fits the messages that it goes in,
 // however much changes at once.
 func TestTheLargestMetaFitsAMessage(t *testing.T) {
 	for _, pause := range []time.Duration{time.Second, 0} {
 		const maxMeta = 8 << 10
-		name, topic, key := strings.Repeat("n", maxName), strings.Repeat("t", maxName), strings.Repeat("k", maxName)
-		cfg := Config{Name: name, Bus: tightBus{payload: maxMeta + besideMeta}, MaxMeta: maxMeta}
-		require.NoError(t, cfg.withDefaults().validate())
-		r, now := makeTestReplica(cfg)
+		name, topic, key := strings.Repeat("n", MaxName), strings.Repeat("t", MaxName), strings.Repeat("k", MaxName)
+		const payload = maxMeta + Overhead // the least that package presence lets be
+		r, now := makeTestReplica(name, func(c *Config) { c.MaxPayload = func() int { return payload } })
 		require.NoError(t, r.Acquire(now, topic, false))
 		r.receive(beatOf("eu", 5, 1))
 		random := rand.New(rand.NewPCG(1, 2))
@@ -159,7 +149,7 @@ func TestTheLargestMetaFitsAMessage(t *testing.T) {
 		for _, op := range r.Ready().Ops {
 			if op.Kind == OpPublish && len(op.Data) > maxMeta {
 				sent[kind(op.Data[3])]++
-				require.LessOrEqual(t, len(op.Data), cfg.Bus.MaxPayload(), "%v", kind(op.Data[3]))
+				require.LessOrEqual(t, len(op.Data), payload, "%v", kind(op.Data[3]))
 			}
 		}
 		require.Equal(t, 3, sent[kindDelta])
@@ -184,12 +174,14 @@ func TestDeltasFitTheirMessages(t *testing.T) {
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		payload := []int{3000, 20_000, 3 << 20}[seed%3]
-		largest := min(payload, maxPlain) - besideMeta
-		r, now := makeTestReplica(Config{Name: "eu", Bus: tightBus{payload: payload}, MaxMeta: largest, MaxTopicPresences: 1 << 20})
-		us, _ := startTestReplica(Config{Name: "us"})
+		largest := min(payload, MaxPlain) - Overhead
+		r, now := makeTestReplica("eu", func(c *Config) {
+			c.MaxPayload, c.MaxTopicPresences = func() int { return payload }, 1<<20
+		})
+		us, _ := newTestReplica("us")
 		require.NoError(t, r.Acquire(now, "room", false))
 		require.NoError(t, us.Acquire(now, "room", false))
-		us.receive(message{kind: kindHeartbeat, name: "eu", epoch: r.epoch, birth: r.birth, beat: 1, fingerprint: 1, oldest: 1, newest: wireVersion})
+		us.receive(message{kind: kindHeartbeat, name: "eu", epoch: r.epoch, birth: r.birth, beat: 1, fingerprint: 1, oldest: 1, newest: NewestVersion})
 		us.receive(message{kind: kindReply, name: "eu", epoch: r.epoch, parts: []topicPart{{topic: "room", nonce: us.topics["room"].views[0].nonce, chunks: 1}}})
 		var dots []uint64
 		for _, adds := range []int{9, 3, 0} { // of ten changes
@@ -217,7 +209,7 @@ func TestDeltasFitTheirMessages(t *testing.T) {
 					continue
 				}
 				require.LessOrEqual(t, len(op.Data), payload)
-				us.Receive(now, op.Data)
+				us.Receive(now, take(op.Data))
 			}
 		}
 		require.Equal(t, r.topics["room"].own.hash, us.topics["room"].views[0].hash)

@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -80,7 +80,7 @@ func (r *Replica) answer() {
 			out.size += r.answerAll(q.asker, q.all)
 			continue
 		}
-		nonces, dest, version := []uint64{q.nonce}, q.asker, byte(wireOldest)
+		nonces, dest, version := []uint64{q.nonce}, q.asker, byte(OldestVersion)
 		if c := crowds[q.what]; q.crowd && len(c) >= manyAsk {
 			nonces, dest, version = c, TopicDest(q.what.topic), jointVersion
 			crowds[q.what] = c[:0] // answered, of the others too

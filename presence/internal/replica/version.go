@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -10,9 +10,9 @@ import (
 // Versions of the wire format. A message names the one that it is written in;
 // what everybody can read stays at the lowest.
 const (
-	wireOldest   = 1 // the lowest that this package reads
-	wireVersion  = 2 // the highest that it reads and writes
-	jointVersion = 2 // answers to several questions at once; heartbeats tell of versions
+	OldestVersion = 1 // the lowest that this package reads
+	NewestVersion = 2 // the highest that it reads and writes
+	jointVersion  = 2 // answers to several questions at once; heartbeats tell of versions
 )
 
 // outdatedEvery is how often a message that is too new to be read is reported.
@@ -35,7 +35,7 @@ func (r *Replica) appendVersions(b []byte) []byte {
 	if r.cfg.WireVersion < jointVersion {
 		return b
 	}
-	b = binary.AppendUvarint(b, wireOldest)
+	b = binary.AppendUvarint(b, OldestVersion)
 	return binary.AppendUvarint(b, uint64(r.cfg.WireVersion))
 }
 
@@ -56,8 +56,8 @@ func (r *Replica) checkVersions(m *member) {
 	switch {
 	case m.oldest > uint64(r.cfg.WireVersion):
 		r.notice(m.name, m.epoch, fmt.Sprintf("too new: it reads versions %d to %d of the wire format, this replica writes up to %d: upgrade this one", m.oldest, m.newest, r.cfg.WireVersion))
-	case m.newest < wireOldest:
-		r.notice(m.name, m.epoch, fmt.Sprintf("too old: it reads up to version %d of the wire format, this replica writes %d and later: upgrade that one", m.newest, wireOldest))
+	case m.newest < OldestVersion:
+		r.notice(m.name, m.epoch, fmt.Sprintf("too old: it reads up to version %d of the wire format, this replica writes %d and later: upgrade that one", m.newest, OldestVersion))
 	}
 }
 

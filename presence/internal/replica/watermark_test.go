@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"testing"
@@ -52,5 +52,5 @@ func TestTheWatermarkNeverFalls(t *testing.T) {
 	pass(pruneAfter + time.Second)
 	require.Empty(t, r.members["eu"].views, "both are pruned")
 	tell(kindDelta, "room", delta{To: 4, Adds: add(3)}) // what somebody else was answered, say: late
-	require.Empty(t, r.List("room").Presences)
+	require.Empty(t, list(r, "room"))
 }

@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -34,21 +34,21 @@ func frames() [][]byte {
 		h(kindProbe), h(kindAlive), nack, h(kindLeave),
 		appendWholeQuestion(h(kindSyncAll), page{nonce: 77, since: 12, first: 3, end: sliceCount}),
 		appendPart(binary.AppendUvarint(appendPage(h(kindPage), page{nonce: 77, first: 3, end: 9, at: 300, index: 1, of: 2}), 1),
-			topicPart{topic: "room", hash: 99, chunks: 1, delta: d}, wireOldest),
+			topicPart{topic: "room", hash: 99, chunks: 1, delta: d}, OldestVersion),
 	}
 }
 
 func TestMessagesSurviveTheWire(t *testing.T) {
 	list := frames()
 	for i, data := range list {
-		msg, err := decode(data, wireVersion)
+		msg, err := decode(data, NewestVersion)
 		require.NoError(t, err, "%v", kind(data[3]))
 		require.Equal(t, kind(i+1), msg.kind)
 		require.Equal(t, "eu-1", msg.name)
 		require.Equal(t, uint64(5<<epochRandomBits), msg.epoch)
 		require.Equal(t, uint64(3<<epochRandomBits), msg.birth)
 	}
-	msg, err := decode(list[4], wireVersion)
+	msg, err := decode(list[4], NewestVersion)
 	require.NoError(t, err)
 	require.Equal(t, uint64(77), msg.parts[0].nonce)
 	d := msg.parts[0].delta
@@ -56,10 +56,10 @@ func TestMessagesSurviveTheWire(t *testing.T) {
 	require.Equal(t, entry{Dot: 290, Origin: 5, Key: "bob", Value: value{prev: 8, meta: []byte(`{"v":1}`)}}, d.Adds[1])
 	require.Equal(t, []uint64{1, 2}, d.Rems)
 	require.Equal(t, []uint64{3}, d.Keep)
-	msg, err = decode(list[9], wireVersion)
+	msg, err = decode(list[9], NewestVersion)
 	require.NoError(t, err)
 	require.Equal(t, page{nonce: 77, since: 12, first: 3, end: sliceCount}, msg.page)
-	msg, err = decode(list[10], wireVersion)
+	msg, err = decode(list[10], NewestVersion)
 	require.NoError(t, err)
 	require.Equal(t, page{nonce: 77, first: 3, end: 9, at: 300, index: 1, of: 2}, msg.page)
 	require.Equal(t, "room", msg.parts[0].topic)
@@ -75,7 +75,7 @@ func TestPagesOfImpossibleSlicesAndMessagesAreRefused(t *testing.T) {
 		"beyond the count": {nonce: 1, first: 5, end: 6, index: 2, of: 2},
 		"too many":         {nonce: 1, first: 5, end: 6, of: maxChunks + 1},
 	} {
-		_, err := decode(append(appendPage(appendHeader(nil, kindPage, "eu", 5, 5), p), 0), wireVersion)
+		_, err := decode(append(appendPage(appendHeader(nil, kindPage, "eu", 5, 5), p), 0), NewestVersion)
 		require.Error(t, err, what)
 	}
 }
@@ -83,13 +83,13 @@ func TestPagesOfImpossibleSlicesAndMessagesAreRefused(t *testing.T) {
 func TestALaterVersionMayAppendButNotChange(t *testing.T) {
 	for _, data := range frames() {
 		later := append(append([]byte(nil), data...), "something new"...)
-		later[1] = wireVersion + 1
-		want, _ := decode(data, wireVersion)
-		got, err := decode(later, wireVersion)
+		later[1] = NewestVersion + 1
+		want, _ := decode(data, NewestVersion)
+		got, err := decode(later, NewestVersion)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
-		later[2] = wireVersion + 1
-		_, err = decode(later, wireVersion)
+		later[2] = NewestVersion + 1
+		_, err = decode(later, NewestVersion)
 		require.ErrorContains(t, err, "needs version 3 of the wire format")
 	}
 }
@@ -100,7 +100,7 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 			if kind(data[3]) == kindHeartbeat && n == len(data)-2 {
 				continue // without versions it is one of version 1
 			}
-			_, err := decode(data[:n], wireVersion)
+			_, err := decode(data[:n], NewestVersion)
 			require.Error(t, err, "%d bytes of a %v", n, kind(data[3]))
 		}
 	}
@@ -116,15 +116,15 @@ func jointReply() []byte {
 
 func TestAJointReplySurvivesTheWireOfVersion2Only(t *testing.T) {
 	data := jointReply()
-	msg, err := decode(data, wireVersion)
+	msg, err := decode(data, NewestVersion)
 	require.NoError(t, err)
 	for nonce, answered := range map[uint64]bool{77: true, 78: true, 1 << 60: true, 79: false, 0: false} {
 		require.Equal(t, answered, msg.parts[0].answers(nonce), nonce)
 	}
-	_, err = decode(data, wireOldest)
+	_, err = decode(data, OldestVersion)
 	require.ErrorContains(t, err, "needs version 2 of the wire format, this replica reads up to 1: upgrade it")
 	for n := range data {
-		_, err := decode(data[:n], wireVersion)
+		_, err := decode(data[:n], NewestVersion)
 		require.Error(t, err)
 	}
 }
@@ -145,13 +145,13 @@ func FuzzDecode(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		msg, err := decode(data, wireVersion)
+		msg, err := decode(data, NewestVersion)
 		if err != nil {
 			return
 		}
 		plain, err := unpack(data)
 		require.NoError(t, err)
-		require.LessOrEqual(t, len(plain), max(len(data), maxPlain))
+		require.LessOrEqual(t, len(plain), max(len(data), MaxPlain))
 		for _, p := range msg.parts {
 			if n := leastEntry*len(p.delta.Adds) + len(p.delta.Rems) + len(p.delta.Keep); n > len(plain) {
 				t.Fatalf("%d items out of %d bytes", n, len(plain))
@@ -171,7 +171,7 @@ func FuzzDecode(f *testing.F) {
 			for _, p := range msg.parts {
 				b = appendPart(b, p, data[2])
 			}
-			again, err := decode(b, wireVersion)
+			again, err := decode(b, NewestVersion)
 			require.NoError(t, err)
 			require.Equal(t, msg, again)
 		}
@@ -179,7 +179,7 @@ func FuzzDecode(f *testing.F) {
 			b := appendHeader(nil, kindReply, msg.name, msg.epoch, msg.birth)
 			setVersion(b, max(data[2], 1))
 			b = appendPart(binary.AppendUvarint(b, 1), msg.parts[0], data[2])
-			again, err := decode(b, wireVersion)
+			again, err := decode(b, NewestVersion)
 			require.NoError(t, err)
 			require.Equal(t, msg, again)
 		}
@@ -201,7 +201,7 @@ func FuzzReceive(f *testing.F) {
 		beat := binary.AppendUvarint(binary.AppendUvarint(
 			appendHeader(nil, kindHeartbeat, "eu-1", 5<<epochRandomBits, 3<<epochRandomBits), 1), 1)
 		for _, data := range [][]byte{beat, first, second, first} {
-			r.Receive(now, data)
+			r.Receive(now, take(data))
 			r.Ready()
 		}
 		_, held := r.Entry("room", dot)

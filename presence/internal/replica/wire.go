@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -36,11 +36,6 @@ const (
 
 	// compressFrom is the least size that is worth compressing.
 	compressFrom = 1 << 10
-	// maxPlain is the most bytes that a message has before it is compressed, and
-	// may have had when it is decompressed: as many as NATS lets through where it
-	// is told nothing else. What is more goes in several messages, also where the
-	// bus would take it as one.
-	maxPlain = 1 << 20
 	// maxAhead is for how many entries, or dots, room is made before one of them
 	// was read: a message may claim more than it holds.
 	maxAhead = 1 << 10
@@ -72,10 +67,10 @@ func (k kind) String() string {
 	return names[0]
 }
 
-// DescribeMessage says what kind of message data is by its first bytes: "delta",
+// Kind says what kind of message data is by its first bytes: "delta",
 // "tip", "heartbeat", "sync", "reply", "probe", "alive", "nack", "leave",
 // "syncall", "page", or "?".
-func DescribeMessage(data []byte) string {
+func Kind(data []byte) string {
 	if len(data) < wirePrefix || data[0] != wireMagic {
 		return kind(0).String()
 	}
@@ -125,7 +120,7 @@ type topicPart struct {
 }
 
 func appendHeader(b []byte, k kind, name string, epoch, birth uint64) []byte {
-	b = append(b, wireMagic, wireOldest, wireOldest, byte(k), 0)
+	b = append(b, wireMagic, OldestVersion, OldestVersion, byte(k), 0)
 	b = appendText(b, name)
 	b = binary.BigEndian.AppendUint64(b, epoch)
 	return binary.AppendUvarint(b, epoch-birth)
@@ -156,7 +151,7 @@ func unpack(data []byte) ([]byte, error) {
 		return rest, nil
 	}
 	n, err := s2.DecodedLen(rest) // what it claims
-	if err != nil || n > maxPlain {
+	if err != nil || n > MaxPlain {
 		return nil, errMalformed
 	}
 	rest, err = s2.Decode(nil, rest)
@@ -295,9 +290,9 @@ func split(d delta, size int) []delta {
 // package sent.
 var errMalformed = errors.New("presence: malformed message")
 
-// isEcho tells of a message whether it says that it is from self, and is not worth
-// decoding for that: all but heartbeats. Large ones are not looked into.
-func isEcho(data []byte, self string) bool {
+// IsEcho reports whether a message says that it is from self, and is not worth
+// decoding for that: all but heartbeats are not. It looks at no compressed one.
+func IsEcho(data []byte, self string) bool {
 	if len(data) < wirePrefix || data[0] != wireMagic || kind(data[3]) == kindHeartbeat || data[wirePrefix-1] != 0 {
 		return false
 	}
@@ -432,7 +427,7 @@ func (r *reader) bytes() []byte {
 // name reads a replica's name, a topic or a key.
 func (r *reader) name() string {
 	b := r.bytes()
-	if len(b) == 0 || len(b) > maxName || !utf8.Valid(b) {
+	if len(b) == 0 || len(b) > MaxName || !utf8.Valid(b) {
 		r.bad = true
 		return ""
 	}
@@ -444,7 +439,7 @@ func (r *reader) name() string {
 // nothing ever changes; that saves a tenth of what a presence costs.
 func (r *reader) keyAndMeta() (string, []byte) {
 	key, meta := r.bytes(), r.bytes()
-	if len(key) == 0 || len(key) > maxName || !utf8.Valid(key) {
+	if len(key) == 0 || len(key) > MaxName || !utf8.Valid(key) {
 		r.bad = true
 	}
 	if r.bad {

@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -73,9 +73,12 @@ func (r *Replica) replaceShown(t *topic, m *member, shown, fresh []entry) {
 	}
 	if !wrong.Empty() {
 		r.change(t, m.birth, wrong)
+		if a := t.audience; a != nil {
+			a.told.keep() // what is told now is read when the step is done
+		}
 		r.emit(t)
-		if t.seen != nil {
-			t.seen.forget() // a ref that leaves and joins again is no difference to a list either
+		if a := t.audience; a != nil {
+			a.forget() // a ref that leaves and joins again is no difference to a list either
 		}
 	}
 	r.change(t, m.birth, rest)

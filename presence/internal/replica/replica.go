@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"slices"
@@ -137,11 +137,11 @@ type Replica struct {
 	stats Stats
 }
 
-// NewReplica makes a replica of cfg, which must be valid. wall gives the
+// New makes a replica of cfg, which must be valid. wall gives the
 // wall-clock time, for epochs; random must be uniformly distributed.
-func NewReplica(cfg Config, now time.Time, wall func() time.Time, random func() uint64) *Replica {
+func New(cfg Config, now time.Time, wall func() time.Time, random func() uint64) *Replica {
 	r := &Replica{
-		cfg: cfg.withDefaults(), print: fingerprint(cfg.Bus), start: now, random: random, wall: wall,
+		cfg: cfg, print: fingerprint(cfg.Settings), start: now, random: random, wall: wall,
 		members: map[string]*member{}, graves: map[string]*grave{}, topics: map[string]*topic{},
 	}
 	r.epoch = newEpoch(wall(), random(), 0)
@@ -228,7 +228,7 @@ func (r *Replica) header(k kind) []byte {
 
 // room is how many bytes of a message are for what it says of topics.
 func (r *Replica) room() int {
-	return min(r.cfg.Bus.MaxPayload(), maxPlain) - besideParts - len(r.cfg.Name)
+	return min(r.cfg.MaxPayload(), MaxPlain) - besideParts - len(r.cfg.Name)
 }
 
 // address is where messages for one incarnation of one replica go.
@@ -356,3 +356,16 @@ func (r *Replica) touch(t *topic) {
 func (r *Replica) memberIndex(name string) (int, bool) {
 	return slices.BinarySearchFunc(r.byName, name, func(m *member, name string) int { return strings.Compare(m.name, name) })
 }
+
+// Destinations on the bus.
+const (
+	DestAll = "all" // every replica
+	// ClassTopic is the class of the destinations of topics: what stands before
+	// the first colon.
+	ClassTopic  = "t"
+	destTopic   = ClassTopic + ":"
+	destReplica = "r:"
+)
+
+// TopicDest returns the destination of everything about one topic.
+func TopicDest(topic string) string { return destTopic + topic }

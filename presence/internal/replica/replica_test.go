@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"math/rand/v2"
@@ -9,27 +9,48 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-type payloadOnly struct{ Bus }
-
-func (payloadOnly) MaxPayload() int  { return 1 << 20 }
-func (payloadOnly) Settings() string { return "" }
-
-func newTestReplica(name string) (*Replica, time.Time) {
-	return startTestReplica(Config{Name: name})
-}
-
-func startTestReplica(cfg Config) (*Replica, time.Time) {
-	cfg.Bus = payloadOnly{}
-	r, now := makeTestReplica(cfg)
+// newTestReplica starts a replica with the default settings but for what set does.
+func newTestReplica(name string, set ...func(*Config)) (*Replica, time.Time) {
+	r, now := makeTestReplica(name, set...)
 	r.Ready()
 	return r, now
 }
 
 // makeTestReplica leaves what the replica wants done at its start to the caller.
-func makeTestReplica(cfg Config) (*Replica, time.Time) {
+func makeTestReplica(name string, set ...func(*Config)) (*Replica, time.Time) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	random := rand.New(rand.NewPCG(1, 2))
-	return NewReplica(cfg, now, func() time.Time { return now }, random.Uint64), now
+	return New(testConfig(name, set...), now, func() time.Time { return now }, random.Uint64), now
+}
+
+func testConfig(name string, set ...func(*Config)) Config {
+	cfg := Defaults()
+	cfg.Name, cfg.MaxPayload = name, func() int { return 1 << 20 }
+	for _, set := range set {
+		set(&cfg)
+	}
+	return cfg
+}
+
+// take returns what a message that is due to arrive says.
+func take(data []byte) Message { return Decode(data, NewestVersion) }
+
+// somebody is a presence as these tests see it.
+type somebody struct {
+	key   string
+	metas []Meta
+}
+
+func everybody(rows []Row) []somebody {
+	return Group(rows, func(m Meta) Meta { return m }, func(key string, metas []Meta) somebody { return somebody{key, metas} })
+}
+
+// list returns who is in a topic.
+func list(r *Replica, topic string) []somebody {
+	if t := r.topics[topic]; t != nil {
+		return everybody(r.rows(t))
+	}
+	return nil
 }
 
 func TestEpochsRiseWithTheClockAndAboveTheFloor(t *testing.T) {
@@ -78,7 +99,7 @@ func TestANackOfASilentSuccessorLeadsToAFreshEpoch(t *testing.T) {
 }
 
 func TestAReplicaOfOtherVersionsIsAdmittedAndReported(t *testing.T) {
-	for what, reads := range map[string][2]uint64{"too new": {wireVersion + 1, wireVersion + 2}, "too old": {0, wireOldest - 1}, "": {1, wireVersion + 1}} {
+	for what, reads := range map[string][2]uint64{"too new": {NewestVersion + 1, NewestVersion + 2}, "too old": {0, OldestVersion - 1}, "": {1, NewestVersion + 1}} {
 		r, _ := newTestReplica("us-1")
 		r.receive(message{kind: kindHeartbeat, name: "eu-1", epoch: 5, birth: 5, beat: 1, fingerprint: 1, oldest: reads[0], newest: reads[1]})
 		reported := ""
@@ -142,40 +163,13 @@ func TestAReplicaThatIsConfiguredDifferentlyIsAdmittedAndReported(t *testing.T) 
 	}
 }
 
-func TestMergedDiffsAreTheNetDifference(t *testing.T) {
-	p := func(key string, refs ...string) Presence {
-		p := Presence{Key: key}
-		for _, ref := range refs {
-			p.Metas = append(p.Metas, Meta{Ref: ref, Data: []byte(`{}`)})
-		}
-		return p
-	}
-	join := Diff{Joins: []Presence{p("a", "1"), p("b", "2")}}
-	update := Diff{Joins: []Presence{p("a", "3")}, Leaves: []Presence{p("a", "1")}}
-	leave := Diff{Leaves: []Presence{p("b", "2")}}
-	require.Equal(t, Diff{Joins: []Presence{p("a", "3")}}, join.Merge(update).Merge(leave))
-	require.Equal(t, Diff{Joins: []Presence{p("a", "1"), p("b", "2")}}, join, "what was merged stays as it was")
-	require.Equal(t, update, Diff{}.Merge(update))
-	require.Equal(t, Diff{Joins: []Presence{p("a", "3")}, Leaves: []Presence{p("a", "1"), p("b", "2")}}, update.Merge(leave))
-	require.True(t, leave.Merge(Diff{Joins: []Presence{p("b", "2")}}).Empty(), "hidden and shown again")
-}
-
-func TestDiffsAndListsEncodeAsPhoenixDoes(t *testing.T) {
-	l := &List{Presences: []Presence{
-		{Key: `a"<`, Metas: []Meta{{Ref: "r1", Data: []byte(`{}`)}, {Ref: "r3", PrevRef: "r2", Data: []byte(`{"x":1}`)}}},
-		{Key: "__proto__", Metas: []Meta{{Ref: "r4", Data: []byte(`{"y":[]}`)}}},
-	}}
-	require.JSONEq(t, `{"a\"<":{"metas":[{"phx_ref":"r1"},{"phx_ref":"r3","phx_ref_prev":"r2","x":1}]},"__proto__":{"metas":[{"phx_ref":"r4","y":[]}]}}`, string(l.JSON()))
-	require.Equal(t, `{"joins":{},"leaves":{}}`, string(Diff{}.JSON()))
-}
-
 // The wall clock only names epochs: a step of an hour, either way, changes
 // nothing while a replica runs.
 func TestAStepOfTheWallClockChangesNothing(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	wall := now
 	random := rand.New(rand.NewPCG(1, 2))
-	r := NewReplica(Config{Name: "us", Bus: payloadOnly{}}, now, func() time.Time { return wall }, random.Uint64)
+	r := New(testConfig("us"), now, func() time.Time { return wall }, random.Uint64)
 	epoch := r.Epoch()
 	require.NoError(t, r.Acquire(now, "room", true))
 	beat := uint64(0)
@@ -243,22 +237,21 @@ func TestAMembersTurnIsToldAsItWasThen(t *testing.T) {
 		r.receiveDelta(room, eu, delta{From: 100, Base: 100, To: 103, Rems: []uint64{1, 2, 64}}, true, 0)
 		events := r.Ready().Events
 		require.Len(t, events, 1)
-		diff, left := events[0].Diff, 100
-		told := diff.Leaves
+		told, left := everybody(events[0].Left), 100
 		if !down {
-			told, left = diff.Joins, 97
+			told, left = everybody(events[0].Joined), 97
 		}
 		require.Len(t, told, 1)
-		require.Len(t, told[0].Metas, left)
+		require.Len(t, told[0].metas, left)
 		refs := map[string]bool{}
-		for _, m := range told[0].Metas {
+		for _, m := range told[0].metas {
 			refs[m.Ref] = true
 		}
 		require.Len(t, refs, left)
 		for _, dot := range []uint64{1, 2, 64} {
 			require.Equal(t, down, refs[makeRef(eu.birth, dot)])
 		}
-		require.Len(t, r.List("room").Presences, map[bool]int{false: 1}[down])
+		require.Len(t, list(r, "room"), map[bool]int{false: 1}[down])
 	}
 }
 

@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"encoding/binary"
@@ -42,7 +42,7 @@ func (r *Replica) Update(now time.Time, topic string, dot uint64, meta []byte) (
 		return 0, false
 	}
 	v := value{prev: dot, meta: meta}
-	if isHidden(old.Value.meta) != isHidden(meta) {
+	if Hidden(old.Value.meta) != Hidden(meta) {
 		v.prev = 0 // who was not shown the old value does not learn of it
 	}
 	r.makeRoom(t, dotSize+entrySize(old.Key, meta))
@@ -74,7 +74,7 @@ func (r *Replica) Entry(topic string, dot uint64) (Meta, bool) {
 		return Meta{}, false
 	}
 	e, ok := t.own.Get(dot)
-	return shown{r.birth, &e}.meta(), ok
+	return Row{r.birth, &e}.meta(), ok
 }
 
 // Ref is the ref of our own entry named by dot.

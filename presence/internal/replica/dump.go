@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"iter"
@@ -72,6 +72,6 @@ func (r *Replica) DumpTo(d *Dump, topic string) {
 func (p *Part) fill(n int, all iter.Seq[entry]) {
 	p.Entries = slices.Grow(p.Entries, n)
 	for e := range all {
-		p.Entries = append(p.Entries, Entry{e.Dot, e.Origin, e.Key, shown{p.Birth, &e}.meta()})
+		p.Entries = append(p.Entries, Entry{e.Dot, e.Origin, e.Key, Row{p.Birth, &e}.meta()})
 	}
 }

@@ -1,26 +1,11 @@
-package presence
+package replica
 
 import (
 	"encoding/base64"
 	"encoding/binary"
 	"math/bits"
 	"strings"
-	"time"
 )
-
-// epochRandomBits is how many low bits of an epoch are random.
-const epochRandomBits = 22
-
-// newEpoch makes the epoch of a replica that starts at the wall-clock time
-// wall: Unix milliseconds above 22 random bits, so that a later start has the
-// higher epoch and two starts never share one. It is above floor, with fresh
-// random bits even then: floor + 1 would be reused by whoever else is told of
-// the same floor.
-func newEpoch(wall time.Time, random, floor uint64) uint64 {
-	ms := uint64(max(wall.UnixMilli(), 1))
-	ms = max(ms, floor>>epochRandomBits+1)
-	return ms<<epochRandomBits | random&(1<<epochRandomBits-1)
-}
 
 // makeRef is the phx_ref of the entry that the process born with the epoch
 // birth named n: unique in the cluster, at most 20 characters. It keeps when
@@ -58,7 +43,7 @@ type refWriter struct {
 }
 
 // grow makes room for the refs of entries.
-func (w *refWriter) grow(entries []shown) {
+func (w *refWriter) grow(entries []Row) {
 	size := 0
 	for _, v := range entries {
 		size += birthLen + (bytesOf(v.Dot)*8+5)/6
@@ -82,9 +67,11 @@ func (w *refWriter) ref(birth, n uint64) string {
 	return w.text.String()[start:]
 }
 
-// encodeEpoch is an epoch's text in an address.
-func encodeEpoch(epoch uint64) string {
-	var raw [8]byte
-	binary.BigEndian.PutUint64(raw[:], epoch)
-	return base64.RawURLEncoding.EncodeToString(raw[:])
+// meta is the meta of v, with refs in w's memory.
+func (w *refWriter) meta(v Row) Meta {
+	m := Meta{Ref: w.ref(v.birth, v.Dot), Data: v.Value.meta}
+	if v.Value.prev != 0 {
+		m.PrevRef = w.ref(v.birth, v.Value.prev)
+	}
+	return m
 }

@@ -1,4 +1,4 @@
-package presence
+package replica
 
 import (
 	"iter"
@@ -311,8 +311,8 @@ func (r *Replica) drain(v *view) {
 }
 
 func (r *Replica) apply(v *view, d delta) {
-	if o := v.t.seen; o != nil {
-		o.told.keep()
+	if a := v.t.audience; a != nil {
+		a.told.keep()
 	}
 	ch, outcome := v.state.Apply(d)
 	if outcome != crdt.Applied {
