@@ -73,7 +73,7 @@
 // that is in both: a process that goes on under a fresh epoch keeps its refs.
 // [Replica] is this machine: pure, driven by
 // calls, messages and the time. The Tracker around it owns two goroutines: one
-// lets the time pass and calls the watchers, one writes to the bus.
+// lets the time pass, one writes to the bus; and others while watches have events.
 //
 // # Mirrors
 //
@@ -97,9 +97,9 @@
 //
 // # Concurrency
 //
-// All methods of Tracker, Session and Watch may be called concurrently. The
-// handlers of watchers are called one at a time, over all watchers, from one
-// goroutine; they must not block.
+// All methods of Tracker, Session and Watch may be called concurrently. The handler
+// of a watch is called one call at a time, in order, beside those of other watches;
+// a slow one delays its own events only: see [Tracker.Watch].
 //
 // # Limits and trust
 //

@@ -27,7 +27,7 @@ type Status struct {
 	Queued      int    // bytes that wait for the bus
 	Dropped     uint64 // messages that were not sent because too many waited
 	Unsent      uint64 // messages that the bus refused: it was disconnected, or its limit came down
-	Undelivered int    // events that wait for watchers, whose handlers should be quick
+	Undelivered int    // events whose Watch handler has not returned
 	Stats       Stats
 }
 

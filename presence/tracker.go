@@ -24,7 +24,7 @@ type Tracker struct {
 	cfg     Config
 	bus     Bus
 	unlane  func()
-	wakeRun chan struct{} // capacity 1: there is something to deliver, or an earlier deadline
+	wakeRun chan struct{} // capacity 1: there is something to log, or an earlier deadline
 	wakeOut chan struct{} // capacity 1: there are ops
 	done    chan struct{} // closed by Close: the goroutines finish their work and end
 	running sync.WaitGroup
@@ -40,26 +40,21 @@ type Tracker struct {
 
 	unsent atomic.Uint64 // messages that the bus refused
 
-	// guarded by mu
-	mu         sync.Mutex
-	replica    *replica.Replica
-	deadline   time.Time // when the replica wants to be ticked
-	armed      time.Time // when run will tick it, unless it is woken before
-	ops        []replica.Op
-	opBytes    int
-	dropped    uint64
-	deliveries []delivery
-	notices    []replica.Notice
-	watches    map[string][]*Watch
-	waiting    map[string][]chan struct{} // readers that wait for completeness
-	sessions   map[*Session]struct{}
-	closed     bool
-}
+	dispatcher dispatcher
 
-// delivery is one event on its way to one watcher.
-type delivery struct {
-	w *Watch
-	e Event
+	// guarded by mu
+	mu       sync.Mutex
+	replica  *replica.Replica
+	deadline time.Time // when the replica wants to be ticked
+	armed    time.Time // when run will tick it, unless it is woken before
+	ops      []replica.Op
+	opBytes  int
+	dropped  uint64
+	notices  []replica.Notice
+	watches  map[string][]*Watch        // none when the tracker is closed
+	waiting  map[string][]chan struct{} // readers that wait for completeness
+	sessions map[*Session]struct{}
+	closed   bool
 }
 
 // Start starts a replica. It returns an error that names every fault of cfg,
@@ -77,6 +72,7 @@ func Start(ctx context.Context, cfg Config) (*Tracker, error) {
 		wakeRun: make(chan struct{}, 1), wakeOut: make(chan struct{}, 1), done: make(chan struct{}),
 		watches: map[string][]*Watch{}, waiting: map[string][]chan struct{}{}, sessions: map[*Session]struct{}{},
 	}
+	t.dispatcher.init(cfg.Logger, &t.running)
 	// The bus may call back from here on; it waits for mu.
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,7 +105,7 @@ func (t *Tracker) collect() {
 	if len(t.ops) > 0 {
 		signal(t.wakeOut)
 	}
-	if t.deadline.Before(t.armed) || len(t.deliveries) > 0 || len(t.notices) > 0 {
+	if t.deadline.Before(t.armed) || len(t.notices) > 0 {
 		signal(t.wakeRun)
 	}
 }
@@ -131,11 +127,11 @@ func (t *Tracker) gather() {
 	for _, told := range ready.Events {
 		e := newEvent(told)
 		for _, w := range t.watches[e.Topic] {
-			t.deliveries = append(t.deliveries, delivery{w, e})
+			t.dispatcher.push(w, e)
 		}
 		if e.Topic != everything && !e.Diff.Empty() {
 			for _, w := range t.watches[everything] {
-				t.deliveries = append(t.deliveries, delivery{w, e})
+				t.dispatcher.push(w, e)
 			}
 		}
 		if e.Complete {
@@ -155,7 +151,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// run lets the time pass, and calls the watchers.
+// run lets the time pass, and logs.
 func (t *Tracker) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -166,16 +162,13 @@ func (t *Tracker) run() {
 		if len(t.ops) > 0 {
 			signal(t.wakeOut)
 		}
-		deliveries, notices, deadline := t.deliveries, t.notices, t.deadline
-		t.deliveries, t.notices, t.armed = nil, nil, deadline
+		notices, deadline := t.notices, t.deadline
+		t.notices, t.armed = nil, deadline
 		closed := t.closed
 		t.mu.Unlock()
 
 		for _, n := range notices {
 			logNotice(t.cfg.Logger, n, t.cfg.Name)
-		}
-		for _, d := range deliveries {
-			d.w.deliver(d.e)
 		}
 		if closed {
 			return
@@ -363,7 +356,7 @@ func (t *Tracker) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := newStatus(t.cfg.Name, t.replica.Status())
-	s.Queued, s.Dropped, s.Unsent, s.Undelivered = t.opBytes, t.dropped, t.unsent.Load(), len(t.deliveries)
+	s.Queued, s.Dropped, s.Unsent, s.Undelivered = t.opBytes, t.dropped, t.unsent.Load(), t.dispatcher.undelivered()
 	return s
 }
 
@@ -393,6 +386,7 @@ func (t *Tracker) Close(ctx context.Context) error {
 		t.replica.Leave(time.Now())
 		t.collect()
 		t.closed = true
+		clear(t.watches)
 		close(t.done)
 	}
 	t.mu.Unlock()

@@ -3,7 +3,6 @@ package presence
 import (
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
@@ -14,7 +13,7 @@ type Watch struct {
 	topic   string
 	handle  func(Event)
 
-	stopped atomic.Bool
+	mailbox mailbox
 }
 
 // Watch calls handle with everyone present in topic (Event.State), then with
@@ -22,8 +21,12 @@ type Watch struct {
 // over the state always gives the list. The state may be incomplete; an event
 // with Complete set tells when it is no longer.
 //
-// handle is called from one goroutine, one call at a time over all watchers of
-// the tracker, and must not block. It may call every method but Tracker.Close.
+// handle is called one call at a time, beside the handlers of other watches, and may
+// call every method but Tracker.Close. One that takes long delays nothing but its own
+// events: when more than 1,000 wait, those that wait are merged into their net
+// difference, and several waiting states into the last one. A call of more than a
+// second is logged at the level Warn, with the attributes topic and duration.
+//
 // Errors: ErrTopicInvalid, ErrTooManyTopics, ErrClosed.
 func (t *Tracker) Watch(topic string, handle func(Event)) (*Watch, error) {
 	if err := checkTopic(topic); err != nil {
@@ -79,7 +82,7 @@ func (t *Tracker) WatchAll(handle func(Event)) (*Watch, error) {
 // tracker's mu is held.
 func (w *Watch) state() {
 	t := w.tracker
-	tell := func(e Event) { t.deliveries = append(t.deliveries, delivery{w, e}) }
+	tell := func(e Event) { t.dispatcher.push(w, e) }
 	if w.topic == everything {
 		topics, complete := t.replica.Topics()
 		for _, topic := range topics {
@@ -91,16 +94,15 @@ func (w *Watch) state() {
 		list := readList(t.replica, w.topic)
 		tell(Event{Topic: w.topic, State: list, Complete: list.Complete})
 	}
-	signal(t.wakeRun)
 }
 
 // Refresh asks for one more event with State, in order with the diffs: those
 // before it are in the state, those after it are not. It does nothing after
-// Stop.
+// Stop or Tracker.Close.
 func (w *Watch) Refresh() {
 	w.tracker.mu.Lock()
 	defer w.tracker.mu.Unlock()
-	if !w.stopped.Load() && !w.tracker.closed {
+	if slices.Contains(w.tracker.watches[w.topic], w) {
 		w.state()
 	}
 }
@@ -108,17 +110,16 @@ func (w *Watch) Refresh() {
 // Stop ends the watch: no call of the handler begins after it returned. It does
 // not wait for one that runs. It may be called more than once.
 func (w *Watch) Stop() {
-	if w.stopped.Swap(true) {
-		return
-	}
 	t := w.tracker
+	t.dispatcher.stop(w)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := t.watches[w.topic]
-	if i := slices.Index(list, w); i >= 0 {
-		// A new slice: collect may be handing out the old one's events.
-		list = slices.Concat(list[:i], list[i+1:])
+	i := slices.Index(list, w)
+	if i < 0 {
+		return
 	}
+	list = slices.Delete(list, i, i+1)
 	if len(list) == 0 {
 		delete(t.watches, w.topic)
 	} else {
@@ -130,10 +131,4 @@ func (w *Watch) Stop() {
 		t.replica.Release(time.Now(), w.topic, true)
 	}
 	t.collect()
-}
-
-func (w *Watch) deliver(e Event) {
-	if !w.stopped.Load() {
-		w.handle(e)
-	}
 }
