@@ -76,8 +76,8 @@ type Stats struct {
 
 // newStatus makes the status of a replica called name.
 func newStatus(name string, s replica.Status) Status {
-	members := make([]Member, 0, len(s.Members))
-	for _, m := range s.Members {
+	members := make([]Member, 0, len(s.Peers))
+	for _, m := range s.Peers {
 		members = append(members, Member(m))
 	}
 	return Status{

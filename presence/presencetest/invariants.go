@@ -96,7 +96,7 @@ func (h *host) watchers(topic string) (list []*folded) {
 // checkAbsent is S7 for those of whom nothing is held in a topic that is
 // complete: they had nothing there when interest began, or at some time since.
 func (c *Cluster) checkAbsent(h *host, topic string, dump *replica.Dump) error {
-	for _, m := range h.replica.Members() {
+	for _, m := range h.replica.Peers() {
 		p := c.issuers[identity{m.Name, m.Epoch}]
 		if !m.Up || p == nil || slices.ContainsFunc(dump.Views, func(v replica.Part) bool { return v.Replica == m.Name }) {
 			continue
@@ -168,7 +168,7 @@ func (c *Cluster) CheckGone() error {
 		if !h.running {
 			continue
 		}
-		for _, m := range h.replica.Members() {
+		for _, m := range h.replica.Peers() {
 			if m.Up && c.heard(m.Name) == nil {
 				return fmt.Errorf("L3: %s still shows %s", h.name, m.Name)
 			}
@@ -196,12 +196,12 @@ func (c *Cluster) CheckLive() error {
 		if s := h.replica.Status(); s.Fenced != (c.heard(h.as) != h) {
 			return fmt.Errorf("L5: %s is fenced: %v; its name's latest process is %s", h.name, s.Fenced, c.heard(h.as).name)
 		}
-		members := h.replica.Members()
+		members := h.replica.Peers()
 		for _, other := range c.hosts {
 			if other.as == h.as || other != c.heard(other.as) {
 				continue
 			}
-			i := slices.IndexFunc(members, func(m replica.Member) bool { return m.Name == other.as })
+			i := slices.IndexFunc(members, func(m replica.PeerStatus) bool { return m.Name == other.as })
 			if i < 0 || !members[i].Up || members[i].Epoch != other.replica.Epoch() {
 				return fmt.Errorf("L2: %s does not see %s", h.name, other.name)
 			}

@@ -63,11 +63,11 @@ func TestRepairsKeepToTheirRate(t *testing.T) {
 		c.Watch("us", fmt.Sprintf("t%d", topic))
 	}
 	c.Advance(500 * time.Millisecond)
-	known := c.Replica("us").Status().Members[0].Presences
+	known := c.Replica("us").Status().Peers[0].Presences
 	require.NotZero(t, known)
 	require.Less(t, known, 2500, "5,000 presences are more than 64 KiB")
 	c.Advance(3 * time.Second)
-	require.Equal(t, 5000, c.Replica("us").Status().Members[0].Presences, "as soon as the rate allows")
+	require.Equal(t, 5000, c.Replica("us").Status().Peers[0].Presences, "as soon as the rate allows")
 	require.NoError(t, c.Check())
 	require.NoError(t, c.CheckLive())
 }
@@ -156,7 +156,7 @@ func TestLateWordThatNobodyIsThereIsNone(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, address)
-	for c.Replica("us").Status().Members[0].Silent > time.Millisecond {
+	for c.Replica("us").Status().Peers[0].Silent > time.Millisecond {
 		c.Advance(time.Millisecond)
 	}
 	c.Replica("us").Unreachable(c.now(), address)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// This file is how we answer who is behind: at a bounded rate, so that repairs
-// leave room for what happens now, and once where many ask for the same, as
-// they do when everybody comes back from an outage.
+// This file is the answering side of repairs. Answers go out at a bounded rate, so
+// that they leave room for what happens now, and once where many ask for the same,
+// as they do when everything comes back from an outage.
 
 const (
 	answerPause  = 10 * time.Millisecond // questions that come meanwhile are answered together
@@ -34,14 +34,14 @@ type asked struct {
 // at once.
 func (r *Replica) receiveSync(m message) {
 	asker := r.address(m.name, m.epoch)
-	known := r.members[m.name]
+	known := r.peers[m.name]
 	crowd := known != nil && known.epoch == m.epoch // then we know what it can read
-	for _, p := range m.parts {
+	for _, part := range m.parts {
 		if len(r.questions) == maxQuestions {
 			r.stats.Unheard++
 			continue
 		}
-		r.questions = append(r.questions, question{what: asked{p.topic, p.seq}, asker: asker, nonce: p.nonce, crowd: crowd})
+		r.questions = append(r.questions, question{what: asked{part.topic, part.seq}, asker: asker, nonce: part.nonce, crowd: crowd})
 	}
 	r.answerSoon()
 }
@@ -77,7 +77,7 @@ func (r *Replica) answer() {
 		q := rest[0]
 		rest = rest[1:]
 		if q.all.end > 0 {
-			out.size += r.answerAll(q.asker, q.all)
+			out.size += r.answerFullSync(q.asker, q.all)
 			continue
 		}
 		nonces, dest, version := []uint64{q.nonce}, q.asker, byte(OldestVersion)
@@ -150,23 +150,23 @@ func (o *replies) add(dest string, version byte, what asked, nonces []uint64) {
 		o.byDest[dest] = to
 		o.order = append(o.order, to)
 	}
-	p := topicPart{topic: what.topic, nonce: nonces[0], others: nonces[1:]}
+	part := topicPart{topic: what.topic, nonce: nonces[0], others: nonces[1:]}
 	d := delta{To: r.counter}
 	if t := r.topics[what.topic]; t != nil && t.own != nil {
-		d, p.hash = t.own.Since(what.seq, r.counter), t.own.hash
+		d, part.hash = t.own.Since(what.seq, r.counter), t.own.hash
 	}
 	r.stats.count(d)
 	limit := r.room()
-	frame := besidePart + len(p.topic) + binary.MaxVarintLen64*len(p.others)
+	frame := besidePart + len(part.topic) + binary.MaxVarintLen64*len(part.others)
 	pieces := split(d, limit-frame)
-	p.chunks = uint64(len(pieces))
+	part.chunks = uint64(len(pieces))
 	for i, piece := range pieces {
-		p.chunk, p.delta = uint64(i), piece
+		part.chunk, part.delta = uint64(i), piece
 		if to.n > 0 && len(to.parts)+frame+deltaSize(piece) > limit {
 			o.post(to)
 		}
 		before := len(to.parts)
-		to.parts = appendPart(to.parts, p, version)
+		to.parts = appendPart(to.parts, part, version)
 		to.n++
 		o.size += len(to.parts) - before
 	}
@@ -184,4 +184,54 @@ func (o *replies) post(to *reply) {
 	b = binary.AppendUvarint(b, uint64(to.n))
 	o.r.op(OpPublish, to.dest, pack(append(b, to.parts...)))
 	to.parts, to.n = nil, 0
+}
+
+// answerAll answers a question about everything: with what we have in as many of
+// the slices that are asked for as make a page of about pageBytes, at least one.
+// It returns how large that is, before compression.
+func (r *Replica) answerFullSync(asker string, pg page) (bytes int) {
+	limit := r.room() - besidePart
+	var bodies [][]byte
+	var counts []uint64
+	size, room := 0, 0
+	end := pg.first
+	for ; end < pg.end && size < pageBytes; end++ {
+		for _, t := range r.slices[end] {
+			if t.own == nil {
+				continue
+			}
+			if t.own.Len() == 0 {
+				continue // it is one of the rest
+			}
+			d := t.own.Since(pg.since, r.counter)
+			if len(d.Adds) == t.own.Len() {
+				d = delta{To: d.To, Adds: d.Adds} // a snapshot fits whoever has nothing, too
+			}
+			r.stats.count(d)
+			pieces := split(d, limit-besidePart-len(t.name))
+			part := topicPart{topic: t.name, hash: t.own.hash, chunks: uint64(len(pieces))}
+			for i, piece := range pieces {
+				part.chunk, part.delta = uint64(i), piece
+				cost := len(t.name) + besidePart + deltaSize(piece)
+				if room < cost {
+					bodies, counts, room = append(bodies, nil), append(counts, 0), limit
+				}
+				last := len(bodies) - 1
+				bodies[last] = appendPart(bodies[last], part, OldestVersion)
+				counts[last]++
+				room -= cost
+				size += cost
+			}
+		}
+	}
+	if len(bodies) == 0 {
+		bodies, counts = [][]byte{nil}, []uint64{0}
+	}
+	pg.end, pg.at, pg.of = end, r.counter, uint64(len(bodies))
+	for i, body := range bodies {
+		pg.index = uint64(i)
+		b := binary.AppendUvarint(appendPage(r.header(kindPage), pg), counts[i])
+		r.op(OpPublish, asker, pack(append(b, body...)))
+	}
+	return size
 }

@@ -1,8 +1,8 @@
 package replica
 
 // This file is what readers and watchers of a topic are given. Both are told what
-// changed since they last asked, in rows; lists and diffs are made from these by
-// the package that calls.
+// changed since they last asked, in rows; package presence makes lists and diffs of
+// these.
 
 // audience is what is kept for the readers and watchers of a topic.
 type audience struct {
@@ -147,7 +147,7 @@ func (r *Replica) turn(v *view, up bool) {
 		}
 		a.count(ch)
 		if r.tells(v.t) {
-			a.told.lent = append(a.told.lent, run{v.m.birth, up, entries})
+			a.told.lent = append(a.told.lent, run{v.peer.birth, up, entries})
 		}
 	}
 }
@@ -273,9 +273,9 @@ func (r *Replica) rows(t *topic) []Row {
 		}
 	}
 	for _, v := range t.views {
-		if v.m.up {
+		if v.peer.up {
 			for run := range v.visible() {
-				all = appendRows(all, v.m.birth, run)
+				all = appendRows(all, v.peer.birth, run)
 			}
 		}
 	}
@@ -313,7 +313,7 @@ func (r *Replica) sessions(t *topic) int {
 		n = t.own.Len()
 	}
 	for _, v := range t.views {
-		if v.m.up {
+		if v.peer.up {
 			n += v.size()
 		}
 	}

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// Equal (replica, epoch, topic, number) must mean equal content. Owners send a
-// hash of theirs along with tips and replies, and whoever stands at that number
-// compares: a difference is a fault in a program or in a memory chip, which
-// nothing else would notice.
+// Equal (replica, epoch, topic, number) must mean equal content. Owners send a hash
+// of theirs along with tips and replies, and a view that stands at that number
+// compares: a difference is a fault in a program or in a memory chip, which nothing
+// else would notice.
 
 // hashEntry is an entry's part of its topic's hash, which is the exclusive or of
 // all parts: it can be kept up to date entry by entry.
@@ -46,7 +46,7 @@ func (r *Replica) audit(v *view, seq, at, hash uint64) {
 		return
 	}
 	r.stats.AuditMismatches++
-	r.notice(v.m.name, v.m.epoch, "audit: topic "+v.t.name+" differs from its owner's, and is fetched anew")
+	r.notice(v.peer.name, v.peer.epoch, "audit: topic "+v.t.name+" differs from its owner's, and is fetched anew")
 	v.unsettle().parts = nil
 	v.extra.shown = slices.Collect(v.state.All())
 	v.restart(r.freshNonce())
@@ -58,7 +58,7 @@ func (r *Replica) audit(v *view, seq, at, hash uint64) {
 // replaceShown takes away what a view showed while it was fetched anew, before
 // fresh is applied. An entry whose value was wrong keeps its ref, and a ref
 // cannot leave and join in one diff: it leaves in one of its own.
-func (r *Replica) replaceShown(t *topic, m *member, shown, fresh []entry) {
+func (r *Replica) replaceShown(t *topic, p *peer, shown, fresh []entry) {
 	right := make(map[uint64]uint64, len(fresh))
 	for _, e := range fresh {
 		right[e.Dot] = hashEntry(e)
@@ -72,7 +72,7 @@ func (r *Replica) replaceShown(t *topic, m *member, shown, fresh []entry) {
 		}
 	}
 	if !wrong.Empty() {
-		r.change(t, m.birth, wrong)
+		r.change(t, p.birth, wrong)
 		if a := t.audience; a != nil {
 			a.told.keep() // what is told now is read when the step is done
 		}
@@ -81,5 +81,5 @@ func (r *Replica) replaceShown(t *topic, m *member, shown, fresh []entry) {
 			a.forget() // a ref that leaves and joins again is no difference to a list either
 		}
 	}
-	r.change(t, m.birth, rest)
+	r.change(t, p.birth, rest)
 }

@@ -34,7 +34,7 @@ func TestReplicasBeyondTheLimitAreIgnoredAndReportedOnce(t *testing.T) {
 	}
 	require.Equal(t, []string{"a up", "b up", "c ignored: 2 other replicas are known, the limit: see Config.MaxReplicas"}, whats(r))
 	require.Equal(t, uint64(3), r.Status().Stats.Ignored)
-	require.Len(t, r.Members(), 2)
+	require.Len(t, r.Peers(), 2)
 	r.receive(message{kind: kindLeave, name: "a", epoch: 5})
 	r.receive(beatOf("c", 5, 4))
 	require.Equal(t, []string{"a left", "c up"}, whats(r), "there is room again")

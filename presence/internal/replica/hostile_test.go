@@ -75,8 +75,8 @@ func lieTo(t *testing.T, mirror bool, data []byte) {
 		case what < 230:
 			r.receive(hostile(d, r))
 		case what < 240:
-			if m := r.members["eu"]; m != nil {
-				r.Unreachable(now, r.address(m.name, m.epoch))
+			if p := r.peers["eu"]; p != nil {
+				r.Unreachable(now, r.address(p.name, p.epoch))
 			}
 		case what < 245:
 			r.Lost(now)
@@ -92,13 +92,13 @@ func lieTo(t *testing.T, mirror bool, data []byte) {
 		meta, held := r.Entry("room", dot)
 		require.True(t, held)
 		require.Equal(t, `{"mine":true}`, string(meta.Data))
-		atMost(t, replicas, len(r.members), "members")
-		atMost(t, 3, len(r.graves), "graves")
+		atMost(t, replicas, len(r.peers), "members")
+		atMost(t, 3, len(r.tombstones), "graves")
 		atMost(t, maxTopics, len(r.topics), "topics")
 		for _, topic := range r.topics {
 			atMost(t, replicas, len(topic.views), "views")
 			for _, v := range topic.views {
-				atMost(t, holdBack, len(v.rarely().held), "held back")
+				atMost(t, reorderLimit, len(v.rarely().reorder), "held back")
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func lieTo(t *testing.T, mirror bool, data []byte) {
 	require.Equal(t, "me", left[0].key)
 	topics, _ := r.Topics()
 	require.Equal(t, []string{"room"}, topics)
-	require.Empty(t, r.members)
+	require.Empty(t, r.peers)
 	require.Len(t, r.topics, 1)
 	require.Empty(t, r.questions)
 }
@@ -140,11 +140,11 @@ func hostile(d *decisions, r *Replica) message {
 		kind: kinds[d.next()%uint64(len(kinds))], name: []string{"eu", "ap", "us", "sa"}[d.next()%4],
 		epoch: max(d.number(), 1), beat: d.number(), max: d.number(), silent: d.number() * 1000,
 	}
-	known := r.members[m.name]
+	known := r.peers[m.name]
 	lies := d.next()%16 == 0
 	if !lies && known != nil {
 		m.epoch, m.beat = known.epoch, known.beat+1
-	} else if g := r.graves[m.name]; !lies && g != nil {
+	} else if g := r.tombstones[m.name]; !lies && g != nil {
 		m.epoch = g.max + 1
 	} else if m.name == "us" {
 		m.epoch = r.epoch + d.next()%3
@@ -167,30 +167,30 @@ func hostile(d *decisions, r *Replica) message {
 		m.page.index = d.next() % m.page.of
 		m.page.first = uint8(d.next() % sliceCount)
 		m.page.end = m.page.first + 1 + uint8(d.next()%uint64(sliceCount-m.page.first))
-		if known != nil && known.whole != nil && known.whole.nonce != 0 && !lies {
-			m.page.nonce, m.page.first, m.page.end = known.whole.nonce, known.whole.next, known.whole.end
+		if known != nil && known.full != nil && known.full.nonce != 0 && !lies {
+			m.page.nonce, m.page.first, m.page.end = known.full.nonce, known.full.next, known.full.end
 		}
 	}
 	switch m.kind {
 	case kindDelta, kindTip, kindSync, kindReply, kindPage:
-		p := topicPart{
+		part := topicPart{
 			topic: []string{"room", "room", "room", "other", "a", "b", "c", "d"}[d.next()%8], nonce: nonce(), seq: d.number(), at: d.number(),
 			count: d.number(), hash: d.number(), chunks: 1 + d.next()%3,
 		}
-		p.chunk = d.next() % p.chunks
+		part.chunk = d.next() % part.chunks
 		for n := d.next() % 3; n > 0; n-- {
-			p.others = append(p.others, d.number())
+			part.others = append(part.others, d.number())
 		}
-		p.delta = hostileDelta(d)
-		if t := r.topics[p.topic]; t != nil && known != nil && known.views[t] != nil && !lies {
+		part.delta = hostileDelta(d)
+		if t := r.topics[part.topic]; t != nil && known != nil && known.views[t] != nil && !lies {
 			v := known.views[t]
-			if p.nonce = v.nonce; !v.synced {
-				p.delta.From, p.delta.Base = 0, 0
+			if part.nonce = v.nonce; !v.synced {
+				part.delta.From, part.delta.Base = 0, 0
 			} else if v.recon != 0 {
-				p.nonce = v.recon
+				part.nonce = v.recon
 			}
 		}
-		m.parts = []topicPart{p}
+		m.parts = []topicPart{part}
 	}
 	return m
 }
@@ -231,8 +231,8 @@ func TestHostileMessagesAreWellFormed(t *testing.T) {
 		b := appendHeader(nil, kindReply, m.name, m.epoch, m.epoch)
 		setVersion(b, jointVersion)
 		b = binary.AppendUvarint(b, uint64(len(m.parts)))
-		for _, p := range m.parts {
-			b = appendPart(b, p, jointVersion)
+		for _, part := range m.parts {
+			b = appendPart(b, part, jointVersion)
 		}
 		_, err := decode(b, NewestVersion)
 		require.NoError(t, err)

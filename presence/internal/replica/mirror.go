@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// This file is about a mirror: a replica that follows every topic. It hears
-// what is said about all of them (OpSubscribeAll), and asks each member for all
-// that it has (see whole).
+// This file is about a mirror: a replica that follows every topic. It hears what is
+// said about all of them (OpSubscribeAll), and syncs with each peer in full.
 
 // mirror is what a replica that follows every topic has beside the rest.
 type mirror struct {
@@ -27,8 +26,8 @@ func (r *Replica) AcquireAll(now time.Time) {
 	if r.mirror == nil {
 		r.mirror = &mirror{}
 		r.op(OpSubscribeAll, ClassTopic, nil)
-		for _, m := range r.byName {
-			r.startWhole(m)
+		for _, p := range r.byName {
+			r.startFullSync(p)
 		}
 	}
 	r.mirror.users++
@@ -56,11 +55,11 @@ func (r *Replica) endMirror() {
 		}
 	}
 	r.op(OpUnsubscribeAll, ClassTopic, nil)
-	for _, m := range r.byName {
+	for _, p := range r.byName {
 		for _, t := range all {
 			// What the member has here was still to be told.
-			if !m.knows(t) && m.views[t] == nil {
-				r.newView(t, m, false)
+			if !p.knows(t) && p.views[t] == nil {
+				r.newView(t, p, false)
 			}
 		}
 	}
@@ -73,14 +72,14 @@ func (r *Replica) endMirror() {
 			r.release(t)
 		}
 	}
-	for _, m := range r.byName {
-		due := m.whole.nonce != 0
-		m.whole = nil
+	for _, p := range r.byName {
+		due := p.full.nonce != 0
+		p.full = nil
 		if due {
-			r.reconcile(m)
+			r.reconcile(p)
 		}
 		for _, t := range all {
-			if v := m.views[t]; v != nil {
+			if v := p.views[t]; v != nil {
 				r.askSoon(v)
 			}
 		}
@@ -96,8 +95,8 @@ func (r *Replica) mirrorComplete() bool {
 	if r.mirror == nil || r.mirror.full || !r.settled {
 		return false
 	}
-	for _, m := range r.byName {
-		if m.up && !m.whole.synced {
+	for _, p := range r.byName {
+		if p.up && !p.full.synced {
 			return false
 		}
 	}
@@ -117,24 +116,6 @@ func (r *Replica) settleMirror() (turned bool) {
 	return true
 }
 
-// followed is the topic that a message is about, or nil where it is none of
-// ours. A mirror learns of topics by what it hears.
-func (r *Replica) followed(name string) *topic {
-	t := r.topics[name]
-	switch {
-	case t != nil && (t.interested || r.mirror != nil):
-		return t
-	case r.mirror == nil:
-		return nil
-	case len(r.topics) >= r.cfg.MaxTopics:
-		r.overflow()
-		return nil
-	}
-	t = r.topic(name)
-	t.complete = r.isComplete(t)
-	return t
-}
-
 // overflow gives up being complete: there are more topics than may be held.
 func (r *Replica) overflow() {
 	r.stats.Unmirrored++
@@ -151,8 +132,8 @@ func (r *Replica) retryMirror() {
 	}
 	r.mirror.full = false
 	r.notice(r.cfg.Name, r.epoch, "mirror: has room again")
-	for _, m := range r.byName {
-		r.startWhole(m)
+	for _, p := range r.byName {
+		r.startFullSync(p)
 	}
 }
 
@@ -166,7 +147,3 @@ func (r *Replica) Topics() (names []string, complete bool) {
 	}
 	return names, r.mirrorComplete()
 }
-
-// covers tells whether this replica follows t, which may be nil for a topic that
-// it holds nothing of.
-func (r *Replica) covers(t *topic) bool { return r.mirror != nil || t != nil && t.interested }

@@ -8,8 +8,27 @@ import (
 	"github.com/rollcall-go/rollcall/crdt"
 )
 
-// This file is the owner's side of replication: our own presences, what we tell
+// This file is the owner's side: this replica's own presences, and what it tells
 // others about them.
+
+const (
+	tipFirst   = time.Second     // after a flush with nothing after it
+	tipSecond  = 5 * time.Second // the second and last tip
+	flushBytes = 64 << 10        // a delta of this size does not wait
+	removalLog = 256             // removals that a topic remembers for log repairs
+)
+
+// ownPart is what this replica's own sessions have in a topic.
+type ownPart struct {
+	crdt.Owner[string, value]
+
+	hash      uint64
+	pending   int // bytes that wait for the flush, at most
+	flushAt   instant
+	flushedAt instant
+	tipAt     instant
+	tips      int // tips sent since the last flush
+}
 
 // Track makes key present in topic with meta, an encoded JSON object that must
 // not be changed any more, and returns the dot that names the entry from now
@@ -156,17 +175,4 @@ func (r *Replica) tip(t *topic) {
 		t.own = nil
 		r.release(t)
 	}
-}
-
-// renew goes on under a fresh epoch above floor, which is above ours. That is a new name, and not a new
-// history: our entries, their refs, and what we have at each number stay as they
-// are, so that nothing has to begin anew here. Whoever admits the new epoch asks
-// for all of it.
-func (r *Replica) renew(floor uint64) {
-	r.op(OpUnsubscribe, r.address(r.cfg.Name, r.epoch), nil)
-	r.epoch = newEpoch(r.wall(), r.random(), floor)
-	r.rival, r.fenced = rival{}, false
-	r.op(OpSubscribe, r.address(r.cfg.Name, r.epoch), nil)
-	r.notice(r.cfg.Name, r.epoch, "fresh epoch")
-	r.setBeat(r.now)
 }

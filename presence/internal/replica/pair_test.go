@@ -26,7 +26,7 @@ func newPair(b testing.TB, held func(data []byte) bool) *pair {
 	p.eu, p.now = makeTestReplica("eu", many)
 	p.us, _ = makeTestReplica("us", many)
 	p.pass(time.Second)
-	require.Len(b, p.us.Members(), 1)
+	require.Len(b, p.us.Peers(), 1)
 	return p
 }
 

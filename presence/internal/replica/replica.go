@@ -1,32 +1,6 @@
 package replica
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
-
-// Periods of the algorithm that are not worth a setting.
-const (
-	tipFirst      = time.Second            // after a flush with nothing after it
-	tipSecond     = 5 * time.Second        // the second and last tip
-	pruneAfter    = 12 * time.Second       // a view empty for this long is dropped; above tipSecond
-	syncBatch     = 10 * time.Millisecond  // syncs wait this long for each other
-	askMin        = 50 * time.Millisecond  // jitter of a question
-	askMax        = 250 * time.Millisecond // jitter of a question, and the first retry
-	askRetryMax   = 5 * time.Second        // retries back off to this
-	maxBackoff    = 5                      // doublings of askMax that are above askRetryMax
-	askAgain      = 500 * time.Millisecond // after the first answer of a new interest
-	probePeriod   = 250 * time.Millisecond // between two probes, and the patience with one
-	unreachableIn = 1250 * time.Millisecond
-	helloSpread   = 50 * time.Millisecond  // an early heartbeat greets whoever is new
-	helloPeriod   = 250 * time.Millisecond // at most one greeting in this time
-	settlePeriod  = 250 * time.Millisecond // from our first echo until we know who is there
-	removalLog    = 256                    // removals a topic remembers for log repairs
-	holdBack      = 4                      // live deltas a view keeps that came too early
-	flushBytes    = 64 << 10               // a delta of this size does not wait
-	lostPause     = time.Second            // between two comparisons because of dropped messages
-)
+import "time"
 
 // Op is what a replica wants done on the bus.
 type Op struct {
@@ -99,19 +73,19 @@ type Replica struct {
 	hello  instant // the last greeting
 
 	// who is there
-	members  map[string]*member
-	byName   []*member // sorted
-	graves   map[string]*grave
-	echo     instant // when our own heartbeat last came back
-	isolated instant // since when we are cut off; 0 if not
-	gaveUp   bool    // everybody is down, because we were cut off for too long
-	busDown  bool
+	peers      map[string]*peer
+	byName     []*peer // sorted
+	tombstones map[string]*tombstone
+	echo       instant // when our own heartbeat last came back
+	isolated   instant // since when we are cut off; 0 if not
+	gaveUp     bool    // everybody is down, because we were cut off for too long
+	busDown    bool
 
 	// topics
 	topics     map[string]*topic
 	interests  int
 	slices     [sliceCount][]*topic // all of them, see sliceOf
-	part       int                  // of the background comparison
+	compared   int                  // of the background comparison
 	mirror     *mirror              // nil when this replica is none
 	discoverAt instant              // until then nothing is complete
 	settled    bool
@@ -142,11 +116,11 @@ type Replica struct {
 func New(cfg Config, now time.Time, wall func() time.Time, random func() uint64) *Replica {
 	r := &Replica{
 		cfg: cfg, print: fingerprint(cfg.Settings), start: now, random: random, wall: wall,
-		members: map[string]*member{}, graves: map[string]*grave{}, topics: map[string]*topic{},
+		peers: map[string]*peer{}, tombstones: map[string]*tombstone{}, topics: map[string]*topic{},
 	}
 	r.epoch = newEpoch(wall(), random(), 0)
 	r.birth = r.epoch
-	r.part = int(r.epoch % sliceCount) // not the same everywhere
+	r.compared = int(r.epoch % sliceCount) // not the same everywhere
 	r.nonce = random()
 	r.step(now)
 	r.echo = r.now
@@ -221,114 +195,6 @@ func (r *Replica) notice(name string, epoch uint64, what string) {
 	r.notices = append(r.notices, Notice{Replica: name, Epoch: epoch, What: what})
 }
 
-// header begins a message of ours.
-func (r *Replica) header(k kind) []byte {
-	return appendHeader(make([]byte, 0, 128), k, r.cfg.Name, r.epoch, r.birth)
-}
-
-// room is how many bytes of a message are for what it says of topics.
-func (r *Replica) room() int {
-	return min(r.cfg.MaxPayload(), MaxPlain) - besideParts - len(r.cfg.Name)
-}
-
-// address is where messages for one incarnation of one replica go.
-func (r *Replica) address(name string, epoch uint64) string {
-	if m := r.members[name]; m != nil && m.epoch == epoch {
-		return m.address
-	}
-	return destReplica + name + "/" + encodeEpoch(epoch)
-}
-
-// nextNumber numbers a change.
-func (r *Replica) nextNumber() uint64 {
-	r.counter++
-	return r.counter
-}
-
-// freshNonce is a number that no question of this process had before.
-func (r *Replica) freshNonce() uint64 {
-	r.nonce++
-	if r.nonce == 0 { // 0 stands for none
-		r.nonce++
-	}
-	return r.nonce
-}
-
-func (r *Replica) runTimers() {
-	for {
-		at, ok := r.timers.next()
-		if !ok || at > r.now {
-			return
-		}
-		switch t := r.timers.pop(); t.kind {
-		case timerBeat:
-			if r.beatAt == t.at {
-				r.heartbeat()
-			}
-		case timerSettle:
-			if r.discoverAt == t.at {
-				r.discovered()
-			}
-		case timerSyncAll:
-			if r.syncAllAt == t.at {
-				r.sendSyncAll()
-			}
-		case timerSync:
-			if t.member().syncAt == t.at {
-				r.sendSync(t.member())
-			}
-		case timerCheck:
-			if t.member().checkAt == t.at {
-				r.check(t.member())
-			}
-		case timerAnswer:
-			if r.answerAt == t.at {
-				r.answer()
-			}
-		case timerLost:
-			if r.lostAt == t.at {
-				r.reconcileAll()
-			}
-		case timerFlush:
-			if own := t.topic().own; own != nil && own.flushAt == t.at {
-				r.flush(t.topic())
-			}
-		case timerTip:
-			if own := t.topic().own; own != nil && own.tipAt == t.at {
-				r.tip(t.topic())
-			}
-		case timerLinger:
-			if t.topic().lingerAt == t.at {
-				r.endInterest(t.topic())
-			}
-		case timerMirror:
-			if r.mirror != nil && r.mirror.lingerAt == t.at {
-				r.endMirror()
-			}
-		case timerWhole:
-			if w := t.member().whole; w != nil && w.askAt == t.at {
-				r.sendWhole(t.member())
-			}
-		case timerWholeAgain:
-			if w := t.member().whole; w != nil && w.againAt == t.at {
-				r.askWhole(t.member(), 0, sliceCount)
-			}
-		case timerAsk:
-			if t.view().askAt == t.at {
-				r.ask(t.view())
-			}
-		case timerAgain:
-			if t.view().againAt == t.at {
-				r.again(t.view())
-			}
-		case timerPrune:
-			if t.view().pruneAt == t.at {
-				r.prune(t.view())
-			}
-		}
-	}
-}
-
 // settle finishes a step: what falls due at once is done, and watchers are told
 // what changed.
 func (r *Replica) settle() {
@@ -353,19 +219,27 @@ func (r *Replica) touch(t *topic) {
 	}
 }
 
-func (r *Replica) memberIndex(name string) (int, bool) {
-	return slices.BinarySearchFunc(r.byName, name, func(m *member, name string) int { return strings.Compare(m.name, name) })
+// header begins a message of ours.
+func (r *Replica) header(k kind) []byte {
+	return appendHeader(make([]byte, 0, 128), k, r.cfg.Name, r.epoch, r.birth)
 }
 
-// Destinations on the bus.
-const (
-	DestAll = "all" // every replica
-	// ClassTopic is the class of the destinations of topics: what stands before
-	// the first colon.
-	ClassTopic  = "t"
-	destTopic   = ClassTopic + ":"
-	destReplica = "r:"
-)
+// room is how many bytes of a message are for what it says of topics.
+func (r *Replica) room() int {
+	return min(r.cfg.MaxPayload(), MaxPlain) - besideParts - len(r.cfg.Name)
+}
 
-// TopicDest returns the destination of everything about one topic.
-func TopicDest(topic string) string { return destTopic + topic }
+// nextNumber numbers a change.
+func (r *Replica) nextNumber() uint64 {
+	r.counter++
+	return r.counter
+}
+
+// freshNonce is a number that no question of this process had before.
+func (r *Replica) freshNonce() uint64 {
+	r.nonce++
+	if r.nonce == 0 { // 0 stands for none
+		r.nonce++
+	}
+	return r.nonce
+}

@@ -109,7 +109,7 @@ func TestAReplicaOfOtherVersionsIsAdmittedAndReported(t *testing.T) {
 			}
 		}
 		require.Equal(t, what, reported)
-		require.True(t, r.Members()[0].Up)
+		require.True(t, r.Peers()[0].Up)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestAReplicaThatIsConfiguredDifferentlyIsAdmittedAndReported(t *testing.T) 
 			}
 		}
 		require.Equal(t, reports, reported)
-		require.True(t, r.Members()[0].Up)
+		require.True(t, r.Peers()[0].Up)
 	}
 }
 
@@ -186,7 +186,7 @@ func TestAStepOfTheWallClockChangesNothing(t *testing.T) {
 				require.Equal(t, "up", n.What)
 			}
 		}
-		require.True(t, r.Members()[0].Up)
+		require.True(t, r.Peers()[0].Up)
 		require.Equal(t, epoch, r.Epoch())
 		require.False(t, r.Status().Isolated)
 	}
@@ -206,8 +206,8 @@ func TestRestartsLeaveNothingBehind(t *testing.T) {
 		r.Tick(now)
 		r.Ready()
 	}
-	require.Len(t, r.members, 1)
-	require.Len(t, r.graves, 1)
+	require.Len(t, r.peers, 1)
+	require.Len(t, r.tombstones, 1)
 	require.Len(t, r.topics, 1)
 	require.Len(t, r.topics["room"].views, 1)
 	require.Less(t, len(r.timers.heap), 1000)
@@ -224,7 +224,7 @@ func TestAMembersTurnIsToldAsItWasThen(t *testing.T) {
 		for n := uint64(1); n <= 100; n++ {
 			adds = append(adds, entry{Dot: n, Origin: n, Key: "user", Value: value{meta: []byte(`{}`)}})
 		}
-		room, eu := r.topics["room"], r.members["eu"]
+		room, eu := r.topics["room"], r.peers["eu"]
 		r.receiveDelta(room, eu, delta{To: 100, Adds: adds}, false, room.views[0].nonce)
 		r.Ready()
 		if !down {

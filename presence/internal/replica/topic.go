@@ -1,10 +1,9 @@
 package replica
 
 import (
+	"maps"
 	"slices"
 	"strings"
-
-	"github.com/rollcall-go/rollcall/crdt"
 )
 
 // topic is what a replica knows of one topic: its own part, and a view of each
@@ -28,18 +27,6 @@ type topic struct {
 	complete bool // as last told to watchers
 }
 
-// ownPart is what this replica's own sessions have in a topic.
-type ownPart struct {
-	crdt.Owner[string, value]
-
-	hash      uint64
-	pending   int // bytes that wait for the flush, at most
-	flushAt   instant
-	flushedAt instant
-	tipAt     instant
-	tips      int // tips sent since the last flush
-}
-
 func (r *Replica) topic(name string) *topic {
 	t := r.topics[name]
 	if t == nil {
@@ -60,6 +47,37 @@ func (r *Replica) release(t *topic) {
 	}
 }
 
-func (t *topic) viewIndex(m *member) (int, bool) {
-	return slices.BinarySearchFunc(t.views, m.name, func(v *view, name string) int { return strings.Compare(v.m.name, name) })
+func (t *topic) viewIndex(p *peer) (int, bool) {
+	return slices.BinarySearchFunc(t.views, p.name, func(v *view, name string) int { return strings.Compare(v.peer.name, name) })
 }
+
+// sortedTopics returns all topics by name, for rare events that touch them all.
+func (r *Replica) sortedTopics() []*topic {
+	list := make([]*topic, 0, len(r.topics))
+	for _, name := range slices.Sorted(maps.Keys(r.topics)) {
+		list = append(list, r.topics[name])
+	}
+	return list
+}
+
+// followed is the topic that a message is about, or nil where it is none of
+// ours. A mirror learns of topics by what it hears.
+func (r *Replica) followed(name string) *topic {
+	t := r.topics[name]
+	switch {
+	case t != nil && (t.interested || r.mirror != nil):
+		return t
+	case r.mirror == nil:
+		return nil
+	case len(r.topics) >= r.cfg.MaxTopics:
+		r.overflow()
+		return nil
+	}
+	t = r.topic(name)
+	t.complete = r.isComplete(t)
+	return t
+}
+
+// covers tells whether this replica follows t, which may be nil for a topic that
+// it holds nothing of.
+func (r *Replica) covers(t *topic) bool { return r.mirror != nil || t != nil && t.interested }

@@ -42,9 +42,9 @@ func (r *Replica) appendVersions(b []byte) []byte {
 // readByAll is the highest version that everybody who is up can read.
 func (r *Replica) readByAll() byte {
 	v := uint64(r.cfg.WireVersion)
-	for _, m := range r.byName {
-		if m.up {
-			v = min(v, m.newest)
+	for _, p := range r.byName {
+		if p.up {
+			v = min(v, p.newest)
 		}
 	}
 	return byte(v)
@@ -52,12 +52,12 @@ func (r *Replica) readByAll() byte {
 
 // checkVersions reports a member that we will not understand, or that will not
 // understand us.
-func (r *Replica) checkVersions(m *member) {
+func (r *Replica) checkVersions(p *peer) {
 	switch {
-	case m.oldest > uint64(r.cfg.WireVersion):
-		r.notice(m.name, m.epoch, fmt.Sprintf("too new: it reads versions %d to %d of the wire format, this replica writes up to %d: upgrade this one", m.oldest, m.newest, r.cfg.WireVersion))
-	case m.newest < OldestVersion:
-		r.notice(m.name, m.epoch, fmt.Sprintf("too old: it reads up to version %d of the wire format, this replica writes %d and later: upgrade that one", m.newest, OldestVersion))
+	case p.oldest > uint64(r.cfg.WireVersion):
+		r.notice(p.name, p.epoch, fmt.Sprintf("too new: it reads versions %d to %d of the wire format, this replica writes up to %d: upgrade this one", p.oldest, p.newest, r.cfg.WireVersion))
+	case p.newest < OldestVersion:
+		r.notice(p.name, p.epoch, fmt.Sprintf("too old: it reads up to version %d of the wire format, this replica writes %d and later: upgrade that one", p.newest, OldestVersion))
 	}
 }
 

@@ -23,14 +23,14 @@ func TestTheWatermarkNeverFalls(t *testing.T) {
 	}
 	r.receive(beatOf("eu", 5, 1))
 	tell := func(k kind, topic string, d delta) {
-		p := topicPart{topic: topic, delta: d, chunks: 1}
+		part := topicPart{topic: topic, delta: d, chunks: 1}
 		if k == kindReply {
-			v := r.members["eu"].views[r.topics[topic]]
-			if p.nonce = v.nonce; v.synced {
-				p.nonce = v.recon
+			v := r.peers["eu"].views[r.topics[topic]]
+			if part.nonce = v.nonce; v.synced {
+				part.nonce = v.recon
 			}
 		}
-		r.receive(message{kind: k, name: "eu", epoch: 5, birth: 5, parts: []topicPart{p}})
+		r.receive(message{kind: k, name: "eu", epoch: 5, birth: 5, parts: []topicPart{part}})
 	}
 	add := func(dot uint64) []entry {
 		return []entry{{Dot: dot, Origin: dot, Key: "k", Value: value{meta: []byte("{}")}}}
@@ -44,13 +44,13 @@ func TestTheWatermarkNeverFalls(t *testing.T) {
 	}
 	tell(kindDelta, "hall", delta{To: 1, Adds: add(1)})
 	tell(kindDelta, "room", delta{To: 3, Adds: add(3)})
-	require.Equal(t, 2, r.members["eu"].entries)
+	require.Equal(t, 2, r.peers["eu"].entries)
 	tell(kindDelta, "room", delta{From: 3, Base: 3, To: 5, Rems: []uint64{3}})
 	pass(300 * time.Millisecond)
 	tell(kindDelta, "hall", delta{From: 1, Base: 1, To: 2, Rems: []uint64{1}}) // late
-	require.Zero(t, r.members["eu"].entries)
+	require.Zero(t, r.peers["eu"].entries)
 	pass(pruneAfter + time.Second)
-	require.Empty(t, r.members["eu"].views, "both are pruned")
+	require.Empty(t, r.peers["eu"].views, "both are pruned")
 	tell(kindDelta, "room", delta{To: 4, Adds: add(3)}) // what somebody else was answered, say: late
 	require.Empty(t, list(r, "room"))
 }

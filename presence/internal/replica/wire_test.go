@@ -32,7 +32,7 @@ func frames() [][]byte {
 	return [][]byte{
 		appendDelta(appendText(h(kindDelta), "room"), d), tip, beat, sync, reply,
 		h(kindProbe), h(kindAlive), nack, h(kindLeave),
-		appendWholeQuestion(h(kindSyncAll), page{nonce: 77, since: 12, first: 3, end: sliceCount}),
+		appendFullSync(h(kindSyncAll), page{nonce: 77, since: 12, first: 3, end: sliceCount}),
 		appendPart(binary.AppendUvarint(appendPage(h(kindPage), page{nonce: 77, first: 3, end: 9, at: 300, index: 1, of: 2}), 1),
 			topicPart{topic: "room", hash: 99, chunks: 1, delta: d}, OldestVersion),
 	}
@@ -67,7 +67,7 @@ func TestMessagesSurviveTheWire(t *testing.T) {
 }
 
 func TestPagesOfImpossibleSlicesAndMessagesAreRefused(t *testing.T) {
-	for what, p := range map[string]page{
+	for what, pg := range map[string]page{
 		"no slice":         {nonce: 1, first: 5, end: 5, of: 1},
 		"backwards":        {nonce: 1, first: 6, end: 5, of: 1},
 		"beyond the last":  {nonce: 1, first: 5, end: sliceCount + 1, of: 1},
@@ -75,7 +75,7 @@ func TestPagesOfImpossibleSlicesAndMessagesAreRefused(t *testing.T) {
 		"beyond the count": {nonce: 1, first: 5, end: 6, index: 2, of: 2},
 		"too many":         {nonce: 1, first: 5, end: 6, of: maxChunks + 1},
 	} {
-		_, err := decode(append(appendPage(appendHeader(nil, kindPage, "eu", 5, 5), p), 0), NewestVersion)
+		_, err := decode(append(appendPage(appendHeader(nil, kindPage, "eu", 5, 5), pg), 0), NewestVersion)
 		require.Error(t, err, what)
 	}
 }
@@ -110,8 +110,8 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 func jointReply() []byte {
 	b := appendHeader(nil, kindReply, "eu-1", 5<<epochRandomBits, 3<<epochRandomBits)
 	setVersion(b, jointVersion)
-	p := topicPart{topic: "room", nonce: 77, others: []uint64{78, 1 << 60}, hash: 99, chunks: 1, delta: delta{To: 3}}
-	return appendPart(binary.AppendUvarint(b, 1), p, jointVersion)
+	part := topicPart{topic: "room", nonce: 77, others: []uint64{78, 1 << 60}, hash: 99, chunks: 1, delta: delta{To: 3}}
+	return appendPart(binary.AppendUvarint(b, 1), part, jointVersion)
 }
 
 func TestAJointReplySurvivesTheWireOfVersion2Only(t *testing.T) {
@@ -152,12 +152,12 @@ func FuzzDecode(f *testing.F) {
 		plain, err := unpack(data)
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(plain), max(len(data), MaxPlain))
-		for _, p := range msg.parts {
-			if n := leastEntry*len(p.delta.Adds) + len(p.delta.Rems) + len(p.delta.Keep); n > len(plain) {
+		for _, part := range msg.parts {
+			if n := leastEntry*len(part.delta.Adds) + len(part.delta.Rems) + len(part.delta.Keep); n > len(plain) {
 				t.Fatalf("%d items out of %d bytes", n, len(plain))
 			}
-			for i, e := range p.delta.Adds {
-				if e.Origin > e.Dot || i > 0 && e.Dot <= p.delta.Adds[i-1].Dot {
+			for i, e := range part.delta.Adds {
+				if e.Origin > e.Dot || i > 0 && e.Dot <= part.delta.Adds[i-1].Dot {
 					t.Fatalf("entry %+v", e)
 				}
 			}
@@ -168,8 +168,8 @@ func FuzzDecode(f *testing.F) {
 			b := appendPage(appendHeader(nil, kindPage, msg.name, msg.epoch, msg.birth), msg.page)
 			setVersion(b, max(data[2], 1))
 			b = binary.AppendUvarint(b, uint64(len(msg.parts)))
-			for _, p := range msg.parts {
-				b = appendPart(b, p, data[2])
+			for _, part := range msg.parts {
+				b = appendPart(b, part, data[2])
 			}
 			again, err := decode(b, NewestVersion)
 			require.NoError(t, err)
