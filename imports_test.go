@@ -59,7 +59,7 @@ channel   net/http os
 // Every other file of these packages is pure. A row must name an existing file.
 const shells = `
 crdt
-presence               deliver.go tracker.go watch.go session.go log.go
+presence               deliver.go session.go tracker.go watch.go
 presence/internal/replica
 presence/presencetest
 channel                admission.go conn.go endpoint.go fetch.go jobs.go mailbox.go metas.go room.go

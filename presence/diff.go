@@ -6,6 +6,19 @@ import (
 	"strings"
 )
 
+// Diff is what changed in a topic. An update is a leave of the old value and
+// a join of the new one, under the same key, in the same Diff.
+type Diff struct {
+	Joins  []Presence // sorted by key
+	Leaves []Presence // sorted by key
+}
+
+// Empty tells whether nothing changed.
+func (d Diff) Empty() bool { return len(d.Joins) == 0 && len(d.Leaves) == 0 }
+
+// Visible is the diff without what is hidden: what clients are told.
+func (d Diff) Visible() Diff { return Diff{Joins: visibleOf(d.Joins), Leaves: visibleOf(d.Leaves)} }
+
 // Merge returns the net diff of d followed by next: what somebody who saw
 // neither has to be told. What joins in d and leaves in next is in neither
 // list, so that a value nobody saw never leaves. d and next stay as they are.

@@ -4,7 +4,26 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
+
+// Event is what a watcher is told; see [Tracker.Watch].
+type Event struct {
+	Topic string
+	// State is set in the first event and after each Refresh: everyone present
+	// at this point of the sequence of events. Diff is empty then.
+	State *List
+	// Diff is what changed since the event before. It is empty in an event that
+	// only tells that Complete changed.
+	Diff Diff
+	// Complete is whether the topic is complete after this event.
+	Complete bool
+}
+
+func newEvent(e replica.Event) Event {
+	return Event{Topic: e.Topic, Diff: Diff{Joins: group(e.Joined), Leaves: group(e.Left)}, Complete: e.Complete}
+}
 
 // Watch is the handle of one watcher.
 type Watch struct {
