@@ -17,7 +17,8 @@ import (
 // Setup says how a cluster begins. The zero value is usable.
 type Setup struct {
 	Seed uint64 // all that happens by chance depends on it alone
-	// Config is what every replica gets; Name and Bus are the cluster's own.
+	// Config has the settings of all replicas. Of its fields, Name, Bus, Logger, MaxMeta
+	// and MaxSessionPresences are ignored; faults are not looked for.
 	Config presence.Config
 	// MaxPayload is the most bytes of a message; default 1 MiB.
 	MaxPayload int
@@ -129,8 +130,8 @@ func (s Setup) Start(names ...string) *Cluster {
 // Log makes the cluster tell what is done to it and what comes of it.
 func (c *Cluster) Log(report func(format string, args ...any)) { c.report = report }
 
-// SetMaxPayload sets the most bytes of a message from now on.
-func (c *Cluster) SetMaxPayload(n int) { c.maxPayload = n }
+// setMaxPayload sets the most bytes of a message from now on.
+func (c *Cluster) setMaxPayload(n int) { c.maxPayload = n }
 
 // permdown is the replicas' PermdownPeriod.
 func (c *Cluster) permdown() time.Duration {
@@ -338,8 +339,8 @@ func (c *Cluster) Unwatch(name, topic string) {
 	c.collect(h)
 }
 
-// Mirror makes name follow and watch all topics; a second time it does nothing.
-func (c *Cluster) Mirror(name string) {
+// mirror makes name follow and watch all topics; a second time it does nothing.
+func (c *Cluster) mirror(name string) {
 	h := c.host(name)
 	if h.mirror != nil {
 		return
@@ -358,8 +359,8 @@ func (c *Cluster) Mirror(name string) {
 	}
 }
 
-// Unmirror ends Mirror.
-func (c *Cluster) Unmirror(name string) {
+// unmirror ends Mirror.
+func (c *Cluster) unmirror(name string) {
 	h := c.host(name)
 	if h.mirror == nil {
 		return
@@ -372,8 +373,8 @@ func (c *Cluster) Unmirror(name string) {
 // List is who is in topic as name sees it.
 func (c *Cluster) List(name, topic string) *presence.List { return c.host(name).list(topic) }
 
-// Replica is the state machine that runs as name now.
-func (c *Cluster) Replica(name string) *replica.Replica { return c.host(name).replica }
+// replica is the state machine that runs as name now.
+func (c *Cluster) replica(name string) *replica.Replica { return c.host(name).replica }
 
 // SetFaults sets how messages fare from now on.
 func (c *Cluster) SetFaults(f Faults) { c.faults = f }
@@ -421,14 +422,14 @@ func (c *Cluster) Reconnect(name string) {
 	}
 }
 
-// Unplug takes name's bus away, or gives it back, and name is not told of
+// unplug takes name's bus away, or gives it back, and name is not told of
 // either: a connection that was lost and made anew without a word.
-func (c *Cluster) Unplug(name string, unplugged bool) { c.host(name).unplugged = unplugged }
+func (c *Cluster) unplug(name string, unplugged bool) { c.host(name).unplugged = unplugged }
 
-// Shed loses about half of what is on its way to name, and tells it that
+// shed loses about half of what is on its way to name, and tells it that
 // something was lost: a consumer that is too slow. It returns how many messages
 // it was.
-func (c *Cluster) Shed(name string) int {
+func (c *Cluster) shed(name string) int {
 	h := c.host(name)
 	if !h.running || h.paused {
 		return 0
@@ -445,9 +446,9 @@ func (c *Cluster) Shed(name string) int {
 	return lost
 }
 
-// Hide makes name unreachable as a route that is being reset does: the network
+// hide makes name unreachable as a route that is being reset does: the network
 // says that nobody is there, and name is not told.
-func (c *Cluster) Hide(name string, hidden bool) { c.host(name).hidden = hidden }
+func (c *Cluster) hide(name string, hidden bool) { c.host(name).hidden = hidden }
 
 // Kill ends name's process without a word.
 func (c *Cluster) Kill(name string) { c.host(name).running, c.host(name).paused = false, false }
@@ -466,8 +467,8 @@ func (c *Cluster) Leave(name string) {
 	h.running = false
 }
 
-// RestartWith is Restart on a bus with these settings.
-func (c *Cluster) RestartWith(name, settings string) {
+// restartWith is Restart on a bus with these settings.
+func (c *Cluster) restartWith(name, settings string) {
 	c.host(name).settings = settings
 	c.Restart(name, 0)
 }
@@ -479,9 +480,9 @@ func (c *Cluster) Restart(name string, clock time.Duration) {
 	c.boot(h)
 }
 
-// Upgrade makes name, from its next start on, speak the newest version of the
+// upgrade makes name, from its next start on, speak the newest version of the
 // wire format.
-func (c *Cluster) Upgrade(name string) { c.host(name).wire = 0 }
+func (c *Cluster) upgrade(name string) { c.host(name).wire = 0 }
 
 // Heal ends all faults: killed replicas stay away.
 func (c *Cluster) Heal() {

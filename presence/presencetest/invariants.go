@@ -13,6 +13,34 @@ import (
 	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
+// The invariants. For every replica and topic, at any time:
+//
+//   - S1 every synced view equals its owner's history at exactly its number;
+//   - S2 no two processes have the same name and epoch, and none gives a number twice:
+//     (name, epoch, topic, number) means one content, which every view of it is
+//     compared with;
+//   - S3 what one replica shows of (owner, epoch, topic) never goes back;
+//   - S4 a removed dot never reappears (it follows from S1 and S3);
+//   - S5 of a name, only the highest epoch that its own heartbeats told of is visible,
+//     and nothing once that has left;
+//   - S6 folding all diffs that a watcher was told over its state equals the list, and
+//     what is held;
+//   - S7 a topic that is complete holds what every other replica that is up had when
+//     interest in it began;
+//   - S8 a replica's own entries change by its own calls alone;
+//   - S9 equal numbers have equal content (no audit ever fails);
+//   - S10 what is held back is bounded, every message is as small as the bus wants it,
+//     and nothing is heard or held of topics that are not followed.
+//
+// Some time after all faults ended:
+//
+//   - L1 all lists are equal;
+//   - L2 every replica sees every other one;
+//   - L3 no replica shows one that does not run;
+//   - L4 every topic that is followed is complete;
+//   - L5 of two processes of one name the later one is seen, and the other is fenced;
+//   - L6 the traffic falls to heartbeats and the background comparison.
+
 func sameEntry(a, b replica.Entry) bool {
 	return a.Dot == b.Dot && a.Origin == b.Origin && a.Key == b.Key && sameMeta(a.Meta, b.Meta)
 }
@@ -21,17 +49,16 @@ func sameMeta(a, b replica.Meta) bool {
 	return a.Ref == b.Ref && a.PrevRef == b.PrevRef && string(a.Data) == string(b.Data)
 }
 
-// Check verifies the safety invariants of the package documentation at this
-// moment.
+// check verifies the safety invariants (S) at this moment.
 //
 // A replica to which nothing was done since the last check is passed over, and
 // that leaves nothing out: it is a pure machine, so that it holds what it held,
 // and what it is judged by cannot have changed either. Histories only grow, by
 // numbers above all that anybody can have been told of (checked with S1); what a
 // watcher was told changes with a call of the replica, and where others stood is
-// noted when interest begins. The first check after Heal, and CheckLive, look at all
+// noted when interest begins. The first check after Heal, and checkLive, look at all
 // of them.
-func (c *Cluster) Check() error {
+func (c *Cluster) check() error {
 	if c.fault != nil {
 		return c.fault
 	}
@@ -161,9 +188,9 @@ func (c *Cluster) heard(name string) *host {
 	return heard
 }
 
-// CheckGone verifies what must hold some time after all faults ended: give it a
+// checkGone verifies what must hold some time after all faults ended: give it a
 // DownPeriod and some beats. L3: nobody shows a replica that does not run.
-func (c *Cluster) CheckGone() error {
+func (c *Cluster) checkGone() error {
 	for _, h := range c.hosts {
 		if !h.running {
 			continue
@@ -177,16 +204,16 @@ func (c *Cluster) CheckGone() error {
 	return nil
 }
 
-// CheckLive verifies what must hold some time after all faults ended: give it a
+// checkLive verifies what must hold some time after all faults ended: give it a
 // virtual minute and a half.
-func (c *Cluster) CheckLive() error {
+func (c *Cluster) checkLive() error {
 	for _, h := range c.hosts {
 		h.touched = true
 	}
-	if err := c.Check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
-	if err := c.CheckGone(); err != nil {
+	if err := c.checkGone(); err != nil {
 		return err
 	}
 	for _, h := range c.hosts {
@@ -237,10 +264,10 @@ func (c *Cluster) checkMirror(h *host) error {
 	return nil
 }
 
-// CheckQuiet lets some seconds pass in which nobody does anything, and verifies
+// checkQuiet lets some seconds pass in which nobody does anything, and verifies
 // that the traffic is heartbeats and the background comparison alone; and nacks,
 // where a process is fenced. Everything must have been quiet for a while.
-func (c *Cluster) CheckQuiet() error {
+func (c *Cluster) checkQuiet() error {
 	c.kinds = map[string]int{}
 	c.Advance(5 * time.Second)
 	sent := c.kinds
