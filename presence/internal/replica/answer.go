@@ -12,7 +12,7 @@ import (
 const (
 	answerPause  = 10 * time.Millisecond // questions that come meanwhile are answered together
 	manyAsk      = 3                     // so many get one answer, on the topic's subject
-	maxQuestions = 1 << 18               // that wait; whoever is not heard asks again
+	maxQuestions = 1 << 18               // that wait; a replica that is not answered asks again
 )
 
 // question is one topic of a sync. It waits for the next answer.
@@ -24,7 +24,7 @@ type question struct {
 	all   page // instead of what: a question about everything, where its end is not 0
 }
 
-// asked is what is asked for; the same answer fits all who ask for it.
+// asked is what is asked for. One answer fits all questions with the same value.
 type asked struct {
 	topic string
 	seq   uint64 // that the asker holds
@@ -91,7 +91,7 @@ func (r *Replica) answer() {
 		out.add(dest, version, q.what, nonces)
 	}
 	out.send()
-	// Those who wait although a joint answer was for them, too, have it.
+	// A joint answer was also for questions that still wait.
 	kept := r.questions[:0]
 	for _, q := range rest {
 		if c := crowds[q.what]; q.crowd && c != nil && len(c) == 0 {
@@ -108,7 +108,7 @@ func (r *Replica) answer() {
 	r.answerSoon()
 }
 
-// crowds are the nonces under which many ask for the same, if everybody can read
+// crowds returns the nonces under which many ask for the same, if every peer can read
 // an answer to all of them.
 func (r *Replica) crowds() map[asked][]uint64 {
 	if len(r.questions) < manyAsk || r.readByAll() < jointVersion {
@@ -125,8 +125,7 @@ func (r *Replica) crowds() map[asked][]uint64 {
 	return crowds
 }
 
-// replies gathers what is answered into messages, one at a time for each who
-// gets any.
+// replies gathers answers into messages, one at a time for each destination.
 type replies struct {
 	r      *Replica
 	order  []*reply // as they were begun
@@ -205,7 +204,7 @@ func (r *Replica) answerFullSync(asker string, pg page) (bytes int) {
 			}
 			d := t.own.Since(pg.since, r.counter)
 			if len(d.Adds) == t.own.Len() {
-				d = delta{To: d.To, Adds: d.Adds} // a snapshot fits whoever has nothing, too
+				d = delta{To: d.To, Adds: d.Adds} // a snapshot is also right for a view that holds nothing
 			}
 			r.stats.count(d)
 			pieces := split(d, limit-besidePart-len(t.name))

@@ -9,7 +9,7 @@ type audience struct {
 	last  any            // what a reader kept; nil if nothing, or too much changed since
 	most  int            // changes since then that are worth remembering
 	since changed        // what changed since then
-	keys  map[string]int // metas under each key; nil until somebody counts
+	keys  map[string]int // metas under each key; nil until the first Count
 	told  changed        // what changed since the last event
 }
 
@@ -152,7 +152,7 @@ func (r *Replica) turn(v *view, up bool) {
 	}
 }
 
-// count keeps the number of keys, if somebody wants it.
+// count keeps the number of keys up to date, after the first Count.
 func (a *audience) count(ch changes) {
 	if a.keys == nil {
 		return
@@ -167,7 +167,7 @@ func (a *audience) count(ch changes) {
 	}
 }
 
-// audience returns the audience of a topic that somebody reads or watches, else nil.
+// audience returns the audience of a topic that is read or watched, else nil.
 func (r *Replica) audience(t *topic) *audience {
 	if t.audience == nil && r.tells(t) {
 		return t.listen()
@@ -183,7 +183,7 @@ func (t *topic) listen() *audience {
 	return t.audience
 }
 
-// tells reports whether somebody watches t.
+// tells reports whether t is watched.
 func (r *Replica) tells(t *topic) bool { return t.watchers > 0 || r.watchesAll() }
 
 // An Event tells watchers of a topic what changed in it.
@@ -209,10 +209,10 @@ func (r *Replica) emit(t *topic) {
 	r.events = append(r.events, e)
 }
 
-// A Reading is what a reader lacks to know who is in a topic.
+// A Reading is what a reader lacks to know all rows of a topic.
 type Reading struct {
 	// Last is what the reader gave to Keep after an earlier reading, and Joined and
-	// Left what changed since. Without one it is nil, and Joined is everybody.
+	// Left what changed since. Without one it is nil, and Joined is all rows.
 	Last         any
 	Joined, Left []Row
 	Complete     bool

@@ -7,7 +7,7 @@ import "slices"
 type instant int64
 
 // timerKind says what falls due. Each kind has a field on its topic, view,
-// member or replica that holds when; a timer that does not agree with the field
+// peer or replica that holds when; a timer that does not agree with the field
 // any more is void.
 type timerKind uint8
 
@@ -23,18 +23,18 @@ const (
 	timerAsk                            // view.askAt
 	timerAgain                          // view.againAt
 	timerPrune                          // view.pruneAt
-	timerSync                           // member.syncAt
-	timerSuspect                        // member.checkAt
+	timerSync                           // peer.syncAt
+	timerSuspect                        // peer.suspectAt
 	timerMirror                         // mirror.lingerAt
-	timerFullSync                       // whole.askAt
-	timerFullSyncAgain                  // whole.againAt
+	timerFullSync                       // fullSync.askAt
+	timerFullSyncAgain                  // fullSync.againAt
 )
 
 type timer struct {
 	at   instant
 	n    uint64 // ties are broken by age, so that runs repeat
 	kind timerKind
-	of   any // the *topic, *member or *view
+	of   any // the *topic, *peer or *view
 }
 
 func (t timer) topic() *topic { return t.of.(*topic) }
@@ -155,11 +155,11 @@ func (r *Replica) runTimers() {
 				r.endMirror()
 			}
 		case timerFullSync:
-			if w := t.peer().full; w != nil && w.askAt == t.at {
+			if full := t.peer().full; full != nil && full.askAt == t.at {
 				r.sendFullSync(t.peer())
 			}
 		case timerFullSyncAgain:
-			if w := t.peer().full; w != nil && w.againAt == t.at {
+			if full := t.peer().full; full != nil && full.againAt == t.at {
 				r.askFullSync(t.peer(), 0, sliceCount)
 			}
 		case timerAsk:

@@ -13,7 +13,7 @@ const (
 	unreachableIn = 1250 * time.Millisecond // "nobody there" for so long is believed
 )
 
-// alive refreshes a member after word of its own.
+// alive refreshes a peer after word of its own.
 func (r *Replica) alive(p *peer) {
 	p.heard, p.probed, p.unreachable = r.now, 0, 0
 	r.tombstone(p.name).heard = r.now
@@ -24,12 +24,12 @@ func (r *Replica) alive(p *peer) {
 	r.timers.push(timer{at: p.suspectAt, kind: timerSuspect, of: p})
 }
 
-// suspectAfter is how long after a member's last word it is probed. A heartbeat
+// suspectAfter is how long after a peer's last word it is probed. A heartbeat
 // that is a little late costs a probe; a killed replica is seen to be gone after
 // at most this and unreachableIn: 2.45 s.
 func (r *Replica) suspectAfter() time.Duration { return r.cfg.BeatPeriod * 6 / 5 }
 
-// check looks after a member that has been silent for a while.
+// suspect looks after a peer that has been silent for a while.
 func (r *Replica) suspect(p *peer) {
 	p.suspectAt = 0
 	silent := time.Duration(r.now - p.heard)
@@ -49,8 +49,8 @@ func (r *Replica) suspect(p *peer) {
 	r.timers.push(timer{at: p.suspectAt, kind: timerSuspect, of: p})
 }
 
-// probe asks a silent member directly. The network may know that nobody is
-// there; a probe that nothing answers in time proves nothing.
+// probe asks a silent peer directly. The network may know that its address has no
+// subscriber; a probe that is not answered in time proves nothing.
 func (r *Replica) probe(p *peer) {
 	if p.probed != 0 {
 		p.unreachable = 0
@@ -59,9 +59,9 @@ func (r *Replica) probe(p *peer) {
 	r.op(OpRequest, r.address(p.name, p.epoch), r.header(kindProbe))
 }
 
-// Unreachable takes the network's word that nobody is subscribed to dest. That
-// is no proof of death: a member hides for a second behind a route that is
-// being reset. It counts when no answer differed for long enough.
+// Unreachable takes the network's word that dest has no subscriber. That is no proof
+// of death: a route that is being reset hides a peer for a second. It counts when all
+// probes for unreachableIn had this answer.
 func (r *Replica) Unreachable(now time.Time, dest string) {
 	r.step(now)
 	i := slices.IndexFunc(r.byName, func(p *peer) bool { return p.address == dest })
@@ -81,14 +81,14 @@ func (r *Replica) Unreachable(now time.Time, dest string) {
 	}
 }
 
-// cutOff tells whether it may be us who are out of reach, so that the silence
-// of others is no proof of anything.
+// cutOff reports whether this replica may be out of reach itself, so that the silence
+// of peers proves nothing.
 func (r *Replica) cutOff() bool {
 	return !r.gaveUp && (r.busDown || r.now-r.echo > instant(r.cfg.BeatPeriod*5/2))
 }
 
-// watchOurselves notices that we are cut off, and gives the others up when that
-// lasts.
+// watchOurselves notices that this replica is cut off, and hides its peers when that
+// lasts for IsolatedPeriod.
 func (r *Replica) watchOurselves() {
 	if !r.cutOff() {
 		return
@@ -107,7 +107,7 @@ func (r *Replica) watchOurselves() {
 	}
 }
 
-// heardOurselves takes our own heartbeat, come back from the network.
+// heardOurselves takes our own heartbeat when it comes back from the network.
 func (r *Replica) heardOurselves() {
 	if r.discoverAt == 0 && !r.settled { // once: it touches every topic
 		r.discoverAt = r.after(settlePeriod)
@@ -121,8 +121,8 @@ func (r *Replica) heardOurselves() {
 	}
 }
 
-// patience gives every member that is up, and a rival, a full new term: while we
-// heard nothing, they may have said much.
+// patience gives every peer that is up, and a rival, a full new term: they may have
+// sent heartbeats while this replica heard nothing.
 func (r *Replica) patience() {
 	r.rival.heard = r.now
 	for _, p := range r.byName {

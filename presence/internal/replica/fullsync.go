@@ -10,27 +10,27 @@ const sliceCount = 64
 // asker asks on when it has it, so that no more than this is on its way.
 const pageBytes = 1 << 20
 
-// sliceOf is the slice that a topic is in.
+// sliceOf returns the slice that a topic is in.
 func sliceOf(topic string) uint8 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(topic))
 	return uint8(h.Sum64() % sliceCount)
 }
 
-// whole is what a mirror knows of all that one member has. Its question is one
-// for every topic at once, also for those that the mirror never heard of: it
-// asks for slices of the topics, and the answer, a page, holds what the member
-// has in them, "and the rest: nothing".
+// fullSync is what a mirror knows of all that one peer has. Its question is about
+// every topic at once, also those that the mirror never heard of: it asks for slices
+// of the topics. The answer, a page, holds what the peer has in them; all other topics
+// of the slices are empty.
 //
 // Until a slice is answered, a topic of it without a view (that is not followed
 // on its own) is unsynced: it is as if it had a view that waits for the answer
 // under the nonce of the question. From then on it is as in any topic: without
-// a view it was empty at some number at or below the member's watermark, and at
+// a view it was empty at some number at or below the peer's watermark, and at
 // or above the slice's number here.
 type fullSync struct {
-	at       [sliceCount]uint64 // our views of a slice are the member's history at this number or later ones
-	answered uint64             // a bit for each slice that was answered since the member was admitted
-	synced   bool               // all were: nothing that the member had is unknown
+	at       [sliceCount]uint64 // our views of a slice are the peer's history at this number or a later one
+	answered uint64             // a bit for each slice that was answered since the peer was admitted
+	synced   bool               // all were
 
 	nonce     uint64 // names the question that is due, 0 without one
 	next, end uint8  // the slices that it is still about: [next, end)
@@ -48,77 +48,77 @@ type page struct {
 	nonce      uint64 // of the question
 	since      uint64 // question: all are known up to this number
 	first, end uint8  // the slices [first, end)
-	at         uint64 // answer: the member's counter
+	at         uint64 // answer: the peer's counter
 	index, of  uint64 // answer: which message of how many; they count only together
 }
 
-// assembledPage is an answer of which some messages have come.
+// pageAssembly is an answer of which some messages have come.
 type pageAssembly struct {
 	page
 	parts   [][]topicPart
 	missing int
 }
 
-// knows tells whether what the member has in t has been told since it was
-// admitted, or has views of its own that tell.
+// knows reports whether the peer has told what it has in t since it was admitted, or
+// t has views of its own that tell.
 func (p *peer) knows(t *topic) bool {
 	return p.full == nil || t.direct || p.full.answered&(1<<t.slice) != 0
 }
 
-// answersAll tells whether the question that is due was asked for everything
-// that view v waits for, so that v needs to ask nothing itself.
+// answersAll reports whether the full sync that is due answers all that view v waits
+// for, so that v asks nothing itself.
 func (p *peer) answersAll(v *view) bool {
-	w := p.full
-	return w != nil && !v.synced && notBefore(w.nonce, v.nonce) && w.answered&(1<<v.t.slice) == 0
+	full := p.full
+	return full != nil && !v.synced && notBefore(full.nonce, v.nonce) && full.answered&(1<<v.t.slice) == 0
 }
 
-// notBefore tells whether the nonce a was drawn after b, or is b.
+// notBefore reports whether the nonce a was drawn after b, or is b.
 func notBefore(a, b uint64) bool { return int64(a-b) >= 0 }
 
-// startWhole begins to ask m for all that it has.
+// startFullSync begins to ask p for all that it has.
 func (r *Replica) startFullSync(p *peer) {
 	p.full = &fullSync{again: true}
 	r.askFullSync(p, 0, sliceCount)
 }
 
-// askWhole asks for all that m has in the slices [first, end), until it is told.
+// askFullSync asks for all that p has in the slices [first, end), until it is told.
 func (r *Replica) askFullSync(p *peer, first, end uint8) {
-	w := p.full
-	w.nonce, w.next, w.end, w.asked, w.page = r.freshNonce(), first, end, 0, nil
+	full := p.full
+	full.nonce, full.next, full.end, full.asked, full.page = r.freshNonce(), first, end, 0, nil
 	r.sendFullSync(p)
 }
 
-// sendWhole sends the question that is due, and again if there is no answer.
+// sendFullSync sends the question that is due, and again if there is no answer.
 func (r *Replica) sendFullSync(p *peer) {
-	w := p.full
-	w.askAt = 0
+	full := p.full
+	full.askAt = 0
 	if !p.up {
-		return // who comes back is asked anew
+		return // a peer that comes back is asked anew
 	}
-	last, since := w.alike()
-	r.op(OpPublish, r.address(p.name, p.epoch), appendFullSync(r.header(kindSyncAll), page{nonce: w.nonce, since: since, first: w.next, end: last}))
+	last, since := full.alike()
+	r.op(OpPublish, r.address(p.name, p.epoch), appendFullSync(r.header(kindSyncAll), page{nonce: full.nonce, since: since, first: full.next, end: last}))
 	r.stats.Asked++
-	backoff := min(askMax<<w.asked, askRetryMax)
-	w.asked = min(w.asked+1, maxDoublings)
-	w.askAt = r.after(r.jitter(backoff, backoff+backoff/2))
-	r.timers.push(timer{at: w.askAt, kind: timerFullSync, of: p})
+	backoff := min(askMax<<full.asked, askRetryMax)
+	full.asked = min(full.asked+1, maxDoublings)
+	full.askAt = r.after(r.jitter(backoff, backoff+backoff/2))
+	r.timers.push(timer{at: full.askAt, kind: timerFullSync, of: p})
 }
 
 // alike returns the end of the slices from next on that can be asked for
 // together, and up to which number all of them are known: one that is not known
 // would have all be sent again.
-func (w *fullSync) alike() (last uint8, since uint64) {
-	known := func(k uint8) bool { return w.answered&(1<<k) != 0 }
-	last, since = w.next+1, w.at[w.next]
-	for last < w.end && known(last) == known(w.next) {
-		since = min(since, w.at[last])
+func (full *fullSync) alike() (last uint8, since uint64) {
+	known := func(k uint8) bool { return full.answered&(1<<k) != 0 }
+	last, since = full.next+1, full.at[full.next]
+	for last < full.end && known(last) == known(full.next) {
+		since = min(since, full.at[last])
 		last++
 	}
 	return last, since
 }
 
-// lateView is the view of a topic that m's answer about everything is still to
-// tell of: as if it had been there since the question.
+// viewOfFullSync makes the view of a topic that p's full sync is still to tell of: as
+// if it had been there since the question.
 func (r *Replica) viewOfFullSync(t *topic, p *peer) *view {
 	v := r.newView(t, p, false)
 	v.again, v.nonce = false, p.full.nonce
@@ -127,15 +127,15 @@ func (r *Replica) viewOfFullSync(t *topic, p *peer) *view {
 
 // receivePage takes a message of the answer to a question about everything.
 func (r *Replica) receivePage(p *peer, msg message) {
-	w := p.full
+	full := p.full
 	pg := msg.page
-	if w == nil || pg.nonce != w.nonce || pg.first != w.next {
+	if full == nil || pg.nonce != full.nonce || pg.first != full.next {
 		return // to an earlier question, or a page that we have
 	}
-	a := w.page
+	a := full.page
 	if a == nil || a.at != pg.at || a.of != pg.of {
 		a = &pageAssembly{page: pg, parts: make([][]topicPart, pg.of), missing: int(pg.of)}
-		w.page = a
+		full.page = a
 	}
 	if a.parts[pg.index] == nil {
 		a.parts[pg.index] = append([]topicPart{}, msg.parts...)
@@ -144,26 +144,26 @@ func (r *Replica) receivePage(p *peer, msg message) {
 	if a.missing > 0 {
 		return
 	}
-	w.page = nil
+	full.page = nil
 	r.applyPage(p, a)
-	if w.next = a.end; w.next < w.end {
-		w.asked = 0
+	if full.next = a.end; full.next < full.end {
+		full.asked = 0
 		r.sendFullSync(p)
 		return
 	}
 	// The first question is about all slices, and so is each until it is answered.
-	w.nonce, w.askAt, w.synced = 0, 0, true
-	if w.again {
-		w.again = false
-		w.againAt = r.after(askAgain)
-		r.timers.push(timer{at: w.againAt, kind: timerFullSyncAgain, of: p})
+	full.nonce, full.askAt, full.synced = 0, 0, true
+	if full.again {
+		full.again = false
+		full.againAt = r.after(askAgain)
+		r.timers.push(timer{at: full.againAt, kind: timerFullSyncAgain, of: p})
 	}
 }
 
 // applyPage takes a whole page: each topic in it as if it had been asked for
 // alone, and the rest of its slices as empty.
 func (r *Replica) applyPage(p *peer, a *pageAssembly) {
-	w := p.full
+	full := p.full
 	named := map[*topic]bool{}
 	pieces := map[string]*assembly{}
 	for _, parts := range a.parts {
@@ -197,14 +197,14 @@ func (r *Replica) applyPage(p *peer, a *pageAssembly) {
 				r.tell(t, p, delta{To: a.at})
 			}
 		}
-		w.at[k] = a.at
-		w.answered |= 1 << k
+		full.at[k] = a.at
+		full.answered |= 1 << k
 	}
 	// All that has no view was empty at this number.
 	p.watermark = max(p.watermark, a.at)
 }
 
-// told takes what a page says about t.
+// tell gives what a page says about t to its view.
 func (r *Replica) tell(t *topic, p *peer, d delta) {
 	nonce := p.full.nonce
 	if v := p.views[t]; v != nil && notBefore(nonce, v.nonce) {

@@ -12,11 +12,11 @@ const (
 	helloPeriod = 250 * time.Millisecond // at most one greeting in this time
 )
 
-// heartbeat tells everybody that we live.
+// heartbeat publishes our next heartbeat.
 func (r *Replica) heartbeat() {
 	if r.fenced && !r.cutOff() && r.now-r.rival.heard >= instant(r.cfg.DownPeriod) {
-		// The rival is gone, and maybe everybody with it who could tell us so in a
-		// nack.
+		// The rival is gone, and maybe all replicas with it that could tell us so in
+		// a nack.
 		r.renew(r.rival.epoch)
 		return // the first heartbeat under the fresh epoch is due
 	}
@@ -36,7 +36,7 @@ func (r *Replica) setBeat(at instant) {
 	r.timers.push(timer{at: at, kind: timerBeat})
 }
 
-// greet sends the next heartbeat early, for whoever is new to know us soon.
+// greet sends the next heartbeat early, so that a new peer knows us soon.
 func (r *Replica) greet() {
 	if r.hello != 0 && r.now-r.hello < instant(helloPeriod) {
 		return
@@ -59,38 +59,38 @@ func fingerprint(settings string) uint64 {
 }
 
 func (r *Replica) receiveHeartbeat(msg message) {
-	g := r.tombstone(msg.name)
+	ts := r.tombstone(msg.name)
 	p := r.peers[msg.name]
 	switch {
-	case msg.epoch < g.max:
-		silent := time.Duration(r.now - g.heard)
-		b := binary.AppendUvarint(r.header(kindNack), g.max)
+	case msg.epoch < ts.max:
+		silent := time.Duration(r.now - ts.heard)
+		b := binary.AppendUvarint(r.header(kindNack), ts.max)
 		b = binary.AppendUvarint(b, uint64(silent.Milliseconds()))
 		r.op(OpPublish, r.address(msg.name, msg.epoch), b)
 		return
-	case msg.epoch > g.max:
+	case msg.epoch > ts.max:
 		if p != nil {
 			r.drop(p, "restarted")
 			p = nil
 		}
-		*g = tombstone{max: msg.epoch, heard: r.now}
+		*ts = tombstone{max: msg.epoch, heard: r.now}
 	}
-	if g.left {
+	if ts.left {
 		return
 	}
 	if p == nil {
-		if msg.beat <= g.beat {
+		if msg.beat <= ts.beat {
 			return
 		}
 		if len(r.peers) >= r.cfg.MaxReplicas {
 			r.stats.Ignored++
-			if !g.ignored {
-				g.ignored = true
+			if !ts.ignored {
+				ts.ignored = true
 				r.notice(msg.name, msg.epoch, fmt.Sprintf("ignored: %d other replicas are known, the limit: see Config.MaxReplicas", len(r.peers)))
 			}
 			return
 		}
-		g.heard, g.ignored = r.now, false
+		ts.heard, ts.ignored = r.now, false
 		r.admit(msg)
 		return
 	}
@@ -116,12 +116,12 @@ func (r *Replica) Leave(now time.Time) {
 }
 
 func (r *Replica) receiveLeave(msg message) {
-	g := r.tombstone(msg.name)
-	if msg.epoch < g.max {
+	ts := r.tombstone(msg.name)
+	if msg.epoch < ts.max {
 		return
 	}
 	if p := r.peers[msg.name]; p != nil {
 		r.drop(p, "left")
 	}
-	*g = tombstone{max: msg.epoch, left: true, heard: r.now}
+	*ts = tombstone{max: msg.epoch, left: true, heard: r.now}
 }

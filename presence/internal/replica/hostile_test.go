@@ -144,8 +144,8 @@ func hostile(d *decisions, r *Replica) message {
 	lies := d.next()%16 == 0
 	if !lies && known != nil {
 		m.epoch, m.beat = known.epoch, known.beat+1
-	} else if g := r.tombstones[m.name]; !lies && g != nil {
-		m.epoch = g.max + 1
+	} else if ts := r.tombstones[m.name]; !lies && ts != nil {
+		m.epoch = ts.max + 1
 	} else if m.name == "us" {
 		m.epoch = r.epoch + d.next()%3
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// This file is who a replica is: its name, the epochs it has under it, where messages
-// for it go, and what it does beside another process of its name.
+// This file is a replica's identity: its name and epochs, the address of messages for
+// it, and what it does beside another process of its name.
 
 // epochRandomBits is how many low bits of an epoch are random.
 const epochRandomBits = 22
@@ -15,8 +15,8 @@ const epochRandomBits = 22
 // newEpoch makes the epoch of a replica that starts at the wall-clock time
 // wall: Unix milliseconds above 22 random bits, so that a later start has the
 // higher epoch and two starts never share one. It is above floor, with fresh
-// random bits even then: floor + 1 would be reused by whoever else is told of
-// the same floor.
+// random bits even then: another process that is told of the same floor would take
+// floor + 1, too.
 func newEpoch(wall time.Time, random, floor uint64) uint64 {
 	ms := uint64(max(wall.UnixMilli(), 1))
 	ms = max(ms, floor>>epochRandomBits+1)
@@ -56,7 +56,7 @@ type rival struct {
 	epoch uint64
 	beat  uint64
 	rises int     // how often its beat was seen to rise
-	heard instant // by us, or by who told us
+	heard instant // by us, or by the sender of a nack
 }
 
 // heardRival counts the beats of another process of our name. When it is seen to
@@ -99,10 +99,9 @@ func (r *Replica) receiveNack(msg message) {
 	r.renew(msg.max)
 }
 
-// renew goes on under a fresh epoch above floor, which is above ours. That is a new name, and not a new
-// history: our entries, their refs, and what we have at each number stay as they
-// are, so that nothing has to begin anew here. Whoever admits the new epoch asks
-// for all of it.
+// renew goes on under a fresh epoch above floor, which is above ours. That is a new
+// identity and not a new history: our entries, their refs, and what we have at each
+// number stay as they are. Replicas that admit the new epoch ask for all of it.
 func (r *Replica) renew(floor uint64) {
 	r.op(OpUnsubscribe, r.address(r.cfg.Name, r.epoch), nil)
 	r.epoch = newEpoch(r.wall(), r.random(), floor)

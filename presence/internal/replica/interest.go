@@ -72,8 +72,8 @@ func (r *Replica) startInterest(t *topic) {
 	}
 	t.direct = true
 	r.op(OpSubscribe, TopicDest(t.name), nil)
-	// One question to everybody. The nonce is the same for all, and fresh for
-	// each view.
+	// One question to all peers. The nonce is the same for all, and fresh for each
+	// view.
 	nonce := r.freshNonce()
 	for _, p := range r.byName {
 		v := r.newView(t, p, false)
@@ -110,7 +110,7 @@ func (r *Replica) dropViews(t *topic) {
 	t.views, t.audience = nil, nil
 }
 
-// isComplete tells whether every replica that is up has told us what it had in
+// isComplete reports whether every replica that is up has told us what it had in
 // the topic when we became interested, or when it came up.
 func (r *Replica) isComplete(t *topic) bool {
 	if !r.settled || !t.direct && !r.mirrorComplete() {

@@ -12,7 +12,7 @@ import (
 
 // mirror is what a replica that follows every topic has beside the rest.
 type mirror struct {
-	users    int // who holds it; it lingers after the last
+	users    int // calls of AcquireAll that were not released; it lingers after the last
 	lingerAt instant
 	full     bool // there are more topics than Config.MaxTopics: not all are known
 	complete bool // as last told
@@ -20,7 +20,7 @@ type mirror struct {
 
 // AcquireAll makes this replica a mirror, until ReleaseAll was called as often,
 // and for Config.Linger more. Events are about all topics then, and an event
-// without a topic tells whether everything is complete.
+// without a topic says whether everything is complete.
 func (r *Replica) AcquireAll(now time.Time) {
 	r.step(now)
 	if r.mirror == nil {
@@ -57,7 +57,7 @@ func (r *Replica) endMirror() {
 	r.op(OpUnsubscribeAll, ClassTopic, nil)
 	for _, p := range r.byName {
 		for _, t := range all {
-			// What the member has here was still to be told.
+			// What the peer has here was still to be told.
 			if !p.knows(t) && p.views[t] == nil {
 				r.newView(t, p, false)
 			}
@@ -86,11 +86,10 @@ func (r *Replica) endMirror() {
 	}
 }
 
-// watchesAll tells whether somebody wants the events of all topics.
+// watchesAll reports whether the events of all topics are wanted.
 func (r *Replica) watchesAll() bool { return r.mirror != nil && r.mirror.users > 0 }
 
-// mirrorComplete tells whether every replica that is up has told all that it
-// has.
+// mirrorComplete reports whether every peer that is up has told all that it has.
 func (r *Replica) mirrorComplete() bool {
 	if r.mirror == nil || r.mirror.full || !r.settled {
 		return false
@@ -103,8 +102,8 @@ func (r *Replica) mirrorComplete() bool {
 	return true
 }
 
-// settleMirror tells whether everything turned complete, or no longer is: so do
-// the topics, then.
+// settleMirror reports whether everything turned complete, or no longer is: then so
+// do the topics.
 func (r *Replica) settleMirror() (turned bool) {
 	if r.mirror == nil || r.mirror.complete == r.mirrorComplete() {
 		return false
@@ -137,7 +136,7 @@ func (r *Replica) retryMirror() {
 	}
 }
 
-// Topics returns the topics in which somebody is known here, sorted, and whether
+// Topics returns the topics in which a presence is known here, sorted, and whether
 // these are all there are: that is known to a mirror only.
 func (r *Replica) Topics() (names []string, complete bool) {
 	for _, name := range slices.Sorted(maps.Keys(r.topics)) {

@@ -62,7 +62,7 @@ func (r *Replica) Update(now time.Time, topic string, dot uint64, meta []byte) (
 	}
 	v := value{prev: dot, meta: meta}
 	if Hidden(old.Value.meta) != Hidden(meta) {
-		v.prev = 0 // who was not shown the old value does not learn of it
+		v.prev = 0 // clients that were not shown the old value do not learn of it
 	}
 	r.makeRoom(t, dotSize+entrySize(old.Key, meta))
 	added, removed, _ := t.own.Replace(r.nextNumber(), dot, v)
@@ -129,7 +129,7 @@ func (r *Replica) makeRoom(t *topic, size int) {
 	}
 }
 
-// flush tells everybody who is interested in t what changed since the last time.
+// flush publishes what changed in t since the last time.
 func (r *Replica) flush(t *topic) {
 	if t.own == nil {
 		return

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// member is another replica that its own heartbeats admitted.
+// peer is another replica that its own heartbeats admitted.
 type peer struct {
 	name  string
 	epoch uint64
@@ -66,15 +66,15 @@ func (r *Replica) admit(msg message) {
 	}
 }
 
-// drop forgets a member and all that it had.
+// drop forgets a peer and all that it had.
 func (r *Replica) drop(p *peer, why string) {
 	if p.up {
 		r.show(p, false, why)
 	} else {
 		r.notice(p.name, p.epoch, why)
 	}
-	g := r.tombstone(p.name)
-	g.beat = p.beat
+	ts := r.tombstone(p.name)
+	ts.beat = p.beat
 	delete(r.peers, p.name)
 	i, _ := r.peerIndex(p.name)
 	r.byName = slices.Delete(r.byName, i, i+1)
@@ -89,7 +89,7 @@ func (r *Replica) drop(p *peer, why string) {
 	p.syncAt, p.suspectAt = 0, 0
 }
 
-// show makes all that we know of m visible, or hides it.
+// show makes all that we know of p visible, or hides it.
 func (r *Replica) show(p *peer, up bool, why string) {
 	p.up, p.probed = up, 0
 	r.notice(p.name, p.epoch, why)
@@ -98,7 +98,7 @@ func (r *Replica) show(p *peer, up bool, why string) {
 	}
 }
 
-// sortedTopics returns the topics in which there is a view of m, by name.
+// sortedTopics returns the topics in which there is a view of p, by name.
 func (p *peer) sortedTopics() []*topic {
 	return slices.SortedFunc(maps.Keys(p.views), func(a, b *topic) int { return strings.Compare(a.name, b.name) })
 }

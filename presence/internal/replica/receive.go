@@ -72,7 +72,7 @@ func (r *Replica) receive(msg message) {
 			return // only its own heartbeat admits a replica
 		}
 		if msg.kind == kindAlive {
-			// It refreshes, but a down member's presences come back with a
+			// It refreshes, but the presences of a peer that is down come back with a
 			// heartbeat only: that tells what we missed.
 			if p.up {
 				r.alive(p)

@@ -81,7 +81,7 @@ func newAssembly(part topicPart) *assembly {
 	return &assembly{cut: cutOf(part), chunks: make([]*delta, part.chunks), missing: int(part.chunks)}
 }
 
-// takes tells whether p is a chunk of this answer. There may be none yet.
+// takes reports whether part is a chunk of this answer. There may be none yet.
 func (a *assembly) takes(part topicPart) bool {
 	return a != nil && a.cut == cutOf(part)
 }

@@ -72,13 +72,13 @@ type Replica struct {
 	beatAt instant
 	hello  instant // the last greeting
 
-	// who is there
+	// peers
 	peers      map[string]*peer
 	byName     []*peer // sorted
 	tombstones map[string]*tombstone
 	echo       instant // when our own heartbeat last came back
 	isolated   instant // since when we are cut off; 0 if not
-	gaveUp     bool    // everybody is down, because we were cut off for too long
+	gaveUp     bool    // all peers are down, because we were cut off for too long
 	busDown    bool
 
 	// topics
@@ -89,7 +89,7 @@ type Replica struct {
 	mirror     *mirror              // nil when this replica is none
 	discoverAt instant              // until then nothing is complete
 	settled    bool
-	syncAll    []syncItem // questions to everybody
+	syncAll    []syncItem // questions to all peers
 	syncAllAt  instant
 	lastAll    instant
 
@@ -151,7 +151,7 @@ func (r *Replica) Ready() Ready {
 	return ready
 }
 
-// again is an empty slice in the memory of list, unless that is large.
+// again returns list[:0], or nil if its capacity is large.
 func again[T any](list []T) []T {
 	if cap(list) > 64 {
 		return nil
@@ -177,9 +177,9 @@ func (r *Replica) jitter(low, high time.Duration) time.Duration {
 	return low + time.Duration(r.random()%uint64(high-low))
 }
 
-// op wants something done. Who is fenced says nothing of what it has: only its
-// heartbeats, which are refused, its questions, and its nacks, since it may be
-// the only one who remembers somebody.
+// op queues an operation. A fenced replica publishes nothing of what it has: only its
+// heartbeats, which are refused, its questions, and its nacks, since no other replica
+// may remember a tombstone that it has.
 func (r *Replica) op(k OpKind, dest string, data []byte) {
 	if r.fenced && k == OpPublish {
 		switch kind(data[3]) {

@@ -118,7 +118,7 @@ func (r *Replica) Dump(topic string) Dump {
 	return d
 }
 
-// DumpTo is Dump into d, whose memory it uses again: for who looks often.
+// DumpTo is Dump into d, whose memory it uses again.
 func (r *Replica) DumpTo(d *Dump, topic string) {
 	own := Part{Replica: r.cfg.Name, Epoch: r.epoch, Birth: r.birth, Seq: r.counter, Up: true, Synced: true, Entries: d.Own.Entries[:0]}
 	*d = Dump{Topic: topic, Own: own, Views: d.Views[:0]}

@@ -137,7 +137,7 @@ func (r *Replica) receiveReply(t *topic, p *peer, part topicPart) {
 	}
 }
 
-// answers tells whether a reply is to the question that nonce names.
+// answers reports whether a reply is to the question that nonce names.
 func (part topicPart) answers(nonce uint64) bool {
 	return part.nonce == nonce || slices.Contains(part.others, nonce)
 }
@@ -168,9 +168,9 @@ func (r *Replica) Lost(now time.Time) {
 	}
 }
 
-// reconcileAll compares everything with everybody. A bus that drops messages all
-// the time must not put the questions off for ever, nor make ever more of them:
-// so this has a pace.
+// reconcileAll compares all topics with all peers. It is done at most once in lostPause:
+// a bus that drops messages all the time neither puts the questions off for ever nor
+// makes ever more of them.
 func (r *Replica) reconcileAll() {
 	r.lostAt, r.nextLost = 0, r.after(lostPause)
 	for _, p := range r.byName {
@@ -178,7 +178,7 @@ func (r *Replica) reconcileAll() {
 	}
 }
 
-// reconcile compares everything with m, because something may have been lost: a
+// reconcile compares everything with p, because something may have been lost: a
 // state that lasts until it was answered, not one message.
 func (r *Replica) reconcile(p *peer) {
 	if p.full != nil {
@@ -203,7 +203,7 @@ func (r *Replica) reconcile(p *peer) {
 	}
 }
 
-// backgroundSync compares a part of the interested topics with one member: what
+// backgroundSync compares a part of the interested topics with one peer: what
 // everything else missed is found within some minutes.
 func (r *Replica) backgroundSync() {
 	slice := r.compared % sliceCount
@@ -215,8 +215,8 @@ func (r *Replica) backgroundSync() {
 	}
 	if len(up) > 0 {
 		p := up[r.compared/sliceCount%len(up)]
-		if w := p.full; w != nil {
-			if w.nonce == 0 {
+		if full := p.full; full != nil {
+			if full.nonce == 0 {
 				r.askFullSync(p, uint8(slice), uint8(slice)+1)
 			}
 			r.compared++

@@ -2,7 +2,7 @@ package replica
 
 import "time"
 
-// grave is what must not be forgotten of a name: which incarnations of it are
+// tombstone is what must not be forgotten of a name: which incarnations of it are
 // over.
 type tombstone struct {
 	max  uint64 // the highest epoch seen
@@ -14,21 +14,22 @@ type tombstone struct {
 }
 
 func (r *Replica) tombstone(name string) *tombstone {
-	g := r.tombstones[name]
-	if g == nil {
-		g = &tombstone{}
-		r.tombstones[name] = g
+	ts := r.tombstones[name]
+	if ts == nil {
+		ts = &tombstone{}
+		r.tombstones[name] = ts
 	}
-	return g
+	return ts
 }
 
-// forgetGraves drops what is so old that none of its messages can still come.
+// forgetTombstones drops those that are so old that none of their messages can still
+// come.
 func (r *Replica) forgetTombstones() {
 	if r.beat%sliceCount != 0 { // it looks at all of them
 		return
 	}
-	for name, g := range r.tombstones {
-		if r.peers[name] == nil && time.Duration(r.now-g.heard) > 2*r.cfg.PermdownPeriod {
+	for name, ts := range r.tombstones {
+		if r.peers[name] == nil && time.Duration(r.now-ts.heard) > 2*r.cfg.PermdownPeriod {
 			delete(r.tombstones, name)
 		}
 	}

@@ -12,13 +12,13 @@ import (
 type topic struct {
 	name     string
 	own      *ownPart  // nil when there is none, or it was forgotten
-	audience *audience // nil until somebody reads, or is to be told of a change
+	audience *audience // nil until the topic is read, or a watch is to be told of a change
 
 	// interest
-	views      []*view // sorted by the member's name; a member without one is synced and empty
+	views      []*view // sorted by the peer's name; a peer without one is synced and empty
 	lingerAt   instant
 	users      int32 // presences, watchers and readers that hold it
-	watchers   int32 // of these, who wants events
+	watchers   int32 // of these, those that want events
 	slice      uint8 // see sliceOf
 	interested bool  // it has users, or had some a moment ago
 	direct     bool  // followed on its own: its views tell whether it is complete, not those of a mirror
@@ -78,6 +78,6 @@ func (r *Replica) followed(name string) *topic {
 	return t
 }
 
-// covers tells whether this replica follows t, which may be nil for a topic that
+// covers reports whether this replica follows t, which may be nil for a topic that
 // it holds nothing of.
 func (r *Replica) covers(t *topic) bool { return r.mirror != nil || t != nil && t.interested }

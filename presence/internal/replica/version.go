@@ -8,7 +8,7 @@ import (
 )
 
 // Versions of the wire format. A message names the one that it is written in;
-// what everybody can read stays at the lowest.
+// what every replica can read stays at the lowest.
 const (
 	OldestVersion = 1 // the lowest that this package reads
 	NewestVersion = 2 // the highest that it reads and writes
@@ -29,8 +29,8 @@ func (e *outdatedError) Error() string {
 // version v.
 func setVersion(b []byte, v byte) { b[1], b[2] = v, v }
 
-// appendVersions ends a heartbeat with what we can read. Those who know version
-// 1 only skip it, and send none.
+// appendVersions ends a heartbeat with the versions that we read. Replicas that know
+// version 1 only skip them, and send none.
 func (r *Replica) appendVersions(b []byte) []byte {
 	if r.cfg.WireVersion < jointVersion {
 		return b
@@ -39,7 +39,7 @@ func (r *Replica) appendVersions(b []byte) []byte {
 	return binary.AppendUvarint(b, uint64(r.cfg.WireVersion))
 }
 
-// readByAll is the highest version that everybody who is up can read.
+// readByAll returns the highest version that every peer that is up can read.
 func (r *Replica) readByAll() byte {
 	v := uint64(r.cfg.WireVersion)
 	for _, p := range r.byName {
@@ -50,8 +50,8 @@ func (r *Replica) readByAll() byte {
 	return byte(v)
 }
 
-// checkVersions reports a member that we will not understand, or that will not
-// understand us.
+// checkVersions reports a peer that this replica cannot read, or that cannot read this
+// replica.
 func (r *Replica) checkVersions(p *peer) {
 	switch {
 	case p.oldest > uint64(r.cfg.WireVersion):

@@ -12,7 +12,7 @@ import (
 // owner's last tip.
 const pruneAfter = 12 * time.Second
 
-// view is what we hold of one member's part of one topic. A member without a
+// view is what we hold of one peer's part of one topic. A peer without a
 // view in an interested topic is known to have had nothing there at some number
 // at or below its watermark; nothing more is known, so a view must never be
 // started again at the watermark.
@@ -41,7 +41,7 @@ type view struct {
 
 // unsettled is what few views have, and only for a while.
 type unsettled struct {
-	reorder []delta   // live deltas that came too early
+	reorder []delta   // the reorder buffer: live deltas that came too early
 	parts   *assembly // an answer that comes in chunks
 	// shown is what an unsynced view shows until it is synced: what it held when
 	// an audit failed.
@@ -69,7 +69,7 @@ func (v *view) unsettle() *unsettled {
 // void makes all timers of a dropped view void.
 func (v *view) void() { v.askAt, v.againAt, v.pruneAt = 0, 0, 0 }
 
-// wants tells whether the owner has to be asked.
+// wants reports whether the owner has to be asked.
 func (v *view) wants() bool { return !v.synced || v.recon != 0 || v.need > v.state.Seq() }
 
 // restart makes a view know nothing again.
@@ -108,7 +108,7 @@ func (r *Replica) newView(t *topic, p *peer, remade bool) *view {
 }
 
 // receiveDelta takes a live delta (live) or the answer to a sync about topic t
-// of member m. Its epoch is the admitted one.
+// of peer p. Its epoch is the admitted one.
 func (r *Replica) receiveDelta(t *topic, p *peer, d delta, live bool, nonce uint64) {
 	v := p.views[t]
 	if v == nil && !p.knows(t) {
