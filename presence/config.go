@@ -29,8 +29,8 @@ type Config struct {
 	// BeatPeriod is the time between two heartbeats. Default 1 s.
 	BeatPeriod time.Duration
 	// DownPeriod is how long a replica may be silent before its presences are
-	// hidden; at least four beats, so that no lost heartbeat makes anybody
-	// leave. Replicas that the network knows to be gone are down much sooner.
+	// hidden; at least four beats, so that no lost heartbeat makes a
+	// presence leave. Replicas that the network knows to be gone are down much sooner.
 	// Default 10 s.
 	DownPeriod time.Duration
 	// PermdownPeriod is how long a silent replica's presences are kept for the
@@ -44,15 +44,14 @@ type Config struct {
 	// messages in busy topics and delays what others see. Default 10 ms.
 	FlushInterval time.Duration
 	// RepairRate is the most bytes a second, before compression, of answers to
-	// others who are behind; what is beyond it waits, so that repairs leave room
+	// replicas that are behind; what is beyond it waits, so that repairs leave room
 	// for what happens now. Default 64 MiB.
 	RepairRate int
 	// WireVersion is the highest version of the wire format that this replica
 	// reads and writes: 1 or 2. A cluster speaks what every replica of it can
 	// read, so it only needs to be set to hold version 2 back. Default 2.
 	WireVersion int
-	// Linger is how long a topic that nobody here uses any more is still
-	// followed, so that a page refresh does not unsubscribe. Default 30 s.
+	// Linger is how long a topic is still followed after its last use here, so that a page refresh does not unsubscribe. Default 30 s.
 	Linger time.Duration
 
 	// MaxMeta is the most bytes of an encoded meta: at most Bus.MaxPayload, or 1 MiB

@@ -46,9 +46,8 @@ func encodeMeta(meta any, limit int) ([]byte, error) {
 }
 
 // stripRefs removes phx_ref, phx_ref_prev and phx_hidden, which are ours to set:
-// a caller who sends back a meta that he was given must not end up with two of
-// them, and a client whose meta is passed on must neither hide nor take another
-// one's ref. Their names may be written with escapes.
+// a meta that a caller got and sends back must not end up with two of them, and a
+// client whose meta is passed on must neither hide nor take another one's ref. Their names may be written with escapes.
 func stripRefs(data []byte) ([]byte, error) {
 	if !bytes.Contains(data, []byte(`"phx_ref`)) && !bytes.Contains(data, []byte(`"phx_hidden`)) && !bytes.Contains(data, []byte(`\u00`)) {
 		return data, nil

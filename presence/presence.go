@@ -14,7 +14,8 @@ type Meta struct {
 	// Ref names this value cluster-wide (phx_ref); an update makes a new one.
 	Ref string
 	// PrevRef is the Ref of the value that this one replaced (phx_ref_prev),
-	// empty before the first update, and after one that hid or showed it. Its value may never have been seen here.
+	// empty before the first update, and after one that hid or showed it. The value
+	// that it names may never have been seen here.
 	PrevRef string
 	// Data is the object as it was tracked, without the refs; a hidden one has
 	// the member phx_hidden. It must not be changed.
@@ -31,7 +32,7 @@ type Presence struct {
 	Metas []Meta
 	// Fields are members beside "metas" in the JSON that clients get, in the
 	// order of their names: what a database knows of the key, say. A tracker
-	// sets none; they are for who shows presences to have something to add.
+	// sets none; they are for programs that show presences with data of their own.
 	Fields map[string]any
 }
 
@@ -53,14 +54,14 @@ type Count struct {
 //
 // An update with a meta that is not made by Hidden shows it (Patch does not
 // change whether it is hidden), and one with Hidden hides it again: a join, and
-// a leave, for clients. Such an update has no phx_ref_prev: nobody who was not
-// shown a value learns that it was there.
+// a leave, for clients. Such an update has no phx_ref_prev, so that clients do not
+// learn of values that they were not shown.
 func Hidden(meta any) any { return hiddenMeta{meta} }
 
 // hiddenMeta is what Hidden makes.
 type hiddenMeta struct{ meta any }
 
-// Hidden tells whether clients are not to be shown the meta.
+// Hidden reports whether the meta is hidden from clients.
 func (m Meta) Hidden() bool { return replica.Hidden(m.Data) }
 
 // hide makes a hidden meta of an encoded one.

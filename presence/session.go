@@ -158,8 +158,8 @@ func Patch(fields any) Change {
 // nothing has changed.
 func Func(f func(current Meta) (any, error)) Change { return f }
 
-// Update changes the meta of one of the session's presences, in one step: nobody
-// sees the key absent. It returns the new value's ref. Errors: ErrNotTracked,
+// Update changes the meta of one of the session's presences, in one step: the
+// key is never seen absent. It returns the new value's ref. Errors: ErrNotTracked,
 // those of change, and those of Track.
 func (s *Session) Update(topic, key string, change Change) (ref string, err error) {
 	s.mu.Lock()
@@ -175,7 +175,7 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 		return "", fmt.Errorf("update %.255q in %.255q: %w", key, topic, err)
 	}
 	dot := s.held[at].dot
-	// Nobody else can change this entry: mu makes reading and replacing one step.
+	// mu makes reading and replacing one step: no other session changes this entry.
 	var current Meta
 	s.tracker.do(func(r *replica.Replica, _ time.Time) {
 		meta, _ := r.Entry(topic, dot)
@@ -199,8 +199,8 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 }
 
 // Adopt makes a presence that another session holds one of s, with a new meta: one
-// Update for all who see it, with phx_ref_prev. It is for who comes back before
-// the old session has ended. Errors: ErrNotTracked when from holds no such
+// Update for all watchers, with phx_ref_prev. It is for clients that come back before
+// their old session has ended. Errors: ErrNotTracked when from holds no such
 // presence, or has ended; those of Track. After an error nothing has changed.
 func (s *Session) Adopt(from *Session, topic, key string, meta any) (ref string, err error) {
 	data, err := s.prepare(topic, key, meta)

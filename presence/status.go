@@ -10,7 +10,7 @@ import (
 type Status struct {
 	Name  string
 	Epoch uint64
-	// Settled: it knows who is there. Until then, a fraction of a second after
+	// Settled: it knows which other replicas there are. Until then, a fraction of a second after
 	// the start, no list is complete.
 	Settled bool
 	// Isolated: it is cut off itself, and holds its verdicts on others back.
@@ -31,7 +31,7 @@ type Status struct {
 	Stats       Stats
 }
 
-// Ready tells whether lists of this replica can be relied upon, and others
+// Ready reports whether lists of this replica can be relied upon, and other replicas
 // hear it.
 func (s Status) Ready() bool { return s.Settled && !s.Isolated && !s.Fenced }
 
@@ -59,7 +59,7 @@ type Stats struct {
 	// Topics answered, by what the asker needed.
 	Unchanged, LogRepairs, DotSets, Snapshots uint64
 
-	Joint   uint64 // answers that were for several who asked for the same
+	Joint   uint64 // answers to several questions for the same
 	Unheard uint64 // questions that were not answered because too many waited
 
 	Outdated uint64 // messages that need a later version of this package

@@ -31,8 +31,8 @@ type Tracker struct {
 	running sync.WaitGroup
 
 	// lists holds the lists that were read and are still current, by topic.
-	// Written with mu held; read without, so that readers of what has not
-	// changed wait for nobody.
+	// Written with mu held; read without, so that a reader of what has not
+	// changed does not wait.
 	lists sync.Map // of string to *List
 
 	// adopting is held by Session.Adopt, the only one that holds the mu of two
@@ -100,7 +100,7 @@ func (t *Tracker) do(f func(r *replica.Replica, now time.Time)) {
 	t.collect()
 }
 
-// collect queues what the replica wants done, and wakes who does it. mu is held.
+// collect queues what the replica wants done, and wakes the goroutines that do it. mu is held.
 func (t *Tracker) collect() {
 	t.gather()
 	if len(t.ops) > 0 {
@@ -258,8 +258,9 @@ func (t *Tracker) busEvent(event, dest string) {
 	})
 }
 
-// Peek returns who is known to be in topic now, without waiting, and without
-// creating interest: of a topic that nobody here uses nothing is known.
+// Peek returns the list of topic as it is known now. It does not wait, and does not
+// make this replica follow the topic: the list of a topic that is not used here is
+// empty.
 func (t *Tracker) Peek(topic string) *List {
 	if list, ok := t.lists.Load(topic); ok {
 		return list.(*List)
@@ -276,7 +277,7 @@ func (t *Tracker) Peek(topic string) *List {
 // Get returns the presence under key, as Peek knows it.
 func (t *Tracker) Get(topic, key string) (Presence, bool) { return t.Peek(topic).Get(key) }
 
-// List returns who is in topic. It follows the topic (for Config.Linger after
+// List returns the list of topic. It follows the topic (for Config.Linger after
 // the last use) and waits until every replica that is up has told what it has;
 // when ctx ends first, the list is what is known, with Complete false. Errors:
 // ErrTopicInvalid, ErrTooManyTopics, ErrClosed.
@@ -341,7 +342,7 @@ func (t *Tracker) follow(ctx context.Context, topic string) (release func(), err
 	return func() { t.do(func(r *replica.Replica, now time.Time) { r.Release(now, topic, false) }) }, nil
 }
 
-// Topics returns the topics in which somebody is known to be, sorted, and whether
+// Topics returns the topics in which a presence is known, sorted, and whether
 // these are all there are. That can only be known while there is a [Tracker.WatchAll]
 // (and for Config.Linger after it): otherwise they are those of the topics in use
 // here. It costs a look at every topic.
@@ -406,8 +407,8 @@ func (t *Tracker) Close(ctx context.Context) error {
 	}
 }
 
-// routine are the changes of status that are as they should be; of all others
-// somebody may want to know.
+// routine are the changes of status that are as they should be. All others are logged
+// as warnings.
 var routine = map[string]bool{
 	"up": true, "left": true, "restarted": true, "connected again": true, "fresh epoch": true, "mirror: has room again": true,
 }

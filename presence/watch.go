@@ -11,13 +11,13 @@ import (
 // Event is what a watcher is told; see [Tracker.Watch].
 type Event struct {
 	Topic string
-	// State is set in the first event and after each Refresh: everyone present
-	// at this point of the sequence of events. Diff is empty then.
+	// State is set in the first event and after each Refresh: all that is
+	// present at this point of the sequence of events. Diff is empty then.
 	State *List
 	// Diff is what changed since the event before. It is empty in an event that
-	// only tells that Complete changed.
+	// only says that Complete changed.
 	Diff Diff
-	// Complete is whether the topic is complete after this event.
+	// Complete reports whether the topic is complete after this event; see List.
 	Complete bool
 }
 
@@ -35,8 +35,8 @@ type Watch struct {
 	mailbox mailbox
 }
 
-// Watch calls handle with everyone present in topic (Event.State), then with
-// every later change: no diff is missed, none comes twice, so that folding them
+// Watch calls handle with the list of topic (Event.State), then with every later
+// change: no diff is missed, none comes twice, so that folding them
 // over the state always gives the list. The state may be incomplete; an event
 // with Complete set tells when it is no longer.
 //
@@ -69,9 +69,8 @@ func (t *Tracker) Watch(topic string, handle func(Event)) (*Watch, error) {
 // everything stands for all topics where there is the name of one.
 const everything = ""
 
-// WatchAll makes this replica a mirror, which follows every topic that anybody in
-// the cluster uses, and calls handle with everyone present in each of them
-// (Event.State), then with every later change, with the promises of Watch. A topic
+// WatchAll makes this replica a mirror, which follows every topic that is used in the
+// cluster, and calls handle with the list of each of them (Event.State), then with every later change, with the promises of Watch. A topic
 // without an event is empty; one that is new begins with a Diff. An event without
 // a Topic comes after the states, and whenever Complete changes, which is one for
 // all topics: whether all replicas that are up have told all that they have.
