@@ -87,7 +87,7 @@ api: ## record the exported API in testdata/api again; look at the diff
 # Six runs, from which benchstat tells a difference from noise; one of those that
 # build a million presences. What takes milliseconds is done ten times in a row in
 # each, as a replica that has run for a while does it; what takes longer, once.
-BENCHED     := ./crdt ./presence ./channel ./transport/...
+BENCHED     := ./crdt ./presence ./presence/internal/replica ./channel ./transport/...
 BENCH_TENS  := MergeMaps|Snapshot|Drop|Down
 BENCH_LARGE := FirstAnswer|IdleConnection|Subscriptions
 BENCH_HUGE  := Memory|Churn
@@ -113,9 +113,9 @@ bin/bench.txt:
 	@mkdir -p bin
 	@{ $(describe-machine); \
 	$(GO) test -run '^$$' -bench . -skip '$(BENCH_TENS)|$(BENCH_LARGE)|$(BENCH_HUGE)' -benchmem -benchtime 50ms -count 6 $(BENCHED) && \
-	$(GO) test -run '^$$' -bench '$(BENCH_TENS)' -benchmem -benchtime 10x -count 6 ./crdt ./presence && \
+	$(GO) test -run '^$$' -bench '$(BENCH_TENS)' -benchmem -benchtime 10x -count 6 ./crdt ./presence/internal/replica && \
 	$(GO) test -run '^$$' -bench '$(BENCH_LARGE)' -benchmem -benchtime 1x -count 6 $(BENCHED) && \
-	$(GO) test -run '^$$' -bench Memory -benchtime 1x ./presence && \
+	$(GO) test -run '^$$' -bench Memory -benchtime 1x ./presence/internal/replica && \
 	GOMEMLIMIT=2560MiB $(GO) test -run '^$$' -bench Churn -benchtime 3s ./presence; } >$@ || { cat $@; exit 1; }
 
 bin/load.txt:

@@ -26,6 +26,7 @@ bus                    crdt presence channel transport cmd internal net net/http
 bus/bustest            crdt presence channel transport cmd internal net/http github.com/nats-io
 crdt                   presence channel transport cmd net net/http log log/slog math/rand math/rand/v2
 presence               channel transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
+presence/internal/replica  presence channel transport cmd net net/http log log/slog github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd metrics plug net/http github.com/gorilla/websocket github.com/nats-io
 channel/internal/actor    presence channel transport cmd net net/http log log/slog github.com/gorilla/websocket github.com/nats-io
@@ -58,6 +59,7 @@ const forbiddenImports = `
 bus       time sync sync/atomic os io context
 crdt      time sync sync/atomic os io net log context
 presence  net net/http os
+presence/internal/replica  presence sync sync/atomic os io context
 channel   net/http os
 `
 
@@ -65,7 +67,8 @@ channel   net/http os
 // Every other file of these packages is pure. A row must name an existing file.
 const shells = `
 crdt
-presence               tracker.go watch.go session.go log.go
+presence               deliver.go session.go tracker.go watch.go
+presence/internal/replica
 presence/presencetest
 channel                conn.go endpoint.go fetch.go metas.go room.go
 channel/internal/actor  group.go mailbox.go

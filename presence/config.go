@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rollcall-go/rollcall/bus"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // Config says how a replica behaves. The zero value of everything but Name and
@@ -29,8 +30,8 @@ type Config struct {
 	// BeatPeriod is the time between two heartbeats. Default 1 s.
 	BeatPeriod time.Duration
 	// DownPeriod is how long a replica may be silent before its presences are
-	// hidden; at least four beats, so that no lost heartbeat makes anybody
-	// leave. Replicas that the network knows to be gone are down much sooner.
+	// hidden; at least four beats, so that no lost heartbeat makes a
+	// presence leave. Replicas that the network knows to be gone are down much sooner.
 	// Default 10 s.
 	DownPeriod time.Duration
 	// PermdownPeriod is how long a silent replica's presences are kept for the
@@ -44,15 +45,14 @@ type Config struct {
 	// messages in busy topics and delays what others see. Default 10 ms.
 	FlushInterval time.Duration
 	// RepairRate is the most bytes a second, before compression, of answers to
-	// others who are behind; what is beyond it waits, so that repairs leave room
+	// replicas that are behind; what is beyond it waits, so that repairs leave room
 	// for what happens now. Default 64 MiB.
 	RepairRate int
 	// WireVersion is the highest version of the wire format that this replica
 	// reads and writes: 1 or 2. A cluster speaks what every replica of it can
 	// read, so it only needs to be set to hold version 2 back. Default 2.
 	WireVersion int
-	// Linger is how long a topic that nobody here uses any more is still
-	// followed, so that a page refresh does not unsubscribe. Default 30 s.
+	// Linger is how long a topic is still followed after its last use here, so that a page refresh does not unsubscribe. Default 30 s.
 	Linger time.Duration
 
 	// MaxMeta is the most bytes of an encoded meta: at most Bus.MaxPayload, or 1 MiB
@@ -72,11 +72,6 @@ type Config struct {
 	MaxReplicas int
 }
 
-const (
-	maxName    = 255     // bytes of a replica's name, a topic, a key
-	besideMeta = 2 << 10 // bytes that a message with one presence has beside its meta, at most
-)
-
 // withDefaults returns a copy with every zero replaced.
 func (c Config) withDefaults() Config {
 	setDuration := func(d *time.Duration, def time.Duration) {
@@ -89,23 +84,34 @@ func (c Config) withDefaults() Config {
 			*n = def
 		}
 	}
-	setDuration(&c.BeatPeriod, time.Second)
-	setDuration(&c.DownPeriod, 10*time.Second)
-	setDuration(&c.PermdownPeriod, 20*time.Minute)
-	setDuration(&c.IsolatedPeriod, 30*time.Second)
-	setDuration(&c.FlushInterval, 10*time.Millisecond)
-	setDuration(&c.Linger, 30*time.Second)
-	setInt(&c.RepairRate, 64<<20)
-	setInt(&c.WireVersion, wireVersion)
+	def := replica.Defaults()
+	setDuration(&c.BeatPeriod, def.BeatPeriod)
+	setDuration(&c.DownPeriod, def.DownPeriod)
+	setDuration(&c.PermdownPeriod, def.PermdownPeriod)
+	setDuration(&c.IsolatedPeriod, def.IsolatedPeriod)
+	setDuration(&c.FlushInterval, def.FlushInterval)
+	setDuration(&c.Linger, def.Linger)
+	setInt(&c.RepairRate, def.RepairRate)
+	setInt(&c.WireVersion, def.WireVersion)
 	setInt(&c.MaxMeta, 8<<10)
 	setInt(&c.MaxSessionPresences, 1_000)
-	setInt(&c.MaxTopicPresences, 100_000)
-	setInt(&c.MaxTopics, 1_000_000)
-	setInt(&c.MaxReplicas, 1_000)
+	setInt(&c.MaxTopicPresences, def.MaxTopicPresences)
+	setInt(&c.MaxTopics, def.MaxTopics)
+	setInt(&c.MaxReplicas, def.MaxReplicas)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// replica returns the part of c, which has its defaults, that is the replica's.
+func (c Config) replica() replica.Config {
+	return replica.Config{
+		Name: c.Name, MaxPayload: c.Bus.MaxPayload, Settings: c.Bus.Settings(),
+		BeatPeriod: c.BeatPeriod, DownPeriod: c.DownPeriod, PermdownPeriod: c.PermdownPeriod, IsolatedPeriod: c.IsolatedPeriod,
+		FlushInterval: c.FlushInterval, Linger: c.Linger, RepairRate: c.RepairRate, WireVersion: c.WireVersion,
+		MaxTopicPresences: c.MaxTopicPresences, MaxTopics: c.MaxTopics, MaxReplicas: c.MaxReplicas,
+	}
 }
 
 // validate names every fault of a config that has its defaults.
@@ -116,8 +122,8 @@ func (c Config) validate() error {
 			faults = append(faults, fmt.Errorf("presence: config: "+format, args...))
 		}
 	}
-	fault(c.Name == "" || len(c.Name) > maxName || !utf8.ValidString(c.Name),
-		"Name must be 1 to %d bytes of UTF-8, have %q", maxName, c.Name)
+	fault(c.Name == "" || len(c.Name) > replica.MaxName || !utf8.ValidString(c.Name),
+		"Name must be 1 to %d bytes of UTF-8, have %q", replica.MaxName, c.Name)
 	fault(c.Bus == nil, "Bus is missing: natsbus.New for a cluster, membus.New().Bus() for one process")
 	fault(c.BeatPeriod < 0, "BeatPeriod must be positive, have %v", c.BeatPeriod)
 	fault(c.DownPeriod < 4*c.BeatPeriod, "DownPeriod must be at least four BeatPeriods (%v), have %v", 4*c.BeatPeriod, c.DownPeriod)
@@ -125,11 +131,11 @@ func (c Config) validate() error {
 	fault(c.IsolatedPeriod < c.DownPeriod, "IsolatedPeriod must be at least DownPeriod (%v), have %v", c.DownPeriod, c.IsolatedPeriod)
 	fault(c.FlushInterval < 0, "FlushInterval must be positive, have %v", c.FlushInterval)
 	fault(c.RepairRate < 64<<10, "RepairRate must be at least 64 KiB a second, have %d bytes", c.RepairRate)
-	fault(c.WireVersion < wireOldest || c.WireVersion > wireVersion, "WireVersion must be %d to %d, have %d", wireOldest, wireVersion, c.WireVersion)
+	fault(c.WireVersion < replica.OldestVersion || c.WireVersion > replica.NewestVersion, "WireVersion must be %d to %d, have %d", replica.OldestVersion, replica.NewestVersion, c.WireVersion)
 	fault(c.Linger < 0, "Linger must be positive, have %v", c.Linger)
 	fault(c.MaxMeta < 2, "MaxMeta must be at least 2 bytes, have %d", c.MaxMeta)
 	if c.Bus != nil {
-		most := max(0, min(c.Bus.MaxPayload(), maxPlain)-besideMeta)
+		most := max(0, min(c.Bus.MaxPayload(), replica.MaxPlain)-replica.Overhead)
 		fault(c.MaxMeta > most, "MaxMeta must be at most %d bytes, what the bus has room for in a message, have %d", most, c.MaxMeta)
 	}
 	fault(c.MaxSessionPresences < 1, "MaxSessionPresences must be positive, have %d", c.MaxSessionPresences)
@@ -146,7 +152,7 @@ func checkKey(key string) error { return checkText(key, ErrKeyInvalid) }
 // checkText returns invalid, with what is wrong, for what is no topic or key.
 func checkText(s string, invalid error) error {
 	switch {
-	case s == "" || len(s) > maxName:
+	case s == "" || len(s) > replica.MaxName:
 		return fmt.Errorf("%w, has %d bytes", invalid, len(s))
 	case !utf8.ValidString(s):
 		return fmt.Errorf("%w, is no UTF-8", invalid)

@@ -6,9 +6,22 @@ import (
 	"strings"
 )
 
-// Merge returns the net diff of d followed by next: what somebody who saw
-// neither has to be told. What joins in d and leaves in next is in neither
-// list, so that a value nobody saw never leaves. d and next stay as they are.
+// Diff is what changed in a topic. An update is a leave of the old value and
+// a join of the new one, under the same key, in the same Diff.
+type Diff struct {
+	Joins  []Presence // sorted by key
+	Leaves []Presence // sorted by key
+}
+
+// Empty reports whether nothing changed.
+func (d Diff) Empty() bool { return len(d.Joins) == 0 && len(d.Leaves) == 0 }
+
+// Visible is the diff without what is hidden: what clients are told.
+func (d Diff) Visible() Diff { return Diff{Joins: visibleOf(d.Joins), Leaves: visibleOf(d.Leaves)} }
+
+// Merge returns the net diff of d followed by next. What joins in d and leaves in
+// next is in neither list, so that a value that was never shown does not leave. d and
+// next stay as they are.
 func (d Diff) Merge(next Diff) Diff {
 	if d.Empty() {
 		return next
@@ -78,7 +91,7 @@ func collect(list []Presence) byKey {
 
 func (c byKey) add(key string, m Meta) { c[key] = append(c[key], m) }
 
-// drop removes the meta with ref under key, and tells whether it was there.
+// drop removes the meta with ref under key, and reports whether it was there.
 func (c byKey) drop(key, ref string) bool {
 	metas := c[key]
 	i := slices.IndexFunc(metas, func(m Meta) bool { return m.Ref == ref })

@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // encodeMeta turns what a caller gave as a meta into the bytes of a JSON object.
 func encodeMeta(meta any, limit int) ([]byte, error) {
 	if hidden, ok := meta.(hiddenMeta); ok {
 		data, err := encodeMeta(hidden.meta, limit)
-		if err != nil || isHidden(data) {
+		if err != nil || replica.Hidden(data) {
 			return data, err
 		}
 		if data = hide(data); len(data) > limit {
-			return nil, fmt.Errorf("%w: %d bytes with %s, the limit is %d", ErrMetaTooLarge, len(data), hiddenMember, limit)
+			return nil, fmt.Errorf("%w: %d bytes with %s, the limit is %d", ErrMetaTooLarge, len(data), replica.HiddenMember, limit)
 		}
 		return data, nil
 	}
@@ -44,9 +46,8 @@ func encodeMeta(meta any, limit int) ([]byte, error) {
 }
 
 // stripRefs removes phx_ref, phx_ref_prev and phx_hidden, which are ours to set:
-// a caller who sends back a meta that he was given must not end up with two of
-// them, and a client whose meta is passed on must neither hide nor take another
-// one's ref. Their names may be written with escapes.
+// a meta that a caller got and sends back must not end up with two of them, and a
+// client whose meta is passed on must neither hide nor take another one's ref. Their names may be written with escapes.
 func stripRefs(data []byte) ([]byte, error) {
 	if !bytes.Contains(data, []byte(`"phx_ref`)) && !bytes.Contains(data, []byte(`"phx_hidden`)) && !bytes.Contains(data, []byte(`\u00`)) {
 		return data, nil

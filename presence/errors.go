@@ -1,6 +1,10 @@
 package presence
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
+)
 
 // The errors of this package. They come wrapped with the operation and what it
 // was about; test for them with errors.Is.
@@ -19,9 +23,9 @@ var (
 	// ErrKeyInvalid: a key is 1 to 255 bytes of UTF-8.
 	ErrKeyInvalid = errors.New("presence: key must be 1 to 255 bytes of UTF-8")
 	// ErrTooManyPresences: the session or the topic is full; see Config.
-	ErrTooManyPresences = errors.New("presence: too many presences")
+	ErrTooManyPresences = replica.ErrTooManyPresences
 	// ErrTooManyTopics: this replica is interested in Config.MaxTopics topics.
-	ErrTooManyTopics = errors.New("presence: too many topics")
+	ErrTooManyTopics = replica.ErrTooManyTopics
 	// ErrSessionClosed: the session, or its tracker, was closed.
 	ErrSessionClosed = errors.New("presence: session closed")
 	// ErrClosed: the tracker was closed.

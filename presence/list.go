@@ -6,9 +6,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
-// List is everyone present in a topic, at one moment, as one replica sees it.
+// List is all presences of a topic, at one moment, as one replica sees it.
 // It is immutable and shared: callers must not change what it holds, and may
 // read it concurrently. A list of a later moment is made from an earlier one
 // (see [List.Apply]) and shares with it what did not change.
@@ -16,12 +18,12 @@ type List struct {
 	Topic string
 	// Presences is sorted by key.
 	Presences []Presence
-	// Complete tells whether every replica that is up has told us what it has
+	// Complete reports whether every replica that is up has told us what it has
 	// in this topic; see the package documentation.
 	Complete bool
 
 	encoding sync.Mutex              // held while it is encoded, so that this happens once
-	encoded  atomic.Pointer[encoded] // nil until somebody wants it
+	encoded  atomic.Pointer[encoded] // nil until JSON is called
 }
 
 // encoded is the JSON of a list. ends are the offsets behind each presence, so
@@ -75,8 +77,8 @@ func (l *List) find(from int, key string) (int, bool) {
 	return from + i, ok
 }
 
-// Apply returns the list after d: what a watcher knows who was given l and then
-// d. A value that replaced another one of l stands in its place, other joins
+// Apply returns the list after d: what a watcher knows that was given l and then d.
+// A value that replaced another one of l stands in its place, other joins
 // come behind what is under their key. A leave of what l has not is ignored.
 //
 // It costs a copy of the slice, and of the JSON if l was encoded, and work for
@@ -208,4 +210,59 @@ func (w *listWriter) comma() {
 func (w *listWriter) finish() *encoded {
 	w.enc.json = append(w.enc.json, '}')
 	return w.enc
+}
+
+// Visible is the list without what is hidden: l itself if nothing is. It looks
+// at every meta.
+func (l *List) Visible() *List {
+	shown := visibleOf(l.Presences)
+	if len(shown) == len(l.Presences) && (len(shown) == 0 || &shown[0] == &l.Presences[0]) {
+		return l
+	}
+	return &List{Topic: l.Topic, Presences: shown, Complete: l.Complete}
+}
+
+// readList returns the list of topic as r sees it. The list is shared by all
+// callers until something changes, and the next is made from it.
+func readList(r *replica.Replica, topic string) *List {
+	read := r.Read(topic)
+	list, _ := read.Last.(*List)
+	if list == nil {
+		list = &List{Topic: topic, Presences: group(read.Joined), Complete: read.Complete}
+		if len(list.Presences) == 0 {
+			return list // not worth keeping
+		}
+	} else {
+		diff := Diff{Joins: group(read.Joined), Leaves: group(read.Left)}
+		list = list.splice(diff, func(key string, had, left, joined []Meta) []Meta {
+			return current(r, topic, key, had, left, joined)
+		}).withComplete(read.Complete)
+	}
+	r.Keep(topic, list, len(list.Presences))
+	return list
+}
+
+// current returns the metas under key, which had some and changed. Where some stay
+// beside others that join, their order is looked up.
+func current(r *replica.Replica, topic, key string, had, left, joined []Meta) []Meta {
+	stay := make([]Meta, 0, len(had))
+	for _, m := range had {
+		if indexRef(left, m.Ref) < 0 {
+			stay = append(stay, m)
+		}
+	}
+	switch {
+	case len(stay) == 0:
+		return joined
+	case len(joined) == 0:
+		return stay
+	}
+	return group(r.Under(topic, key))[0].Metas
+}
+
+// group makes presences of rows: sorted by key, and under a key by process and age.
+func group(rows []replica.Row) []Presence {
+	return replica.Group(rows,
+		func(m replica.Meta) Meta { return Meta(m) },
+		func(key string, metas []Meta) Presence { return Presence{Key: key, Metas: metas} })
 }

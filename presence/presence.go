@@ -1,6 +1,12 @@
 package presence
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
+)
 
 // Meta is what one session says of itself under a key: a small JSON object.
 // A Meta is immutable and may be shared.
@@ -8,7 +14,8 @@ type Meta struct {
 	// Ref names this value cluster-wide (phx_ref); an update makes a new one.
 	Ref string
 	// PrevRef is the Ref of the value that this one replaced (phx_ref_prev),
-	// empty before the first update, and after one that hid or showed it. Its value may never have been seen here.
+	// empty before the first update, and after one that hid or showed it. The value
+	// that it names may never have been seen here.
 	PrevRef string
 	// Data is the object as it was tracked, without the refs; a hidden one has
 	// the member phx_hidden. It must not be changed.
@@ -25,19 +32,9 @@ type Presence struct {
 	Metas []Meta
 	// Fields are members beside "metas" in the JSON that clients get, in the
 	// order of their names: what a database knows of the key, say. A tracker
-	// sets none; they are for who shows presences to have something to add.
+	// sets none; they are for programs that show presences with data of their own.
 	Fields map[string]any
 }
-
-// Diff is what changed in a topic. An update is a leave of the old value and
-// a join of the new one, under the same key, in the same Diff.
-type Diff struct {
-	Joins  []Presence // sorted by key
-	Leaves []Presence // sorted by key
-}
-
-// Empty tells whether nothing changed.
-func (d Diff) Empty() bool { return len(d.Joins) == 0 && len(d.Leaves) == 0 }
 
 // Count is how many are present in a topic, the hidden ones too.
 type Count struct {
@@ -46,15 +43,51 @@ type Count struct {
 	Complete bool // as in List
 }
 
-// Event is what a watcher is told; see [Tracker.Watch].
-type Event struct {
-	Topic string
-	// State is set in the first event and after each Refresh: everyone present
-	// at this point of the sequence of events. Diff is empty then.
-	State *List
-	// Diff is what changed since the event before. It is empty in an event that
-	// only tells that Complete changed.
-	Diff Diff
-	// Complete is whether the topic is complete after this event.
-	Complete bool
+// A hidden presence is one that clients are not shown: an observer, an
+// administrator, a bot. It is a meta with the member phx_hidden, which stands
+// first and is ours to set, as phx_ref is; so it is replicated like any meta,
+// and every replica knows.
+
+// Hidden makes of a meta, for Track and Update, one that is hidden from clients.
+// It is in lists, counts and diffs of this package like any other, where
+// [Meta.Hidden] tells, and [Diff.Visible] and [List.Visible] leave it out.
+//
+// An update with a meta that is not made by Hidden shows it (Patch does not
+// change whether it is hidden), and one with Hidden hides it again: a join, and
+// a leave, for clients. Such an update has no phx_ref_prev, so that clients do not
+// learn of values that they were not shown.
+func Hidden(meta any) any { return hiddenMeta{meta} }
+
+// hiddenMeta is what Hidden makes.
+type hiddenMeta struct{ meta any }
+
+// Hidden reports whether the meta is hidden from clients.
+func (m Meta) Hidden() bool { return replica.Hidden(m.Data) }
+
+// hide makes a hidden meta of an encoded one.
+func hide(data []byte) []byte {
+	if len(data) == len("{}") {
+		return []byte("{" + replica.HiddenMember + "}")
+	}
+	return slices.Concat([]byte("{"+replica.HiddenMember+","), bytes.TrimPrefix(data, []byte("{")))
 }
+
+// visibleOf is list itself where nothing is hidden.
+func visibleOf(list []Presence) []Presence {
+	first := slices.IndexFunc(list, hides)
+	if first < 0 {
+		return list
+	}
+	shown := slices.Clone(list[:first])
+	for _, p := range list[first:] {
+		if hides(p) {
+			p.Metas = slices.DeleteFunc(slices.Clone(p.Metas), Meta.Hidden)
+		}
+		if len(p.Metas) > 0 {
+			shown = append(shown, p)
+		}
+	}
+	return shown
+}
+
+func hides(p Presence) bool { return slices.ContainsFunc(p.Metas, Meta.Hidden) }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // Session holds presences: a joined channel, or any lease that a program opens.
@@ -73,7 +75,7 @@ func (s *Session) Track(topic, key string, meta any) (ref string, err error) {
 		return "", fmt.Errorf("track %.255q in %.255q: %w", key, topic, err)
 	}
 	var dot uint64
-	s.tracker.do(func(r *Replica, now time.Time) {
+	s.tracker.do(func(r *replica.Replica, now time.Time) {
 		if err = r.Acquire(now, topic, false); err != nil {
 			return
 		}
@@ -156,8 +158,8 @@ func Patch(fields any) Change {
 // nothing has changed.
 func Func(f func(current Meta) (any, error)) Change { return f }
 
-// Update changes the meta of one of the session's presences, in one step: nobody
-// sees the key absent. It returns the new value's ref. Errors: ErrNotTracked,
+// Update changes the meta of one of the session's presences, in one step: the
+// key is never seen absent. It returns the new value's ref. Errors: ErrNotTracked,
 // those of change, and those of Track.
 func (s *Session) Update(topic, key string, change Change) (ref string, err error) {
 	s.mu.Lock()
@@ -173,9 +175,12 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 		return "", fmt.Errorf("update %.255q in %.255q: %w", key, topic, err)
 	}
 	dot := s.held[at].dot
-	// Nobody else can change this entry: mu makes reading and replacing one step.
+	// mu makes reading and replacing one step: no other session changes this entry.
 	var current Meta
-	s.tracker.do(func(r *Replica, _ time.Time) { current, _ = r.Entry(topic, dot) })
+	s.tracker.do(func(r *replica.Replica, _ time.Time) {
+		meta, _ := r.Entry(topic, dot)
+		current = Meta(meta)
+	})
 	meta, err := change(current)
 	var data []byte
 	if err == nil {
@@ -184,7 +189,7 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 	if err != nil {
 		return "", fmt.Errorf("update %.255q in %.255q: %w", key, topic, err)
 	}
-	s.tracker.do(func(r *Replica, now time.Time) {
+	s.tracker.do(func(r *replica.Replica, now time.Time) {
 		if dot, tracked = r.Update(now, topic, dot, data); tracked {
 			ref = r.Ref(dot)
 		}
@@ -194,8 +199,8 @@ func (s *Session) Update(topic, key string, change Change) (ref string, err erro
 }
 
 // Adopt makes a presence that another session holds one of s, with a new meta: one
-// Update for all who see it, with phx_ref_prev. It is for who comes back before
-// the old session has ended. Errors: ErrNotTracked when from holds no such
+// Update for all watchers, with phx_ref_prev. It is for clients that come back before
+// their old session has ended. Errors: ErrNotTracked when from holds no such
 // presence, or has ended; those of Track. After an error nothing has changed.
 func (s *Session) Adopt(from *Session, topic, key string, meta any) (ref string, err error) {
 	data, err := s.prepare(topic, key, meta)
@@ -221,7 +226,7 @@ func (s *Session) Adopt(from *Session, topic, key string, meta any) (ref string,
 		return "", fmt.Errorf("adopt %.255q in %.255q: %w", key, topic, ErrNotTracked)
 	}
 	dot := from.held[old].dot
-	t.do(func(r *Replica, now time.Time) {
+	t.do(func(r *replica.Replica, now time.Time) {
 		dot, _ = r.Update(now, topic, dot, data)
 		ref = r.Ref(dot)
 	})
@@ -238,7 +243,7 @@ func (s *Session) Held() []Held {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]Held, 0, len(s.held))
-	s.tracker.do(func(r *Replica, _ time.Time) {
+	s.tracker.do(func(r *replica.Replica, _ time.Time) {
 		for _, h := range s.held {
 			list = append(list, Held{h.topic, h.key, r.Ref(h.dot)})
 		}
@@ -254,7 +259,7 @@ func (s *Session) Untrack(topic, key string) error {
 	if at, tracked := s.find(topic, key); tracked {
 		dot := s.held[at].dot
 		s.held = slices.Delete(s.held, at, at+1)
-		s.tracker.do(func(r *Replica, now time.Time) {
+		s.tracker.do(func(r *replica.Replica, now time.Time) {
 			r.Untrack(now, topic, dot)
 			r.Release(now, topic, false)
 		})
@@ -274,7 +279,7 @@ func (s *Session) untrackAll() {
 	if len(s.held) == 0 {
 		return
 	}
-	s.tracker.do(func(r *Replica, now time.Time) {
+	s.tracker.do(func(r *replica.Replica, now time.Time) {
 		for _, h := range s.held {
 			r.Untrack(now, h.topic, h.dot)
 			r.Release(now, h.topic, false)

@@ -1,12 +1,16 @@
 package presence
 
-import "time"
+import (
+	"time"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
+)
 
 // Status is how a replica does: for health checks and metrics.
 type Status struct {
 	Name  string
 	Epoch uint64
-	// Settled: it knows who is there. Until then, a fraction of a second after
+	// Settled: it knows which other replicas there are. Until then, a fraction of a second after
 	// the start, no list is complete.
 	Settled bool
 	// Isolated: it is cut off itself, and holds its verdicts on others back.
@@ -23,11 +27,11 @@ type Status struct {
 	Queued      int    // bytes that wait for the bus
 	Dropped     uint64 // messages that were not sent because too many waited
 	Unsent      uint64 // messages that the bus refused: it was disconnected, or its limit came down
-	Undelivered int    // events that wait for watchers, whose handlers should be quick
+	Undelivered int    // events whose Watch handler has not returned
 	Stats       Stats
 }
 
-// Ready tells whether lists of this replica can be relied upon, and others
+// Ready reports whether lists of this replica can be relied upon, and other replicas
 // hear it.
 func (s Status) Ready() bool { return s.Settled && !s.Isolated && !s.Fenced }
 
@@ -55,7 +59,7 @@ type Stats struct {
 	// Topics answered, by what the asker needed.
 	Unchanged, LogRepairs, DotSets, Snapshots uint64
 
-	Joint   uint64 // answers that were for several who asked for the same
+	Joint   uint64 // answers to several questions for the same
 	Unheard uint64 // questions that were not answered because too many waited
 
 	Outdated uint64 // messages that need a later version of this package
@@ -70,47 +74,14 @@ type Stats struct {
 	AuditMismatches uint64
 }
 
-// count counts an answer.
-func (s *Stats) count(d delta) {
-	switch {
-	case d.From == 0:
-		s.Snapshots++
-	case d.Base < d.From:
-		s.DotSets++
-	case len(d.Adds)+len(d.Rems) > 0:
-		s.LogRepairs++
-	default:
-		s.Unchanged++
-	}
-}
-
-// Status returns how the replica does.
-func (r *Replica) Status() Status {
-	topics := r.interests
-	if r.mirror != nil {
-		topics = len(r.topics)
+// newStatus makes the status of a replica called name.
+func newStatus(name string, s replica.Status) Status {
+	members := make([]Member, 0, len(s.Peers))
+	for _, m := range s.Peers {
+		members = append(members, Member(m))
 	}
 	return Status{
-		Name: r.cfg.Name, Epoch: r.epoch,
-		Settled: r.settled, Isolated: r.isolated != 0, Fenced: r.fenced,
-		Mirror: r.mirror != nil, Topics: topics, Presences: r.ownEntries, Replicas: r.Members(), Stats: r.stats,
+		Name: name, Epoch: s.Epoch, Settled: s.Settled, Isolated: s.Isolated, Fenced: s.Fenced, Mirror: s.Mirror,
+		Topics: s.Topics, Presences: s.Presences, Replicas: members, Stats: Stats(s.Stats),
 	}
-}
-
-// Members returns the other replicas that are up or may come back, by name.
-func (r *Replica) Members() []Member {
-	list := make([]Member, 0, len(r.byName))
-	for _, m := range r.byName {
-		lagging := 0
-		for _, v := range m.views {
-			if v.wants() {
-				lagging++
-			}
-		}
-		list = append(list, Member{
-			Name: m.name, Epoch: m.epoch, Beat: m.beat, Up: m.up, Silent: time.Duration(r.now - m.heard),
-			Topics: len(m.views), Presences: m.entries, Lagging: lagging,
-		})
-	}
-	return list
 }

@@ -6,31 +6,33 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rollcall-go/rollcall/bus"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // maxQueued bounds the bytes that wait for the bus. Beyond it messages are
 // dropped, which others notice and repair.
 const maxQueued = 32 << 20
 
-// Tracker is one running replica: the shell around [Replica] that owns its
-// goroutines and timers. All methods may be called concurrently.
+// Tracker is one running replica: the shell around the replica state machine
+// that owns its goroutines and timers. All methods may be called concurrently.
 type Tracker struct {
 	// static after Start
 	cfg     Config
 	conn    bus.Conn
-	wakeRun chan struct{} // capacity 1: there is something to deliver, or an earlier deadline
+	wakeRun chan struct{} // capacity 1: there is something to log, or an earlier deadline
 	wakeOut chan struct{} // capacity 1: there are ops
 	done    chan struct{} // closed by Close: the goroutines finish their work and end
 	running sync.WaitGroup
 
 	// lists holds the lists that were read and are still current, by topic.
-	// Written with mu held; read without, so that readers of what has not
-	// changed wait for nobody.
+	// Written with mu held; read without, so that a reader of what has not
+	// changed does not wait.
 	lists sync.Map // of string to *List
 
 	// adopting is held by Session.Adopt, the only one that holds the mu of two
@@ -39,26 +41,21 @@ type Tracker struct {
 
 	unsent atomic.Uint64 // messages that the bus refused
 
-	// guarded by mu
-	mu         sync.Mutex
-	replica    *Replica
-	deadline   time.Time // when the replica wants to be ticked
-	armed      time.Time // when run will tick it, unless it is woken before
-	ops        []Op
-	opBytes    int
-	dropped    uint64
-	deliveries []delivery
-	notices    []Notice
-	watches    map[string][]*Watch
-	waiting    map[string][]chan struct{} // readers that wait for completeness
-	sessions   map[*Session]struct{}
-	closed     bool
-}
+	dispatcher dispatcher
 
-// delivery is one event on its way to one watcher.
-type delivery struct {
-	w *Watch
-	e Event
+	// guarded by mu
+	mu       sync.Mutex
+	replica  *replica.Replica
+	deadline time.Time // when the replica wants to be ticked
+	armed    time.Time // when run will tick it, unless it is woken before
+	ops      []replica.Op
+	opBytes  int
+	dropped  uint64
+	notices  []replica.Notice
+	watches  map[string][]*Watch        // none when the tracker is closed
+	waiting  map[string][]chan struct{} // readers that wait for completeness
+	sessions map[*Session]struct{}
+	closed   bool
 }
 
 // Start starts a replica. It returns an error that names every fault of cfg,
@@ -76,6 +73,7 @@ func Start(ctx context.Context, cfg Config) (*Tracker, error) {
 		wakeRun: make(chan struct{}, 1), wakeOut: make(chan struct{}, 1), done: make(chan struct{}),
 		watches: map[string][]*Watch{}, waiting: map[string][]chan struct{}{}, sessions: map[*Session]struct{}{},
 	}
+	t.dispatcher.init(cfg.Logger, &t.running)
 	// The bus may call back from here on; it waits for mu.
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -84,7 +82,7 @@ func Start(ctx context.Context, cfg Config) (*Tracker, error) {
 		return nil, fmt.Errorf("presence: start %q: %w", cfg.Name, err)
 	}
 	t.conn = conn
-	t.replica = NewReplica(cfg, time.Now(), time.Now, rand.Uint64)
+	t.replica = replica.New(cfg.replica(), time.Now(), time.Now, rand.Uint64)
 	t.collect()
 	t.running.Go(t.run)
 	t.running.Go(t.send)
@@ -95,20 +93,20 @@ func Start(ctx context.Context, cfg Config) (*Tracker, error) {
 func (t *Tracker) Name() string { return t.cfg.Name }
 
 // do lets f work on the replica, and takes care of what comes of it.
-func (t *Tracker) do(f func(r *Replica, now time.Time)) {
+func (t *Tracker) do(f func(r *replica.Replica, now time.Time)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f(t.replica, time.Now())
 	t.collect()
 }
 
-// collect queues what the replica wants done, and wakes who does it. mu is held.
+// collect queues what the replica wants done, and wakes the goroutines that do it. mu is held.
 func (t *Tracker) collect() {
 	t.gather()
 	if len(t.ops) > 0 {
 		signal(t.wakeOut)
 	}
-	if t.deadline.Before(t.armed) || len(t.deliveries) > 0 || len(t.notices) > 0 {
+	if t.deadline.Before(t.armed) || len(t.notices) > 0 {
 		signal(t.wakeRun)
 	}
 }
@@ -127,13 +125,14 @@ func (t *Tracker) gather() {
 		t.opBytes += len(op.Data)
 		t.ops = append(t.ops, op)
 	}
-	for _, e := range ready.Events {
+	for _, told := range ready.Events {
+		e := newEvent(told)
 		for _, w := range t.watches[e.Topic] {
-			t.deliveries = append(t.deliveries, delivery{w, e})
+			t.dispatcher.push(w, e)
 		}
 		if e.Topic != everything && !e.Diff.Empty() {
 			for _, w := range t.watches[everything] {
-				t.deliveries = append(t.deliveries, delivery{w, e})
+				t.dispatcher.push(w, e)
 			}
 		}
 		if e.Complete {
@@ -153,7 +152,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// run lets the time pass, and calls the watchers.
+// run lets the time pass, and logs.
 func (t *Tracker) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -164,16 +163,13 @@ func (t *Tracker) run() {
 		if len(t.ops) > 0 {
 			signal(t.wakeOut)
 		}
-		deliveries, notices, deadline := t.deliveries, t.notices, t.deadline
-		t.deliveries, t.notices, t.armed = nil, nil, deadline
+		notices, deadline := t.notices, t.deadline
+		t.notices, t.armed = nil, deadline
 		closed := t.closed
 		t.mu.Unlock()
 
 		for _, n := range notices {
-			n.log(t.cfg.Logger, t.cfg.Name)
-		}
-		for _, d := range deliveries {
-			d.w.deliver(d.e)
+			logNotice(t.cfg.Logger, n, t.cfg.Name)
 		}
 		if closed {
 			return
@@ -198,17 +194,17 @@ func (t *Tracker) send() {
 		for _, op := range ops {
 			var err error
 			switch op.Kind {
-			case OpPublish:
+			case replica.OpPublish:
 				err = t.conn.Publish(op.Dest, op.Data)
-			case OpRequest:
+			case replica.OpRequest:
 				err = t.conn.Request(op.Dest, op.Data)
-			case OpSubscribe:
+			case replica.OpSubscribe:
 				err = t.conn.Subscribe(op.Dest)
-			case OpUnsubscribe:
+			case replica.OpUnsubscribe:
 				err = t.conn.Unsubscribe(op.Dest)
-			case OpSubscribeAll:
+			case replica.OpSubscribeAll:
 				err = t.conn.SubscribeAll(op.Dest)
-			case OpUnsubscribeAll:
+			case replica.OpUnsubscribeAll:
 				err = t.conn.UnsubscribeAll(op.Dest)
 			}
 			if err != nil {
@@ -228,7 +224,7 @@ func (t *Tracker) send() {
 // refused takes word that the bus did not take op. A message that could not be sent
 // is a lost message: others notice it and ask. They ask in vain for what is too
 // large for the bus, which happens when its limit came down after the start.
-func (t *Tracker) refused(op Op, err error) {
+func (t *Tracker) refused(op replica.Op, err error) {
 	if op.Data != nil {
 		t.unsent.Add(1)
 	}
@@ -240,18 +236,15 @@ func (t *Tracker) refused(op Op, err error) {
 }
 
 func (t *Tracker) receive(data []byte) {
-	if isEcho(data, t.cfg.Name) {
+	if replica.IsEcho(data, t.cfg.Name) {
 		return
 	}
-	msg, err := decode(data, byte(t.cfg.WireVersion)) // before mu: it is the larger part of the work
-	t.do(func(r *Replica, now time.Time) {
-		r.step(now)
-		r.decoded(msg, err)
-	})
+	msg := replica.Decode(data, t.cfg.WireVersion) // before mu: it is the larger part of the work
+	t.do(func(r *replica.Replica, now time.Time) { r.Receive(now, msg) })
 }
 
 func (t *Tracker) busEvent(event bus.Event, dest string) {
-	t.do(func(r *Replica, now time.Time) {
+	t.do(func(r *replica.Replica, now time.Time) {
 		switch event {
 		case bus.Lost:
 			r.Lost(now)
@@ -265,16 +258,17 @@ func (t *Tracker) busEvent(event bus.Event, dest string) {
 	})
 }
 
-// Peek returns who is known to be in topic now, without waiting, and without
-// creating interest: of a topic that nobody here uses nothing is known.
+// Peek returns the list of topic as it is known now. It does not wait, and does not
+// make this replica follow the topic: the list of a topic that is not used here is
+// empty.
 func (t *Tracker) Peek(topic string) *List {
 	if list, ok := t.lists.Load(topic); ok {
 		return list.(*List)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := t.replica.List(topic)
-	if t.replica.follows(topic) {
+	list := readList(t.replica, topic)
+	if t.replica.Follows(topic) {
 		t.lists.Store(topic, list)
 	}
 	return list
@@ -283,7 +277,7 @@ func (t *Tracker) Peek(topic string) *List {
 // Get returns the presence under key, as Peek knows it.
 func (t *Tracker) Get(topic, key string) (Presence, bool) { return t.Peek(topic).Get(key) }
 
-// List returns who is in topic. It follows the topic (for Config.Linger after
+// List returns the list of topic. It follows the topic (for Config.Linger after
 // the last use) and waits until every replica that is up has told what it has;
 // when ctx ends first, the list is what is known, with Complete false. Errors:
 // ErrTopicInvalid, ErrTooManyTopics, ErrClosed.
@@ -306,7 +300,7 @@ func (t *Tracker) Count(ctx context.Context, topic string) (Count, error) {
 	defer release()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.replica.Count(topic), nil
+	return Count(t.replica.Count(topic)), nil
 }
 
 // follow holds topic until release is called, and waits for completeness.
@@ -322,7 +316,7 @@ func (t *Tracker) follow(ctx context.Context, topic string) (release func(), err
 	err = t.replica.Acquire(time.Now(), topic, false)
 	t.collect()
 	var wait chan struct{}
-	if err == nil && !t.replica.complete(topic) {
+	if err == nil && !t.replica.Complete(topic) {
 		wait = make(chan struct{})
 		t.waiting[topic] = append(t.waiting[topic], wait)
 	}
@@ -345,10 +339,10 @@ func (t *Tracker) follow(ctx context.Context, topic string) (release func(), err
 		case <-t.done:
 		}
 	}
-	return func() { t.do(func(r *Replica, now time.Time) { r.Release(now, topic, false) }) }, nil
+	return func() { t.do(func(r *replica.Replica, now time.Time) { r.Release(now, topic, false) }) }, nil
 }
 
-// Topics returns the topics in which somebody is known to be, sorted, and whether
+// Topics returns the topics in which a presence is known, sorted, and whether
 // these are all there are. That can only be known while there is a [Tracker.WatchAll]
 // (and for Config.Linger after it): otherwise they are those of the topics in use
 // here. It costs a look at every topic.
@@ -363,16 +357,9 @@ func (t *Tracker) Topics() (topics []string, complete bool) {
 func (t *Tracker) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.replica.Status()
-	s.Queued, s.Dropped, s.Unsent, s.Undelivered = t.opBytes, t.dropped, t.unsent.Load(), len(t.deliveries)
+	s := newStatus(t.cfg.Name, t.replica.Status())
+	s.Queued, s.Dropped, s.Unsent, s.Undelivered = t.opBytes, t.dropped, t.unsent.Load(), t.dispatcher.undelivered()
 	return s
-}
-
-// Dump returns all that is held of one topic, with its numbers, for debugging.
-func (t *Tracker) Dump(topic string) Dump {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.replica.Dump(topic)
 }
 
 // Close leaves: all sessions end, the other replicas are told and show our
@@ -401,6 +388,7 @@ func (t *Tracker) Close(ctx context.Context) error {
 		t.replica.Leave(time.Now())
 		t.collect()
 		t.closed = true
+		clear(t.watches)
 		close(t.done)
 	}
 	t.mu.Unlock()
@@ -417,4 +405,26 @@ func (t *Tracker) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("presence: close %q: %w", t.cfg.Name, ctx.Err())
 	}
+}
+
+// routine are the changes of status that are as they should be. All others are logged
+// as warnings.
+var routine = map[string]bool{
+	"up": true, "left": true, "restarted": true, "connected again": true, "fresh epoch": true, "mirror: has room again": true,
+}
+
+// logNotice writes a line for n: what happened to which replica as seen by self, with
+// the attributes status, why (where there is more to say), replica, epoch and self.
+func logNotice(logger *slog.Logger, n replica.Notice, self string) {
+	level := slog.LevelWarn
+	if routine[n.What] {
+		level = slog.LevelInfo
+	}
+	status, why, more := strings.Cut(n.What, ": ")
+	attrs := []slog.Attr{slog.String("status", status)}
+	if more {
+		attrs = append(attrs, slog.String("why", why))
+	}
+	attrs = append(attrs, slog.String("replica", n.Replica), slog.Uint64("epoch", n.Epoch), slog.String("self", self))
+	logger.LogAttrs(context.Background(), level, "presence: replica "+status, attrs...)
 }

@@ -3,9 +3,27 @@ package presence
 import (
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
+
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
+
+// Event is what a watcher is told; see [Tracker.Watch].
+type Event struct {
+	Topic string
+	// State is set in the first event and after each Refresh: all that is
+	// present at this point of the sequence of events. Diff is empty then.
+	State *List
+	// Diff is what changed since the event before. It is empty in an event that
+	// only says that Complete changed.
+	Diff Diff
+	// Complete reports whether the topic is complete after this event; see List.
+	Complete bool
+}
+
+func newEvent(e replica.Event) Event {
+	return Event{Topic: e.Topic, Diff: Diff{Joins: group(e.Joined), Leaves: group(e.Left)}, Complete: e.Complete}
+}
 
 // Watch is the handle of one watcher.
 type Watch struct {
@@ -14,16 +32,20 @@ type Watch struct {
 	topic   string
 	handle  func(Event)
 
-	stopped atomic.Bool
+	mailbox mailbox
 }
 
-// Watch calls handle with everyone present in topic (Event.State), then with
-// every later change: no diff is missed, none comes twice, so that folding them
+// Watch calls handle with the list of topic (Event.State), then with every later
+// change: no diff is missed, none comes twice, so that folding them
 // over the state always gives the list. The state may be incomplete; an event
 // with Complete set tells when it is no longer.
 //
-// handle is called from one goroutine, one call at a time over all watchers of
-// the tracker, and must not block. It may call every method but Tracker.Close.
+// handle is called one call at a time, beside the handlers of other watches, and may
+// call every method but Tracker.Close. One that takes long delays nothing but its own
+// events: when more than 1,000 wait, those that wait are merged into their net
+// difference, and several waiting states into the last one. A call of more than a
+// second is logged at the level Warn, with the attributes topic and duration.
+//
 // Errors: ErrTopicInvalid, ErrTooManyTopics, ErrClosed.
 func (t *Tracker) Watch(topic string, handle func(Event)) (*Watch, error) {
 	if err := checkTopic(topic); err != nil {
@@ -47,9 +69,8 @@ func (t *Tracker) Watch(topic string, handle func(Event)) (*Watch, error) {
 // everything stands for all topics where there is the name of one.
 const everything = ""
 
-// WatchAll makes this replica a mirror, which follows every topic that anybody in
-// the cluster uses, and calls handle with everyone present in each of them
-// (Event.State), then with every later change, with the promises of Watch. A topic
+// WatchAll makes this replica a mirror, which follows every topic that is used in the
+// cluster, and calls handle with the list of each of them (Event.State), then with every later change, with the promises of Watch. A topic
 // without an event is empty; one that is new begins with a Diff. An event without
 // a Topic comes after the states, and whenever Complete changes, which is one for
 // all topics: whether all replicas that are up have told all that they have.
@@ -79,28 +100,27 @@ func (t *Tracker) WatchAll(handle func(Event)) (*Watch, error) {
 // tracker's mu is held.
 func (w *Watch) state() {
 	t := w.tracker
-	tell := func(e Event) { t.deliveries = append(t.deliveries, delivery{w, e}) }
+	tell := func(e Event) { t.dispatcher.push(w, e) }
 	if w.topic == everything {
 		topics, complete := t.replica.Topics()
 		for _, topic := range topics {
-			list := t.replica.List(topic)
+			list := readList(t.replica, topic)
 			tell(Event{Topic: topic, State: list, Complete: list.Complete})
 		}
 		tell(Event{Complete: complete})
 	} else {
-		list := t.replica.List(w.topic)
+		list := readList(t.replica, w.topic)
 		tell(Event{Topic: w.topic, State: list, Complete: list.Complete})
 	}
-	signal(t.wakeRun)
 }
 
 // Refresh asks for one more event with State, in order with the diffs: those
 // before it are in the state, those after it are not. It does nothing after
-// Stop.
+// Stop or Tracker.Close.
 func (w *Watch) Refresh() {
 	w.tracker.mu.Lock()
 	defer w.tracker.mu.Unlock()
-	if !w.stopped.Load() && !w.tracker.closed {
+	if slices.Contains(w.tracker.watches[w.topic], w) {
 		w.state()
 	}
 }
@@ -108,17 +128,16 @@ func (w *Watch) Refresh() {
 // Stop ends the watch: no call of the handler begins after it returned. It does
 // not wait for one that runs. It may be called more than once.
 func (w *Watch) Stop() {
-	if w.stopped.Swap(true) {
-		return
-	}
 	t := w.tracker
+	t.dispatcher.stop(w)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := t.watches[w.topic]
-	if i := slices.Index(list, w); i >= 0 {
-		// A new slice: collect may be handing out the old one's events.
-		list = slices.Concat(list[:i], list[i+1:])
+	i := slices.Index(list, w)
+	if i < 0 {
+		return
 	}
+	list = slices.Delete(list, i, i+1)
 	if len(list) == 0 {
 		delete(t.watches, w.topic)
 	} else {
@@ -130,10 +149,4 @@ func (w *Watch) Stop() {
 		t.replica.Release(time.Now(), w.topic, true)
 	}
 	t.collect()
-}
-
-func (w *Watch) deliver(e Event) {
-	if !w.stopped.Load() {
-		w.handle(e)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // A view that differs from its owner's content at the same number, which no
@@ -18,25 +19,25 @@ func TestAuditFindsAndRepairsADifference(t *testing.T) {
 	c.Advance(2 * time.Second)
 	c.Watch("us", "room")
 	c.Advance(time.Second)
-	c.Hold("eu", "us", "delta")
+	c.hold("eu", "us", "delta")
 	c.Track("eu", "room", "alice")
 	held := &c.traps[0].letters[0]
 	require.Contains(t, string(held.data), `{"v":1}`)
 	held.data = bytes.Replace(held.data, []byte(`{"v":1}`), []byte(`{"v":7}`), 1)
-	c.Release("eu", "us")
+	c.release("eu", "us")
 	c.Advance(500 * time.Millisecond)
 	require.Equal(t, `us: room alice{"v":7}`, c.Describe("us", "room"))
 
-	c.Hold("eu", "us", "reply")
+	c.hold("eu", "us", "reply")
 	c.Advance(600 * time.Millisecond)
 	require.Contains(t, c.Describe("us", "room"), `us: room alice{"v":7}`, "until the answer")
-	require.Equal(t, presence.Count{Keys: 1, Sessions: 1}, c.Replica("us").Count("room"), "for new readers too")
-	c.Release("eu", "us")
+	require.Equal(t, replica.Count{Keys: 1, Sessions: 1}, c.replica("us").Count("room"), "for new readers too")
+	c.release("eu", "us")
 	c.Advance(500 * time.Millisecond)
 	require.Equal(t, `us: room alice{"v":1}`, c.Describe("us", "room"))
-	dump := c.Replica("us").Dump("room")
+	dump := c.replica("us").Dump("room")
 	require.NoError(t, c.host("us").watches["room"].check(&dump, c.List("us", "room"), 0))
-	require.Equal(t, uint64(1), c.Replica("us").Status().Stats.AuditMismatches)
+	require.Equal(t, uint64(1), c.replica("us").Status().Stats.AuditMismatches)
 }
 
 // The owner falls silent for good while what differs is fetched anew: what was shown
@@ -47,13 +48,13 @@ func TestAuditOfAMemberThatGoesDown(t *testing.T) {
 	c.Watch("us", "room")
 	c.Advance(time.Second)
 	c.alter(t, "delta", `{"v":1}`, `{"v":7}`, func() { c.Track("eu", "room", "alice") })
-	c.Hold("eu", "us", "reply")
+	c.hold("eu", "us", "reply")
 	c.Advance(2 * time.Second)
-	require.Equal(t, uint64(1), c.Replica("us").Status().Stats.AuditMismatches)
+	require.Equal(t, uint64(1), c.replica("us").Status().Stats.AuditMismatches)
 	c.Kill("eu")
 	c.Advance(5 * time.Second)
 	require.Equal(t, "us: room nobody", c.Describe("us", "room"))
-	require.NotZero(t, c.Release("eu", "us"))
+	require.NotZero(t, c.release("eu", "us"))
 	c.Advance(time.Second)
 	require.Equal(t, "us: room nobody", c.Describe("us", "room"))
 	require.NoError(t, c.host("us").watches["room"].fault)

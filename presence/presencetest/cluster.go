@@ -12,12 +12,14 @@ import (
 
 	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // Setup says how a cluster begins. The zero value is usable.
 type Setup struct {
 	Seed uint64 // all that happens by chance depends on it alone
-	// Config is what every replica gets; Name and Bus are the cluster's own.
+	// Config has the settings of all replicas. Of its fields, Name, Bus, Logger, MaxMeta
+	// and MaxSessionPresences are ignored; faults are not looked for.
 	Config presence.Config
 	// MaxPayload is the most bytes of a message; default 1 MiB.
 	MaxPayload int
@@ -70,7 +72,8 @@ type host struct {
 	deadline  time.Duration // since the cluster's start
 
 	// its process
-	replica *presence.Replica
+	replica *replica.Replica
+	reads   int     // the version of the wire format
 	entries []owned // in the order of tracking
 	watches map[string]*folded
 	mirror  map[string]*folded // by topic; nil when it is no mirror
@@ -84,17 +87,6 @@ type owned struct {
 	dot        uint64
 	data       []byte
 }
-
-// noBus stands for the bus in a replica's config: the cluster carries its
-// messages.
-type noBus struct {
-	bus.Bus
-	c        *Cluster
-	settings string
-}
-
-func (b noBus) MaxPayload() int  { return b.c.maxPayload }
-func (b noBus) Settings() string { return b.settings }
 
 // New starts replicas of these names; "twin=eu" is one that runs under the name
 // eu and is called twin here; "eu@1" is held at version 1 of the wire format until
@@ -139,8 +131,8 @@ func (s Setup) Start(names ...string) *Cluster {
 // Log makes the cluster tell what is done to it and what comes of it.
 func (c *Cluster) Log(report func(format string, args ...any)) { c.report = report }
 
-// SetMaxPayload sets the most bytes of a message from now on.
-func (c *Cluster) SetMaxPayload(n int) { c.maxPayload = n }
+// setMaxPayload sets the most bytes of a message from now on.
+func (c *Cluster) setMaxPayload(n int) { c.maxPayload = n }
 
 // permdown is the replicas' PermdownPeriod.
 func (c *Cluster) permdown() time.Duration {
@@ -173,13 +165,13 @@ func (c *Cluster) boot(h *host) {
 	}
 	h.running, h.paused, h.outage, h.unplugged, h.hidden = true, false, false, false, false
 	h.waiting, h.entries, h.watches, h.mirror = nil, nil, map[string]*folded{}, nil
-	cfg := c.setup.Config
-	cfg.Name, cfg.Bus = h.as, noBus{c: c, settings: h.settings}
+	cfg := c.config(c.setup.Config, h.as, h.settings)
 	if h.wire != 0 {
 		cfg.WireVersion = h.wire
 	}
+	h.reads = cfg.WireVersion
 	wall := func() time.Time { return c.now().Add(h.clock) }
-	h.replica = presence.NewReplica(cfg, c.now(), wall, c.random.Uint64)
+	h.replica = replica.New(cfg, c.now(), wall, c.random.Uint64)
 	h.testimony = c.born(h)
 	c.collect(h)
 }
@@ -195,22 +187,23 @@ func (c *Cluster) collect(h *host) {
 	c.epoch(h)
 	for _, op := range ready.Ops {
 		switch op.Kind {
-		case presence.OpSubscribe:
+		case replica.OpSubscribe:
 			c.subscribe(h, op.Dest)
-		case presence.OpUnsubscribe:
+		case replica.OpUnsubscribe:
 			c.unsubscribe(h, op.Dest)
-		case presence.OpSubscribeAll:
+		case replica.OpSubscribeAll:
 			c.subscribe(h, everyDest(op.Dest))
-		case presence.OpUnsubscribeAll:
+		case replica.OpUnsubscribeAll:
 			c.unsubscribe(h, everyDest(op.Dest))
-		case presence.OpPublish, presence.OpRequest:
+		case replica.OpPublish, replica.OpRequest:
 			c.carry(h, op)
 		}
 	}
 	for _, n := range ready.Notices {
 		c.report("%s: %s %s", h.name, n.Replica, n.What)
 	}
-	for _, e := range ready.Events {
+	for _, told := range ready.Events {
+		e := newEvent(told)
 		f := h.watches[e.Topic]
 		if f != nil {
 			f.fold(e)
@@ -327,7 +320,7 @@ func (c *Cluster) Watch(name, topic string) {
 	}
 	c.acquire(h, topic, true)
 	c.collect(h)
-	h.watches[topic] = newFolded(h.replica.List(topic))
+	h.watches[topic] = newFolded(h.list(topic))
 }
 
 // OnEvent has handler told what the watchers of name are told from now on, also
@@ -347,8 +340,8 @@ func (c *Cluster) Unwatch(name, topic string) {
 	c.collect(h)
 }
 
-// Mirror makes name follow and watch all topics; a second time it does nothing.
-func (c *Cluster) Mirror(name string) {
+// mirror makes name follow and watch all topics; a second time it does nothing.
+func (c *Cluster) mirror(name string) {
 	h := c.host(name)
 	if h.mirror != nil {
 		return
@@ -363,12 +356,12 @@ func (c *Cluster) Mirror(name string) {
 	h.mirror = map[string]*folded{}
 	topics, _ := h.replica.Topics()
 	for _, topic := range topics {
-		h.mirror[topic] = newFolded(h.replica.List(topic))
+		h.mirror[topic] = newFolded(h.list(topic))
 	}
 }
 
-// Unmirror ends Mirror.
-func (c *Cluster) Unmirror(name string) {
+// unmirror ends Mirror.
+func (c *Cluster) unmirror(name string) {
 	h := c.host(name)
 	if h.mirror == nil {
 		return
@@ -379,10 +372,10 @@ func (c *Cluster) Unmirror(name string) {
 }
 
 // List is who is in topic as name sees it.
-func (c *Cluster) List(name, topic string) *presence.List { return c.host(name).replica.List(topic) }
+func (c *Cluster) List(name, topic string) *presence.List { return c.host(name).list(topic) }
 
-// Replica is the state machine that runs as name now.
-func (c *Cluster) Replica(name string) *presence.Replica { return c.host(name).replica }
+// replica is the state machine that runs as name now.
+func (c *Cluster) replica(name string) *replica.Replica { return c.host(name).replica }
 
 // SetFaults sets how messages fare from now on.
 func (c *Cluster) SetFaults(f Faults) { c.faults = f }
@@ -430,14 +423,14 @@ func (c *Cluster) Reconnect(name string) {
 	}
 }
 
-// Unplug takes name's bus away, or gives it back, and name is not told of
+// unplug takes name's bus away, or gives it back, and name is not told of
 // either: a connection that was lost and made anew without a word.
-func (c *Cluster) Unplug(name string, unplugged bool) { c.host(name).unplugged = unplugged }
+func (c *Cluster) unplug(name string, unplugged bool) { c.host(name).unplugged = unplugged }
 
-// Shed loses about half of what is on its way to name, and tells it that
+// shed loses about half of what is on its way to name, and tells it that
 // something was lost: a consumer that is too slow. It returns how many messages
 // it was.
-func (c *Cluster) Shed(name string) int {
+func (c *Cluster) shed(name string) int {
 	h := c.host(name)
 	if !h.running || h.paused {
 		return 0
@@ -454,9 +447,9 @@ func (c *Cluster) Shed(name string) int {
 	return lost
 }
 
-// Hide makes name unreachable as a route that is being reset does: the network
+// hide makes name unreachable as a route that is being reset does: the network
 // says that nobody is there, and name is not told.
-func (c *Cluster) Hide(name string, hidden bool) { c.host(name).hidden = hidden }
+func (c *Cluster) hide(name string, hidden bool) { c.host(name).hidden = hidden }
 
 // Kill ends name's process without a word.
 func (c *Cluster) Kill(name string) { c.host(name).running, c.host(name).paused = false, false }
@@ -475,8 +468,8 @@ func (c *Cluster) Leave(name string) {
 	h.running = false
 }
 
-// RestartWith is Restart on a bus with these settings.
-func (c *Cluster) RestartWith(name, settings string) {
+// restartWith is Restart on a bus with these settings.
+func (c *Cluster) restartWith(name, settings string) {
 	c.host(name).settings = settings
 	c.Restart(name, 0)
 }
@@ -488,9 +481,9 @@ func (c *Cluster) Restart(name string, clock time.Duration) {
 	c.boot(h)
 }
 
-// Upgrade makes name, from its next start on, speak the newest version of the
+// upgrade makes name, from its next start on, speak the newest version of the
 // wire format.
-func (c *Cluster) Upgrade(name string) { c.host(name).wire = 0 }
+func (c *Cluster) upgrade(name string) { c.host(name).wire = 0 }
 
 // Heal ends all faults: killed replicas stay away.
 func (c *Cluster) Heal() {

@@ -11,27 +11,55 @@ import (
 
 	"github.com/rollcall-go/rollcall/bus"
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
-func sameEntry(a, b presence.Entry) bool {
+// The invariants. For every replica and topic, at any time:
+//
+//   - S1 every synced view equals its owner's history at exactly its number;
+//   - S2 no two processes have the same name and epoch, and none gives a number twice:
+//     (name, epoch, topic, number) means one content, which every view of it is
+//     compared with;
+//   - S3 what one replica shows of (owner, epoch, topic) never goes back;
+//   - S4 a removed dot never reappears (it follows from S1 and S3);
+//   - S5 of a name, only the highest epoch that its own heartbeats told of is visible,
+//     and nothing once that has left;
+//   - S6 folding all diffs that a watcher was told over its state equals the list, and
+//     what is held;
+//   - S7 a topic that is complete holds what every other replica that is up had when
+//     interest in it began;
+//   - S8 a replica's own entries change by its own calls alone;
+//   - S9 equal numbers have equal content (no audit ever fails);
+//   - S10 what is held back is bounded, every message is as small as the bus wants it,
+//     and nothing is heard or held of topics that are not followed.
+//
+// Some time after all faults ended:
+//
+//   - L1 all lists are equal;
+//   - L2 every replica sees every other one;
+//   - L3 no replica shows one that does not run;
+//   - L4 every topic that is followed is complete;
+//   - L5 of two processes of one name the later one is seen, and the other is fenced;
+//   - L6 the traffic falls to heartbeats and the background comparison.
+
+func sameEntry(a, b replica.Entry) bool {
 	return a.Dot == b.Dot && a.Origin == b.Origin && a.Key == b.Key && sameMeta(a.Meta, b.Meta)
 }
 
-func sameMeta(a, b presence.Meta) bool {
+func sameMeta(a, b replica.Meta) bool {
 	return a.Ref == b.Ref && a.PrevRef == b.PrevRef && string(a.Data) == string(b.Data)
 }
 
-// Check verifies the safety invariants of the package documentation at this
-// moment.
+// check verifies the safety invariants (S) at this moment.
 //
 // A replica to which nothing was done since the last check is passed over, and
 // that leaves nothing out: it is a pure machine, so that it holds what it held,
 // and what it is judged by cannot have changed either. Histories only grow, by
 // numbers above all that anybody can have been told of (checked with S1); what a
 // watcher was told changes with a call of the replica, and where others stood is
-// noted when interest begins. The first check after Heal, and CheckLive, look at all
+// noted when interest begins. The first check after Heal, and checkLive, look at all
 // of them.
-func (c *Cluster) Check() error {
+func (c *Cluster) check() error {
 	if c.fault != nil {
 		return c.fault
 	}
@@ -75,7 +103,7 @@ func (c *Cluster) checkTopic(h *host, topic string) error {
 		}
 	}
 	for _, f := range h.watchers(topic) {
-		if err := f.check(dump, h.replica.List(topic), len(h.process.past[topic])); err != nil {
+		if err := f.check(dump, h.list(topic), len(h.process.past[topic])); err != nil {
 			return fmt.Errorf("S6: %w", err)
 		}
 	}
@@ -95,10 +123,10 @@ func (h *host) watchers(topic string) (list []*folded) {
 
 // checkAbsent is S7 for those of whom nothing is held in a topic that is
 // complete: they had nothing there when interest began, or at some time since.
-func (c *Cluster) checkAbsent(h *host, topic string, dump *presence.Dump) error {
-	for _, m := range h.replica.Members() {
+func (c *Cluster) checkAbsent(h *host, topic string, dump *replica.Dump) error {
+	for _, m := range h.replica.Peers() {
 		p := c.issuers[identity{m.Name, m.Epoch}]
-		if !m.Up || p == nil || slices.ContainsFunc(dump.Views, func(v presence.Part) bool { return v.Replica == m.Name }) {
+		if !m.Up || p == nil || slices.ContainsFunc(dump.Views, func(v replica.Part) bool { return v.Replica == m.Name }) {
 			continue
 		}
 		if at := h.since[topic][p.birth]; at > 0 && !p.emptySince(topic, at) {
@@ -108,7 +136,7 @@ func (c *Cluster) checkAbsent(h *host, topic string, dump *presence.Dump) error 
 	return nil
 }
 
-func (c *Cluster) checkView(h *host, topic string, v presence.Part, complete bool) error {
+func (c *Cluster) checkView(h *host, topic string, v replica.Part, complete bool) error {
 	owner := identity{v.Replica, v.Epoch}
 	issuer := c.issuers[owner]
 	if issuer == nil || issuer.birth != v.Birth || !h.mayShow(owner, c.oblivion()) {
@@ -140,7 +168,7 @@ func (c *Cluster) checkView(h *host, topic string, v presence.Part, complete boo
 	return nil
 }
 
-func dots(entries []presence.Entry) []uint64 {
+func dots(entries []replica.Entry) []uint64 {
 	list := make([]uint64, len(entries))
 	for i, e := range entries {
 		list[i] = e.Dot
@@ -161,14 +189,14 @@ func (c *Cluster) heard(name string) *host {
 	return heard
 }
 
-// CheckGone verifies what must hold some time after all faults ended: give it a
+// checkGone verifies what must hold some time after all faults ended: give it a
 // DownPeriod and some beats. L3: nobody shows a replica that does not run.
-func (c *Cluster) CheckGone() error {
+func (c *Cluster) checkGone() error {
 	for _, h := range c.hosts {
 		if !h.running {
 			continue
 		}
-		for _, m := range h.replica.Members() {
+		for _, m := range h.replica.Peers() {
 			if m.Up && c.heard(m.Name) == nil {
 				return fmt.Errorf("L3: %s still shows %s", h.name, m.Name)
 			}
@@ -177,16 +205,16 @@ func (c *Cluster) CheckGone() error {
 	return nil
 }
 
-// CheckLive verifies what must hold some time after all faults ended: give it a
+// checkLive verifies what must hold some time after all faults ended: give it a
 // virtual minute and a half.
-func (c *Cluster) CheckLive() error {
+func (c *Cluster) checkLive() error {
 	for _, h := range c.hosts {
 		h.touched = true
 	}
-	if err := c.Check(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
-	if err := c.CheckGone(); err != nil {
+	if err := c.checkGone(); err != nil {
 		return err
 	}
 	for _, h := range c.hosts {
@@ -196,12 +224,12 @@ func (c *Cluster) CheckLive() error {
 		if s := h.replica.Status(); s.Fenced != (c.heard(h.as) != h) {
 			return fmt.Errorf("L5: %s is fenced: %v; its name's latest process is %s", h.name, s.Fenced, c.heard(h.as).name)
 		}
-		members := h.replica.Members()
+		members := h.replica.Peers()
 		for _, other := range c.hosts {
 			if other.as == h.as || other != c.heard(other.as) {
 				continue
 			}
-			i := slices.IndexFunc(members, func(m presence.Member) bool { return m.Name == other.as })
+			i := slices.IndexFunc(members, func(m replica.PeerStatus) bool { return m.Name == other.as })
 			if i < 0 || !members[i].Up || members[i].Epoch != other.replica.Epoch() {
 				return fmt.Errorf("L2: %s does not see %s", h.name, other.name)
 			}
@@ -237,10 +265,10 @@ func (c *Cluster) checkMirror(h *host) error {
 	return nil
 }
 
-// CheckQuiet lets some seconds pass in which nobody does anything, and verifies
+// checkQuiet lets some seconds pass in which nobody does anything, and verifies
 // that the traffic is heartbeats and the background comparison alone; and nacks,
 // where a process is fenced. Everything must have been quiet for a while.
-func (c *Cluster) CheckQuiet() error {
+func (c *Cluster) checkQuiet() error {
 	c.kinds = map[string]int{}
 	c.Advance(5 * time.Second)
 	sent := c.kinds
@@ -270,7 +298,7 @@ func (c *Cluster) checkLiveTopic(h *host, topic string) error {
 			continue
 		}
 		want := other.replica.Dump(topic).Own.Entries
-		var have []presence.Entry
+		var have []replica.Entry
 		for _, v := range dump.Views {
 			if v.Replica == other.as {
 				have = v.Entries
@@ -285,7 +313,7 @@ func (c *Cluster) checkLiveTopic(h *host, topic string) error {
 
 // folded is a watcher that folds what it is told.
 type folded struct {
-	metas map[string]presence.Meta // by ref
+	metas map[string]replica.Meta // by ref
 	fault error
 	right verdict
 }
@@ -304,7 +332,7 @@ type held struct {
 }
 
 func newFolded(l *presence.List) *folded {
-	f := &folded{metas: map[string]presence.Meta{}}
+	f := &folded{metas: map[string]replica.Meta{}}
 	f.join(l.Presences)
 	return f
 }
@@ -328,7 +356,7 @@ func (f *folded) join(list []presence.Presence) {
 			if _, held := f.metas[m.Ref]; held {
 				f.fault = fmt.Errorf("%s joined twice with %s", p.Key, m.Ref)
 			}
-			f.metas[m.Ref] = m
+			f.metas[m.Ref] = replica.Meta(m)
 		}
 	}
 }
@@ -339,11 +367,11 @@ func (f *folded) join(list []presence.Presence) {
 // What was right stays right while nothing was told, the list is the same value,
 // and what is held has the same numbers: that a number means one content was
 // checked just before, with S1 and S8.
-func (f *folded) check(dump *presence.Dump, l *presence.List, own int) error {
+func (f *folded) check(dump *replica.Dump, l *presence.List, own int) error {
 	if f.fault != nil {
 		return f.fault
 	}
-	same := f.right.list == l && f.right.own == own && slices.EqualFunc(f.right.others, dump.Views, func(h held, v presence.Part) bool {
+	same := f.right.list == l && f.right.own == own && slices.EqualFunc(f.right.others, dump.Views, func(h held, v replica.Part) bool {
 		return h == held{v.Birth, v.Seq, v.Up, v.Synced}
 	})
 	if same {
@@ -372,8 +400,8 @@ func (f *folded) check(dump *presence.Dump, l *presence.List, own int) error {
 }
 
 // shown yields the parts that are visible.
-func shown(dump *presence.Dump) iter.Seq[*presence.Part] {
-	return func(yield func(*presence.Part) bool) {
+func shown(dump *replica.Dump) iter.Seq[*replica.Part] {
+	return func(yield func(*replica.Part) bool) {
 		for i := range dump.Views {
 			if v := &dump.Views[i]; v.Up && !yield(v) {
 				return
@@ -385,9 +413,9 @@ func shown(dump *presence.Dump) iter.Seq[*presence.Part] {
 
 // checkList compares a list, which is made from the one before it, with all that
 // is held: the same metas under the same keys, in the order that is promised.
-func checkList(list *presence.List, dump *presence.Dump) error {
+func checkList(list *presence.List, dump *replica.Dump) error {
 	type ranked struct {
-		presence.Entry
+		replica.Entry
 		birth uint64
 	}
 	var held []ranked
@@ -404,7 +432,7 @@ func checkList(list *presence.List, dump *presence.Dump) error {
 			return fmt.Errorf("the list has %q behind %q", p.Key, list.Presences[i-1].Key)
 		}
 		for _, m := range p.Metas {
-			if len(held) == 0 || held[0].Key != p.Key || !sameMeta(held[0].Meta, m) {
+			if len(held) == 0 || held[0].Key != p.Key || !sameMeta(held[0].Meta, replica.Meta(m)) {
 				return fmt.Errorf("the list has %s with %s next, held is %v", p.Key, m.Ref, held[:min(1, len(held))])
 			}
 			held = held[1:]

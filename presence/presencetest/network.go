@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/bus"
-	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // This file is the network: how a message gets from one replica to another, or
@@ -31,12 +31,12 @@ const leastDelay = 100 * time.Microsecond
 // letter is a message on its way.
 type letter struct {
 	to   *host
-	run  *presence.Replica // for this incarnation of the host only
+	run  *replica.Replica // for this incarnation of the host only
 	data []byte
 	gone string // an unreachable destination instead of data
 
 	from identity
-	kind string // as presence.DescribeMessage says it
+	kind string // as replica.Kind says it
 	nth  uint64 // of the heartbeats that were sent, when it is one
 }
 
@@ -116,11 +116,11 @@ func (m *mailbox) pop() letter {
 }
 
 // carry takes a message from a replica to all that are subscribed.
-func (c *Cluster) carry(from *host, op presence.Op) {
+func (c *Cluster) carry(from *host, op replica.Op) {
 	if from.outage || from.unplugged {
 		return
 	}
-	kind := presence.DescribeMessage(op.Data)
+	kind := replica.Kind(op.Data)
 	if len(op.Data) > c.maxPayload {
 		// The bus refuses it.
 		c.wrong("S10: %s sends a %s of %d bytes, the most is %d", from.name, kind, len(op.Data), c.maxPayload)
@@ -158,7 +158,7 @@ func (c *Cluster) carry(from *host, op presence.Op) {
 			c.mail.push(c.arrival()+c.faults.Delay, l)
 		}
 	}
-	if op.Kind == presence.OpRequest && !reachable {
+	if op.Kind == replica.OpRequest && !reachable {
 		c.mail.push(c.at+leastDelay, letter{to: from, run: from.replica, gone: op.Dest})
 	}
 }
@@ -262,7 +262,7 @@ func (c *Cluster) deliver(l letter) {
 	case l.gone != "":
 		h.replica.Unreachable(c.now(), l.gone)
 	default:
-		h.replica.Receive(c.now(), l.data)
+		h.replica.Receive(c.now(), replica.Decode(l.data, h.reads))
 		switch l.kind {
 		case "heartbeat":
 			h.hears(l.from, l.nth, c.at, c.oblivion())

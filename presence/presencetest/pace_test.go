@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // After an outage of everybody but one, all ask that one for the same.
@@ -33,18 +34,18 @@ func TestManyWhoAskForTheSameAreAnsweredTogether(t *testing.T) {
 	for _, name := range names[1:] {
 		c.Reconnect(name)
 	}
-	before := c.Replica("eu").Status().Stats
+	before := c.replica("eu").Status().Stats
 	c.Advance(2 * time.Second)
-	require.NoError(t, c.Check())
+	require.NoError(t, c.check())
 	for _, name := range names[1:] {
 		require.Equal(t, c.List("eu", "room").JSON(), c.List(name, "room").JSON(), name)
 	}
-	after := c.Replica("eu").Status().Stats
+	after := c.replica("eu").Status().Stats
 	answers := after.Unchanged + after.LogRepairs + after.DotSets + after.Snapshots -
 		before.Unchanged - before.LogRepairs - before.DotSets - before.Snapshots
 	require.Greater(t, after.Joint, before.Joint)
 	require.LessOrEqual(t, answers, uint64(30), "40 asked")
-	require.NoError(t, c.CheckLive())
+	require.NoError(t, c.checkLive())
 }
 
 // A replica that has much to tell does it at the rate that it is allowed, and
@@ -62,20 +63,20 @@ func TestRepairsKeepToTheirRate(t *testing.T) {
 		c.Watch("us", fmt.Sprintf("t%d", topic))
 	}
 	c.Advance(500 * time.Millisecond)
-	known := c.Replica("us").Status().Replicas[0].Presences
+	known := c.replica("us").Status().Peers[0].Presences
 	require.NotZero(t, known)
 	require.Less(t, known, 2500, "5,000 presences are more than 64 KiB")
 	c.Advance(3 * time.Second)
-	require.Equal(t, 5000, c.Replica("us").Status().Replicas[0].Presences, "as soon as the rate allows")
-	require.NoError(t, c.Check())
-	require.NoError(t, c.CheckLive())
+	require.Equal(t, 5000, c.replica("us").Status().Peers[0].Presences, "as soon as the rate allows")
+	require.NoError(t, c.check())
+	require.NoError(t, c.checkLive())
 }
 
 // With its second tip an empty topic is forgotten, but not before its last change
 // was told: the program's call can come before the timer that is due.
 func TestALeaveJustWhenTheSecondTipIsDueIsTold(t *testing.T) {
 	c := New(1)
-	r := presence.NewReplica(presence.Config{Name: "eu", Bus: noBus{c: c}}, c.now(), c.now, c.random.Uint64)
+	r := replica.New(c.config(presence.Config{}, "eu", ""), c.now(), c.now, c.random.Uint64)
 	require.NoError(t, r.Acquire(c.now(), "room", false))
 	dot, err := r.Track(c.now(), "room", "alice", []byte(`{}`))
 	require.NoError(t, err)
@@ -89,7 +90,7 @@ func TestALeaveJustWhenTheSecondTipIsDueIsTold(t *testing.T) {
 	require.True(t, r.Untrack(tracked.Add(5*time.Second), "room", dot))
 	var sent []string
 	for _, op := range r.Ready().Ops {
-		sent = append(sent, presence.DescribeMessage(op.Data))
+		sent = append(sent, replica.Kind(op.Data))
 	}
 	require.Contains(t, sent, "delta")
 }
@@ -101,12 +102,12 @@ func TestManyNewcomersAreAnsweredTogether(t *testing.T) {
 		names = append(names, fmt.Sprintf("r%02d", i))
 	}
 	c := New(1, names...)
-	c.Hold("r01", "eu", "heartbeat")
+	c.hold("r01", "eu", "heartbeat")
 	c.Restart("r01", time.Second) // eu does not know this one: it is answered alone
 	c.Advance(2 * time.Second)
 	c.Track("eu", "room", "alice")
 	c.Advance(10 * time.Second)
-	before := c.Replica("eu").Status().Stats
+	before := c.replica("eu").Status().Stats
 	for _, name := range names[1:] {
 		c.Watch(name, "room")
 	}
@@ -114,10 +115,10 @@ func TestManyNewcomersAreAnsweredTogether(t *testing.T) {
 	for _, name := range names[1:] {
 		require.Equal(t, name+`: room alice{"v":1}`, c.Describe(name, "room"))
 	}
-	after := c.Replica("eu").Status().Stats
+	after := c.replica("eu").Status().Stats
 	require.Greater(t, after.Joint, before.Joint)
 	require.LessOrEqual(t, after.Snapshots-before.Snapshots, uint64(5), "40 asked")
-	require.NoError(t, c.Check())
+	require.NoError(t, c.check())
 }
 
 // A large answer about everything comes in pages, and each is asked for when the one
@@ -131,13 +132,13 @@ func TestAMirrorAsksForTheNextPage(t *testing.T) {
 	}
 	c.Advance(10 * time.Second)
 	c.kinds = map[string]int{}
-	c.Mirror("us")
+	c.mirror("us")
 	c.Advance(400 * time.Millisecond)
-	topics, complete := c.Replica("us").Topics()
+	topics, complete := c.replica("us").Topics()
 	require.True(t, complete)
 	require.Len(t, topics, 40)
 	require.GreaterOrEqual(t, c.kinds["syncall"], 3, "2.5 MiB, a MiB at a time")
-	require.NoError(t, c.Check())
+	require.NoError(t, c.check())
 }
 
 // Word of the network that nobody is there comes late, after the member was heard:
@@ -155,15 +156,15 @@ func TestLateWordThatNobodyIsThereIsNone(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, address)
-	for c.Replica("us").Status().Replicas[0].Silent > time.Millisecond {
+	for c.replica("us").Status().Peers[0].Silent > time.Millisecond {
 		c.Advance(time.Millisecond)
 	}
-	c.Replica("us").Unreachable(c.now(), address)
+	c.replica("us").Unreachable(c.now(), address)
 	c.collect(c.host("us"))
-	c.Hide("eu", true)
+	c.hide("eu", true)
 	c.Advance(2 * time.Second)
 	require.Equal(t, `us: room alice{"v":1}`, c.Describe("us", "room"), "probed from 1.2 s on")
-	c.Hide("eu", false)
+	c.hide("eu", false)
 	c.Advance(2 * time.Second)
 	require.Equal(t, `us: room alice{"v":1}`, c.Describe("us", "room"))
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Failure is a schedule that broke an invariant.
-type Failure struct {
+// failure is a schedule that broke an invariant.
+type failure struct {
 	Seed uint64
 	Err  error // what was wrong
 	// Script is the schedule up to there, as a script: saved under
@@ -18,24 +18,24 @@ type Failure struct {
 	Script string
 }
 
-func (f *Failure) Error() string {
+func (f *failure) Error() string {
 	return fmt.Sprintf("seed %d: %v\n%s", f.Seed, f.Err, f.Script)
 }
 
-func (f *Failure) Unwrap() error { return f.Err }
+func (f *failure) Unwrap() error { return f.Err }
 
-// Schedule runs one random schedule: three to five replicas, sometimes two of
+// schedule runs one random schedule: three to five replicas, sometimes two of
 // one name, six topics, mirrors in every other one, and steps random calls and faults with random pauses
 // between them; the safety invariants are checked after each. Then all faults
 // end, and after a virtual minute and a half everything must be right
-// everywhere. The error is a [*Failure].
-func Schedule(seed uint64, steps int) error {
+// everywhere. The error is a [*failure].
+func schedule(seed uint64, steps int) error {
 	y := newStory(seed)
 	err := y.run(steps)
 	if err == nil {
 		return nil
 	}
-	return &Failure{Seed: seed, Err: err, Script: asScript(err, shrink(y.lines, err))}
+	return &failure{Seed: seed, Err: err, Script: asScript(err, shrink(y.lines, err))}
 }
 
 // story makes up a schedule, command by command, and carries it out.

@@ -37,7 +37,7 @@ func TestSim(t *testing.T) {
 				if seed >= *firstSeed+*schedules {
 					return
 				}
-				if err := Schedule(seed, steps); err != nil {
+				if err := schedule(seed, steps); err != nil {
 					t.Error(err)
 				}
 			}

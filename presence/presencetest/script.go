@@ -143,7 +143,7 @@ func (s *script) do(line string) error {
 	if err := s.command(f); err != nil {
 		return err
 	}
-	if err := s.c.Check(); err != nil {
+	if err := s.c.check(); err != nil {
 		s.violated(err)
 	}
 	return nil
@@ -225,31 +225,31 @@ func (s *script) command(f []string) error {
 			s.printf("%s", c.Describe(arg(1), arg(2)))
 		}
 	case "topics":
-		names, complete := c.Replica(arg(1)).Topics()
+		names, complete := c.replica(arg(1)).Topics()
 		s.printf("%s: %s, complete: %v", arg(1), strings.Join(names, " "), complete)
 	case "hold":
-		c.Hold(arg(1), arg(2), arg(3))
+		c.hold(arg(1), arg(2), arg(3))
 	case "copy":
-		c.Copy(arg(1), arg(2), arg(3))
+		c.copy(arg(1), arg(2), arg(3))
 	case "lose":
 		nth, err := strconv.Atoi(arg(4))
 		if err != nil || nth < 1 {
 			return fmt.Errorf("which one: 1, 2 and so on")
 		}
-		c.Lose(arg(1), arg(2), arg(3), nth)
+		c.lose(arg(1), arg(2), arg(3), nth)
 	case "payload":
 		n, err := payload(arg(1))
 		if err != nil {
 			return err
 		}
-		c.SetMaxPayload(n)
+		c.setMaxPayload(n)
 	case "stop":
-		c.Stop(arg(1), arg(2))
+		c.stop(arg(1), arg(2))
 	case "release":
-		s.printf("%d messages", c.Release(arg(1), arg(2)))
+		s.printf("%d messages", c.release(arg(1), arg(2)))
 		c.Advance(0)
 	case "discard":
-		s.printf("%d messages", c.Discard(arg(1), arg(2)))
+		s.printf("%d messages", c.discard(arg(1), arg(2)))
 	case "cut", "uncut":
 		c.Cut(arg(1), arg(2), f[0] == "cut")
 	case "outage":
@@ -257,11 +257,11 @@ func (s *script) command(f []string) error {
 	case "reconnect":
 		c.Reconnect(arg(1))
 	case "unplug", "plug":
-		c.Unplug(arg(1), f[0] == "unplug")
+		c.unplug(arg(1), f[0] == "unplug")
 	case "shed":
-		s.printf("%d messages", c.Shed(arg(1)))
+		s.printf("%d messages", c.shed(arg(1)))
 	case "hide", "unhide":
-		c.Hide(arg(1), f[0] == "hide")
+		c.hide(arg(1), f[0] == "hide")
 	case "pause":
 		c.Pause(arg(1))
 	case "resume":
@@ -280,20 +280,20 @@ func (s *script) command(f []string) error {
 		}
 		c.Restart(arg(1), clock)
 	case "upgrade":
-		c.Upgrade(arg(1))
+		c.upgrade(arg(1))
 	case "answers":
-		st := c.Replica(arg(1)).Status().Stats
+		st := c.replica(arg(1)).Status().Stats
 		s.printf("%s answered %d questions, %d times several at once", arg(1), st.Unchanged+st.LogRepairs+st.DotSets+st.Snapshots, st.Joint)
 	case "settings":
-		c.RestartWith(arg(1), arg(2))
+		c.restartWith(arg(1), arg(2))
 	case "heal":
 		c.Heal()
 	case "gone":
-		s.judge(c.CheckGone())
+		s.judge(c.checkGone())
 	case "live":
-		s.judge(c.CheckLive())
+		s.judge(c.checkLive())
 	case "quiet":
-		s.judge(c.CheckQuiet())
+		s.judge(c.checkQuiet())
 	default:
 		return s.user(f)
 	}
@@ -359,9 +359,9 @@ func (s *script) user(f []string) error {
 			s.printf("%s", c.Describe(name, topic))
 		}
 	case "mirror":
-		c.Mirror(name)
+		c.mirror(name)
 	case "unmirror":
-		c.Unmirror(name)
+		c.unmirror(name)
 	case "unwatch":
 		c.Unwatch(name, topic)
 	case "track", "untrack", "update":

@@ -15,7 +15,7 @@ func TestAMirrorCostsTheOthersItsAnswersOnly(t *testing.T) {
 		c := New(1, "eu", "us", "ap")
 		c.Advance(2 * time.Second)
 		if mirror {
-			c.Mirror("ap")
+			c.mirror("ap")
 		}
 		c.Advance(2 * time.Second)
 		c.kinds = map[string]int{}
@@ -25,7 +25,7 @@ func TestAMirrorCostsTheOthersItsAnswersOnly(t *testing.T) {
 			c.Advance(100 * time.Millisecond)
 		}
 		c.Advance(10 * time.Second)
-		require.NoError(t, c.CheckLive())
+		require.NoError(t, c.checkLive())
 		return c.kinds
 	}
 	without, with := sent(false), sent(true)

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // trap takes messages of one kind from one replica to another out of the
 // network, or copies of them, until they are released.
 type trap struct {
 	from, to string
-	kind     string // as presence.DescribeMessage says it; empty: every kind
+	kind     string // as replica.Kind says it; empty: every kind
 	copies   bool
 	nth      int  // above 0: only the nth of them, which is lost
 	off      bool // takes no more
@@ -21,25 +22,25 @@ type trap struct {
 	letters  []letter
 }
 
-// Hold keeps messages of a kind (see [presence.DescribeMessage]; empty: every
-// kind) from one replica to another from now on, until Release or Discard.
-func (c *Cluster) Hold(from, to, kind string) {
+// hold keeps messages of a kind (see RunScript; empty: every
+// kind) from one replica to another from now on, until release or discard.
+func (c *Cluster) hold(from, to, kind string) {
 	c.traps = append(c.traps, &trap{since: c.at, from: from, to: to, kind: kind})
 }
 
-// Copy keeps copies of messages, which are delivered as well, for a late second
-// arrival with Release.
-func (c *Cluster) Copy(from, to, kind string) {
+// copy keeps copies of messages, which are delivered as well, for a late second
+// arrival with release.
+func (c *Cluster) copy(from, to, kind string) {
 	c.traps = append(c.traps, &trap{since: c.at, from: from, to: to, kind: kind, copies: true})
 }
 
-// Lose loses the nth message of a kind from now on, counted from 1.
-func (c *Cluster) Lose(from, to, kind string, nth int) {
+// lose loses the nth message of a kind from now on, counted from 1.
+func (c *Cluster) lose(from, to, kind string, nth int) {
 	c.traps = append(c.traps, &trap{since: c.at, from: from, to: to, kind: kind, nth: nth})
 }
 
-// Stop makes the traps between two replicas take no more; what they hold waits.
-func (c *Cluster) Stop(from, to string) {
+// stop makes the traps between two replicas take no more; what they hold waits.
+func (c *Cluster) stop(from, to string) {
 	for _, t := range c.traps {
 		if t.from == from && t.to == to {
 			t.off = true
@@ -47,9 +48,9 @@ func (c *Cluster) Stop(from, to string) {
 	}
 }
 
-// Release lets what is kept between two replicas arrive now, in the order in
+// release lets what is kept between two replicas arrive now, in the order in
 // which it was sent, and ends their traps. It returns how many messages it was.
-func (c *Cluster) Release(from, to string) int {
+func (c *Cluster) release(from, to string) int {
 	kept := c.untrap(from, to)
 	for _, l := range kept {
 		c.mail.push(c.at, l)
@@ -57,9 +58,9 @@ func (c *Cluster) Release(from, to string) int {
 	return len(kept)
 }
 
-// Discard forgets what is kept between two replicas, ends their traps, and
+// discard forgets what is kept between two replicas, ends their traps, and
 // returns how many messages it was.
-func (c *Cluster) Discard(from, to string) int { return len(c.untrap(from, to)) }
+func (c *Cluster) discard(from, to string) int { return len(c.untrap(from, to)) }
 
 // untrap ends the traps between two replicas and returns what they hold.
 func (c *Cluster) untrap(from, to string) (kept []letter) {
@@ -77,7 +78,7 @@ func (c *Cluster) untrap(from, to string) (kept []letter) {
 func (c *Cluster) trapped(from *host, l letter) bool {
 	held := false
 	for _, t := range c.traps {
-		if t.off || t.from != from.name || t.to != l.to.name || t.kind != "" && t.kind != presence.DescribeMessage(l.data) {
+		if t.off || t.from != from.name || t.to != l.to.name || t.kind != "" && t.kind != replica.Kind(l.data) {
 			continue
 		}
 		if t.nth > 0 {

@@ -6,7 +6,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/rollcall-go/rollcall/presence"
+	"github.com/rollcall-go/rollcall/presence/internal/replica"
 )
 
 // This file is what the cluster remembers of every process, so that the
@@ -16,9 +16,9 @@ import (
 // witness is what is known of the whole cluster.
 type witness struct {
 	issuers map[identity]*process
-	beats   uint64        // heartbeats that were sent
-	fault   error         // what was seen to be wrong between two checks
-	dump    presence.Dump // for one look at a time
+	beats   uint64       // heartbeats that were sent
+	fault   error        // what was seen to be wrong between two checks
+	dump    replica.Dump // for one look at a time
 }
 
 func newWitness() witness { return witness{issuers: map[identity]*process{}} }
@@ -41,11 +41,11 @@ type process struct {
 // state is what a process held in a topic from number seq on.
 type state struct {
 	seq     uint64
-	entries []presence.Entry
+	entries []replica.Entry
 }
 
 // at is what p held in topic at number seq.
-func (p *process) at(topic string, seq uint64) []presence.Entry {
+func (p *process) at(topic string, seq uint64) []replica.Entry {
 	past := p.past[topic]
 	i := len(past) // nearly always the last, or one just before it
 	if i > 8 && past[i-8].seq > seq {
@@ -194,7 +194,7 @@ func (c *Cluster) record(h *host, topic string) {
 			continue
 		}
 		n++
-		if i := slices.IndexFunc(own.Entries, func(o presence.Entry) bool { return o.Dot == e.dot }); i < 0 ||
+		if i := slices.IndexFunc(own.Entries, func(o replica.Entry) bool { return o.Dot == e.dot }); i < 0 ||
 			own.Entries[i].Key != e.key || string(own.Entries[i].Meta.Data) != string(e.data) {
 			c.wrong("S8: %s was made to hold %s in topic %s as %d, and does not", h.name, e.key, topic, e.dot)
 		}
