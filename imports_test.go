@@ -27,6 +27,7 @@ presence               channel transport cmd net/http github.com/gorilla/websock
 presence/metrics       channel transport cmd github.com/gorilla/websocket github.com/nats-io
 presence/presencetest  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel                transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/internal/room  channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/metrics        transport cmd github.com/gorilla/websocket github.com/nats-io
 channel/jwtauth        transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/token          transport cmd net/http github.com/gorilla/websocket github.com/nats-io github.com/golang-jwt
@@ -51,6 +52,7 @@ const forbiddenImports = `
 crdt      time sync sync/atomic os io net log context
 presence  net net/http os
 channel   net/http os
+channel/internal/room  sync sync/atomic os io net log log/slog context encoding/json
 `
 
 // The shells: files that may start goroutines, read the clock and set timers.
@@ -60,6 +62,7 @@ crdt
 presence               tracker.go watch.go session.go log.go
 presence/presencetest
 channel                admission.go conn.go endpoint.go fetch.go jobs.go mailbox.go metas.go room.go
+channel/internal/room
 channel/jwtauth
 channel/metrics
 channel/token          auth.go entropy.go
