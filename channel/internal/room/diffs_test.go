@@ -36,6 +36,16 @@ func TestDiffsMergeAsOneByOne(t *testing.T) {
 	}
 }
 
+func TestDiffsAreBoundedByTheNetChange(t *testing.T) {
+	var q Diffs
+	for i := range 20 * minDiffs {
+		ref := list(fmt.Sprint("k:", i))
+		q.Add(presence.Diff{Joins: ref}, presence.Diff{Leaves: ref})
+		require.Less(t, len(q.list), minDiffs)
+	}
+	require.True(t, q.Take().Empty())
+}
+
 func BenchmarkDiffs(b *testing.B) {
 	var q Diffs
 	for i := range b.N {

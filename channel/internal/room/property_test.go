@@ -58,14 +58,16 @@ func (c *modelClient) Seat() *Seat { return &c.seat }
 // diff that does not fit exactly what it holds, each that asked is answered, and when
 // everything has come to rest all hold what the tracker holds.
 func TestClientsAreExact(t *testing.T) {
+	for name, config := range map[string]Config{"diffs": {}, "fetched diffs": {Fetches: true}, "counts": {Counts: true}} {
+		config.StateTimeout = time.Second
+		t.Run(name, func(t *testing.T) { clientsAreExact(t, config) })
+	}
+}
+
+func clientsAreExact(t *testing.T, config Config) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{T: t, now: time.Unix(0, 0), present: map[string]bool{}, complete: rapid.Bool().Draw(t, "complete")}
-		m.config = Config{
-			StateTimeout: time.Second,
-			Window:       rapid.SampledFrom([]time.Duration{0, 1, 100 * time.Millisecond}).Draw(t, "window"),
-			Fetches:      rapid.Bool().Draw(t, "fetches"),
-			Counts:       rapid.IntRange(0, 3).Draw(t, "counts") == 0,
-		}
+		m := &model{T: t, config: config, now: time.Unix(0, 0), present: map[string]bool{}, complete: rapid.Bool().Draw(t, "complete")}
+		m.config.Window = rapid.SampledFrom([]time.Duration{0, 1, 100 * time.Millisecond}).Draw(t, "window")
 		m.machine = New(m.config)
 		m.step(Input{Kind: WatchWanted})
 		t.Repeat(map[string]func(*rapid.T){

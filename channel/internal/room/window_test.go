@@ -1,6 +1,7 @@
 package room
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/presence"
 )
 
 func TestAdaptiveWindowFollowsSizeRateAndCost(t *testing.T) {
@@ -138,4 +141,79 @@ func TestFixedWindow(t *testing.T) {
 		_, joins, leaves := paced(pace{fixed: window}, size, 1.0/60, 0.5, 0, time.Hour)
 		require.Zero(t, max(joins.within(95), leaves.within(95)), "in a quiet room at once")
 	}
+}
+
+// loud is a room of one client, among so many presences: 100 join one after
+// another, or leave. A round takes so long, and in the beginning the timer fires so late. It returns
+// the number of rounds, and what they are taken to cost.
+func loud(leaves bool, present int, took, late time.Duration) (rounds int, cost time.Duration) {
+	m := New(Config{StateTimeout: time.Second})
+	now, began := time.Unix(0, 0), time.Unix(1, 0)
+	var timer time.Time
+	var step func(in Input)
+	step = func(in Input) {
+		for _, a := range m.Step(now, in) {
+			switch a.Kind {
+			case SendDiff:
+				rounds++
+				now = now.Add(took)
+				step(Input{Kind: Sent, Took: took})
+			case SetTimer:
+				timer = a.At
+				if now.Before(began.Add(300 * time.Millisecond)) {
+					timer = timer.Add(late)
+				}
+			case ClearTimer:
+				timer = time.Time{}
+			}
+		}
+	}
+	tell := func(ev presence.Event) {
+		ev.Complete = true
+		step(Input{Kind: Told, Events: []presence.Event{ev}})
+	}
+	step(Input{Kind: WatchWanted})
+	step(Input{Kind: Joined, Member: &client{}})
+	step(Input{Kind: Settled, Member: m.seats.all[0]})
+	state := &presence.List{}
+	for i := range present {
+		state.Presences = append(state.Presences, entry(fmt.Sprintf("k%06d:s", i)))
+	}
+	tell(presence.Event{State: state})
+	for i := range 100 {
+		next := began.Add(time.Duration(i) * 7300 * time.Microsecond)
+		for !timer.IsZero() && timer.Before(next) {
+			if now.Before(timer) {
+				now = timer
+			}
+			timer = time.Time{}
+			step(Input{Kind: TimerFired})
+		}
+		if now.Before(next) {
+			now = next
+		}
+		if leaves {
+			tell(presence.Event{Diff: presence.Diff{Leaves: state.Presences[i : i+1]}})
+		} else {
+			tell(presence.Event{Diff: presence.Diff{Joins: list(fmt.Sprint("new", i, ":s"))}})
+		}
+	}
+	return rounds, m.pace.cost
+}
+
+func TestRoundsAreFewerWhereTheyCostMore(t *testing.T) {
+	const short, long = time.Millisecond, 100 * time.Millisecond
+	grows, _ := loud(false, 0, 0, 0)
+	require.Less(t, grows, 50, "in a room that grows changes come to be merged")
+	many, cost := loud(true, 500, 0, 0)
+	require.Less(t, many, 50, "and in a larger one")
+	require.Zero(t, cost)
+	fewer, _ := loud(true, 15_000, 0, 0)
+	require.Less(t, fewer, many, "in a large one more of them")
+	fewer, cost = loud(true, 500, long, 0)
+	require.Less(t, fewer, many, "and where a round takes long")
+	require.Greater(t, cost, long/4)
+	_, cost = loud(true, 500, 0, short)
+	require.Positive(t, cost, "timers are late where a replica is busy")
+	require.Less(t, cost, short/4, "and not for ever")
 }
