@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/internal/room"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -29,15 +30,15 @@ type member struct {
 	// turn is where its join is. It is changed under admission.mu, and not after
 	// the mailbox was released but by the mailbox, which reads it without.
 	turn turn
-	// seat is the member's part in its room; guarded by the room's mu.
-	seat seat
+	// seat is the member's place in its room, which owns it.
+	seat room.Seat
 
 	// static after newMember
 	id    uint64
 	route *Route
 	topic string
 	ask   ask
-	room  *room // nil without presence
+	room  *topicRoom // nil without presence
 	box   mailbox[mail]
 
 	// set by the mailbox before the state is stateJoined, then static
@@ -87,7 +88,8 @@ type (
 	mailFrame struct{ frame *Frame }       // behind an intercepted one
 	mailInfo  struct{ value any }
 	mailStop  struct{ reason Reason }
-	// mailSettled comes behind what Join sent to itself; see seat.undecided.
+	// mailSettled comes behind what Join sent to itself, and ends
+	// the time in which diffs are held; see package room.
 	mailSettled struct{}
 )
 
