@@ -77,8 +77,9 @@ fuzz: ## every fuzz target for FUZZTIME
 FUZZLOG := $(shell mktemp -u)
 
 golden: ## record the golden output of the scripts again; look at the diff
-	$(GO) test ./channel -run TestSession -args -rewrite
+	$(GO) test ./channel/wire -run TestSession -args -rewrite
 	$(GO) test ./channel/internal/admit -run TestStories -args -rewrite
+	$(GO) test ./channel/internal/room -run TestStories -args -rewrite
 	$(GO) test ./presence/presencetest -run TestScenario -args -rewrite
 
 api: ## record the exported API in testdata/api again; look at the diff

@@ -33,6 +33,7 @@ channel/internal/actor    presence channel transport cmd net net/http log log/sl
 channel/internal/admit    presence channel transport cmd net net/http log log/slog github.com/gorilla/websocket github.com/nats-io
 channel/internal/fastlane presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/internal/pubsub   presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io
+channel/internal/room     channel transport cmd net/http github.com/gorilla/websocket github.com/nats-io
 channel/wire           presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
 channel/wire/phoenix1  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
 channel/wire/phoenix2  presence transport cmd net/http github.com/gorilla/websocket github.com/nats-io plug metrics
@@ -61,6 +62,7 @@ crdt      time sync sync/atomic os io net log context
 presence  net net/http os
 presence/internal/replica  presence sync sync/atomic os io context
 channel   net/http os
+channel/internal/room  sync sync/atomic os io net log log/slog context encoding/json
 `
 
 // The shells: files that may start goroutines, read the clock and set timers.
@@ -75,6 +77,7 @@ channel/internal/actor  group.go mailbox.go
 channel/internal/admit  controller.go
 channel/internal/fastlane broadcast.go
 channel/internal/pubsub pubsub.go
+channel/internal/room
 channel/wire           frame.go
 channel/wire/phoenix1
 channel/wire/phoenix2

@@ -52,7 +52,8 @@
 // decodes frames, calls the session under a lock and carries the actions out, so that
 // what the session orders is ordered on the wire. A member is the life of one joined
 // channel: a mailbox, and what the callbacks lead to. pubsub knows which subscribers a
-// topic has, room turns the events of a presence tracker into presence frames.
+// topic has. What the clients of a topic are told of its presences is decided by package
+// internal/room, which is pure too; topicRoom is the shell around it.
 //
 //	frame ─ Conn.Receive ─ Protocol ─ Session ─ Action ─ mailbox ─ Channel
 //	broadcast ─ pubsub ─┬─ frame ────────────────────────────────── Link
@@ -87,15 +88,13 @@
 //
 // A channel that tracks, or pushes the state, makes its topic's presence come to
 // all channels of the topic on its replica, as presence_diff, from their join
-// on. The first diff of a quiet topic is sent at once; with more than some 8,000
-// sessions in it, within one window. In a busy one changes are
-// merged: they go out when a join comes and as many wait as come in one window, or
-// when the first join has waited that long, or the first leave twice that; in the
-// long run once a window. There is none below 8 sessions; else it is 40 ms, or
-// 35 us for each session if that is more. From 60 changes a second on it grows, to
-// 104 ms; and where a round of frames to all was measured to take long, it
-// is 4 times that. It is at most 500 ms. Half of the joins thus wait less than half
-// a window, and a client of a room of 1,000 gets some 25 diffs a second at most.
+// on. The first diff of a quiet topic is sent at once, in a very large room within one
+// window. In a busy topic changes are merged: a diff goes when a join comes and as many
+// changes wait as come in one window, or when the oldest join has waited one window, or
+// the oldest leave two; in the long run there is one a window. The window is none in a
+// small room, and else grows with the room, with the rate of changes and with what a round
+// of frames was measured to take; it is at most half a second. The numbers, and why they
+// are so, are in internal/room/window.go. [Route].DiffWindow sets a fixed window instead.
 //
 // A client is given the state as of the last diff, which is kept from diff to
 // diff and encoded once for all who join between two. For each client the state

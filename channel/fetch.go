@@ -39,7 +39,7 @@ type fetcher struct {
 // does not get out, and who is there is right all the same; or the metas as
 // they are, where it only adds.
 func (f *fetcher) present(list []presence.Presence) (shown []presence.Presence, ok bool) {
-	if f.route.Fetch == nil || len(list) == 0 {
+	if len(list) == 0 {
 		return list, true
 	}
 	shown, err := f.fetch(context.Background(), list)
@@ -176,12 +176,15 @@ func emptied(list []presence.Presence) []presence.Presence {
 	return out
 }
 
+// presentList is present for a list.
+func (f *fetcher) presentList(l *presence.List) (*presence.List, bool) {
+	shown, ok := f.present(l.Presences)
+	return &presence.List{Topic: l.Topic, Presences: shown, Complete: l.Complete}, ok
+}
+
 // presentDiff is present for a diff: one call for both of its sides. A key that
 // is in both has the metas of its leave, then those of its join.
 func (f *fetcher) presentDiff(d presence.Diff) presence.Diff {
-	if f.route.Fetch == nil {
-		return d
-	}
 	both := make([]presence.Presence, 0, len(d.Joins)+len(d.Leaves))
 	leaves := make([]int, 0, cap(both)) // how many of the metas are of the leave
 	for i, j := 0, 0; i < len(d.Leaves) || j < len(d.Joins); {

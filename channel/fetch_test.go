@@ -48,6 +48,31 @@ func TestSlowFetchHoldsUpItsOwnTopicOnlyAndKeepsOrder(t *testing.T) {
 	})
 }
 
+func TestAChannelLeavesWhileFetchRuns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cl := startCluster(t, 1, func(cfg *Config) { cfg.FetchTimeout = time.Hour })
+		h := presenceHandler(func(r *Route) {
+			r.Fetch = func(ctx context.Context, topic string, list []presence.Presence) ([]presence.Presence, error) {
+				time.Sleep(time.Minute)
+				return list, nil
+			}
+		})
+		stays, leaves := connect(t, cl.endpoints[0], h, "user=s"), connect(t, cl.endpoints[0], h, "user=l")
+		stays.get(`["1","1","t","phx_join",{}]`)
+		leaves.get(`["1","1","t","phx_join",{}]`)
+		require.Equal(t, []string{
+			`["1","2","t","phx_reply",{"status":"ok","response":{}}]`,
+			`["1","1","t","phx_close",{}]`,
+		}, leaves.get(`["1","2","t","phx_leave",{}]`), "at once")
+		time.Sleep(time.Hour)
+		require.Empty(t, leaves.take())
+		model := &strict{client: stays, name: "s", refs: map[string]map[string]bool{}}
+		model.synced = true // the state of nobody
+		model.read(t)
+		checkClients(t, cl, "t", model)
+	})
+}
+
 func TestPresenceDiffCanBeIntercepted(t *testing.T) {
 	proves(t, "B173")
 	bubble(t, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/rollcall-go/rollcall/channel/internal/admit"
 	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
 	"github.com/rollcall-go/rollcall/channel/internal/pubsub"
+	"github.com/rollcall-go/rollcall/channel/internal/room"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
@@ -32,15 +33,15 @@ type member struct {
 	state  atomic.Int32
 	// What nobody looks at is here too where the line has room for it.
 	accepted bool // Join accepted, and nothing was in the way; owned by the mailbox
-	// seat is the member's part in its room; guarded by the room's mu.
-	seat seat
+	// seat is the member's place in its room, which owns it.
+	seat room.Seat
 
 	// static after newMember
 	id    uint64
 	route *Route
 	topic string
 	ask   ask
-	room  *room // nil without presence
+	room  *topicRoom // nil without presence
 	box   actor.Mailbox[mail]
 
 	// set by the mailbox before the state is stateJoined, then static
@@ -94,7 +95,8 @@ type (
 	mailFrame struct{ frames []*wire.Frame }          // behind an intercepted one
 	mailInfo  struct{ value any }
 	mailStop  struct{ reason Reason }
-	// mailSettled comes behind what Join sent to itself; see seat.undecided.
+	// mailSettled comes behind what Join sent to itself, and ends
+	// the time in which diffs are held; see package room.
 	mailSettled struct{}
 )
 

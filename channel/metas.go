@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rollcall-go/rollcall/channel/internal/room"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
@@ -37,7 +38,7 @@ type metas struct {
 	begun   bool // the first state came
 	ended   bool
 	running bool
-	pending diffs
+	pending room.Diffs
 
 	// owned by run
 	handler MetasHandler // nil before the first call, and after a panic
@@ -53,10 +54,10 @@ func (m *metas) event(ev presence.Event) {
 	}
 	if ev.State != nil && !m.begun {
 		m.begun = true
-		m.pending.add(presence.Diff{Joins: ev.State.Presences})
+		m.pending.Add(presence.Diff{Joins: ev.State.Presences})
 	}
-	m.pending.add(ev.Diff)
-	if !m.running && !m.pending.empty() {
+	m.pending.Add(ev.Diff)
+	if !m.running && !m.pending.Empty() {
 		m.running = true
 		m.endpoint.running.Go(m.run)
 	}
@@ -66,19 +67,19 @@ func (m *metas) event(ev presence.Event) {
 func (m *metas) end() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ended, m.pending = true, diffs{}
+	m.ended, m.pending = true, room.Diffs{}
 }
 
 // run calls the handler until there is nothing to tell.
 func (m *metas) run() {
 	for {
 		m.mu.Lock()
-		if m.pending.empty() {
+		if m.pending.Empty() {
 			m.running = false
 			m.mu.Unlock()
 			return
 		}
-		diff := m.pending.take()
+		diff := m.pending.Take()
 		m.mu.Unlock()
 		if !diff.Empty() {
 			m.call(diff)

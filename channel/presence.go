@@ -2,132 +2,9 @@ package channel
 
 import (
 	"fmt"
-	"sync"
 
-	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
-	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
-
-// presenceSource is what the glue needs of a *presence.Tracker.
-type presenceSource interface {
-	session() *presence.Session
-	// watch is [presence.Tracker.Watch].
-	watch(topic string, handle func(presence.Event)) (presenceWatch, error)
-}
-
-type presenceWatch interface {
-	Refresh()
-	Stop()
-}
-
-type trackerSource struct{ tracker *presence.Tracker }
-
-func (t trackerSource) session() *presence.Session { return t.tracker.NewSession() }
-
-func (t trackerSource) watch(topic string, handle func(presence.Event)) (presenceWatch, error) {
-	return t.tracker.Watch(topic, handle)
-}
-
-// rooms are the rooms of an endpoint. A topic has one, and one more for each
-// route that asks for something of its own.
-type rooms struct {
-	endpoint *Endpoint
-	source   presenceSource
-
-	mu  sync.Mutex
-	all map[roomKey]*room
-}
-
-type roomKey struct {
-	topic string
-	route *Route // nil for routes that share a room
-}
-
-func newRooms(e *Endpoint, source presenceSource) *rooms {
-	return &rooms{endpoint: e, source: source, all: map[roomKey]*room{}}
-}
-
-// enter counts one more channel into its room. It costs nothing in the tracker
-// before somebody tracks or wants to see.
-func (rs *rooms) enter(topic string, route *Route) *room {
-	key := roomKey{topic: topic}
-	if route.Fetch != nil || route.NewMetas != nil || route.Presence != PresenceFull {
-		key.route = route
-	}
-	if r := rs.count(key, nil); r != nil {
-		return r
-	}
-	// Made without the lock: who allocates may have to wait for the garbage
-	// collector, and all who join with him.
-	return rs.count(key, newRoom(rs, key, route))
-}
-
-// count counts one more channel into the room of key, where there is none into
-// made. It is nil where there is neither.
-func (rs *rooms) count(key roomKey, made *room) *room {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	r := rs.all[key]
-	if r == nil {
-		if made == nil {
-			return nil
-		}
-		r = made
-		rs.all[key] = r
-	}
-	r.inside++
-	return r
-}
-
-// leave counts a channel out that was removed from the room.
-func (rs *rooms) leave(r *room) {
-	rs.mu.Lock()
-	r.inside--
-	last := r.inside == 0
-	if last {
-		delete(rs.all, r.key)
-	}
-	rs.mu.Unlock()
-	if last {
-		r.end()
-	}
-}
-
-// roomDiff is a diff as the clients of a room see it, and the presence_diff that
-// tells them.
-type roomDiff struct {
-	shown presence.Diff
-	out   *fastlane.Broadcast
-}
-
-func (r *room) diffOf(diff presence.Diff) *roomDiff {
-	return &roomDiff{diff, r.broadcast(eventPresenceDiff, diff.JSON())}
-}
-
-// broadcast is news of who is present, which others need not wait for.
-func (r *room) broadcast(event string, payload []byte) *fastlane.Broadcast {
-	return &fastlane.Broadcast{Broadcast: Broadcast{Topic: r.key.topic, Event: event, Payload: wire.RawPayload(payload)}, LowPriority: true}
-}
-
-// fetchDiff makes what clients are told of a diff.
-// It is nil when that says nothing new.
-func (r *room) fetchDiff(diff presence.Diff) *roomDiff {
-	if r.tally != nil {
-		return r.count(diff)
-	}
-	return r.diffOf(r.fetcher.presentDiff(diff))
-}
-
-// fetchList makes the list that presence_state shows, and tells whether Fetch
-// had its say: if not, the next who asks has it called again.
-func (r *room) fetchList(list *presence.List) (*presence.List, bool) {
-	shown, ok := r.fetcher.present(list.Presences)
-	if r.fetcher.route.Fetch == nil {
-		return list, true
-	}
-	return &presence.List{Topic: list.Topic, Presences: shown, Complete: list.Complete}, ok
-}
 
 // Track makes key present in the channel's topic, with meta: anything that
 // marshals to a JSON object, or [presence.Hidden] of it. It may be called in
@@ -205,11 +82,12 @@ func (s *Socket) session(what, topic, key string) (*presence.Session, error) {
 	return m.lease, nil
 }
 
-// tracks tells whether the channel has, or had, presences.
-func (m *member) tracks() bool {
+// holds reports whether the channel has, or had, presences, and whether it has left its
+// topic.
+func (m *member) holds() (tracks, left bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.lease != nil
+	return m.lease != nil, m.left
 }
 
 // PushPresenceState sends presence_state to this client: everyone in the topic.

@@ -1,574 +1,296 @@
 package channel
 
 import (
-	"slices"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/rollcall-go/rollcall/channel/internal/fastlane"
+	"github.com/rollcall-go/rollcall/channel/internal/room"
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/presence"
 )
 
-// A room is the presence of one topic as the channels of one route on this
-// replica see it. It turns the tracker's events into presence_diff and
-// presence_state so that for every client the state it was given, and the diffs
-// it got after that, are exact: none missed, none twice.
+// A topicRoom turns a tracker's events for one topic into presence frames for the
+// channels of one route on this replica. What is sent, and when, is decided by a
+// [room.Machine]; this is the shell around it.
 //
-// The idea: published is the state at the last diff that was sent, if it is
-// known: the last that the tracker gave, and the diffs since. A client may be
-// given it at any time, for what came since is in pending and will reach that
-// client with all others. When it is not known, and for a channel that tracked
-// something already, the tracker is asked for the state in its place in the
-// sequence of events (Refresh); what is pending is sent before that place, so
-// that the place is a diff boundary. The client waits, and gets no diffs while
-// it does (unless it had some before it asked; see seat).
-//
-// Where there is a Fetch, no state outlives the diff after it: the next one who
-// asks has everything fetched anew.
-//
-// Refresh is called before PushPresenceState returns. So a channel that pushes
-// the state and then tracks itself sees its own entry come by diff, unless the
-// state had to wait for the topic to be complete; and one that tracks itself
-// first finds its entry in the state.
-type room struct {
-	// static after newRoom
+// One goroutine at a time acts: it gives the machine an input and carries out what it
+// wants, before the next input. No lock is held meanwhile, so that the tracker, which
+// only leaves its events in the inbox, waits for no round of frames. A channel acts
+// itself where no other goroutine does, for its own input alone; else it waits until
+// its input is dealt with. So Refresh is called before PushPresenceState returns, and a
+// member that is removed gets nothing after that. Fetch runs beside the acting goroutine.
+type topicRoom struct {
+	// static after newTopicRoom
 	rooms   *rooms
 	key     roomKey
-	fetcher fetcher // called by step
+	fetcher fetcher // called for one action at a time
 	metas   *metas  // nil without Route.NewMetas
-	tally   *tally  // nil unless clients are shown counts; owned by step
 
 	// guarded by rooms.mu
 	inside int
 
-	// ctl orders the calls into the tracker, which are made without mu: the
-	// tracker calls event. It is taken before mu.
-	ctl   sync.Mutex
-	watch presenceWatch
-	ended bool
+	// guarded by mu
+	mu     sync.Mutex
+	acting bool
+	inbox  []errand // empty unless acting
+	watch  presenceWatch
+	fault  error // why the topic is not watched, nil if it was not tried
+	ended  bool
 
-	// in guards what the tracker brings, apart from mu so that the tracker does
-	// not wait while a large room is being sent to. It is taken after mu.
-	in      sync.Mutex
-	stopped bool
-	running bool // step is being called
-	inbox   []arrival
-
-	// mu is held while frames go to the links: a member that is removed gets
-	// nothing after that.
-	mu      sync.Mutex
-	closed  bool
-	pending diffs         // came, and are not sent
-	pace    pace          // of sending them
-	late    time.Duration // how late the timer was that has them sent now
-	// present counts who is in the topic, roughly: it sizes the window.
-	present    int
-	complete   bool
-	counted    []byte // the last presence_count, where that is shown
-	members    []*member
-	waiting    []*member // for the state, in the order of asking
-	published  published
-	refreshing bool       // a State event will come
-	window     *roomTimer // while it runs diffs are merged
-	stateTimer *roomTimer // while it runs the state may wait
+	// owned by the acting goroutine
+	machine   *room.Machine
+	stopTimer func() bool // nil: not set
 }
 
-// arrival is what came from the tracker: a state, or the diffs between two.
-type arrival struct {
-	state    *presence.List
-	diffs    diffs
-	complete bool
+// An errand is an input that waits.
+type errand struct {
+	room.Input
+	done chan struct{} // closed when it is dealt with; nil: nothing waits for that
 }
 
-// published is the state that clients hold after the last diff. It is put
-// together when somebody wants it. See room.publishes.
-type published struct {
-	list  *presence.List // nil: not known
-	since diffs          // sent after it
-}
+// Seat is its place in the room.
+func (m *member) Seat() *room.Seat { return &m.seat }
 
-func (p *published) state() *presence.List {
-	if p.list != nil && !p.since.empty() {
-		p.list = p.list.Apply(p.since.take())
+func newTopicRoom(rs *rooms, key roomKey, route *Route) *topicRoom {
+	r := &topicRoom{
+		rooms: rs, key: key,
+		fetcher: fetcher{endpoint: rs.endpoint, route: route, topic: key.topic},
+		machine: room.New(room.Config{
+			StateTimeout: rs.endpoint.config.StateTimeout, Window: route.DiffWindow,
+			Fetches: route.Fetch != nil, Counts: route.Presence == PresenceCounts,
+		}),
 	}
-	return p.list
-}
-
-// roomTimer has an identity, so that one that fires while it is being stopped
-// is not taken for its successor.
-type roomTimer struct {
-	due  time.Time
-	stop func() bool
-}
-
-// seat is a member's part in its room.
-type seat struct {
-	in      bool
-	waiting bool
-	overdue bool // gets the next state, complete or not
-	synced  bool // was given a state
-	// undecided: its join is so new that what Join sent to itself has not been
-	// handled. That is where channels ask for the state, so the diffs of this
-	// moment are held: dropped when it asks, for they are in the state, else
-	// sent as one.
-	undecided bool
-	// early: was sent diffs, but no state yet. A client keeps these and applies
-	// them after the state, which is harmless only if all later ones up to that
-	// state are among them: so they are not withheld from it.
-	early bool
-
-	index int            // in members
-	held  *presence.Diff // nil: none
-}
-
-func newRoom(rs *rooms, key roomKey, route *Route) *room {
-	r := &room{rooms: rs, key: key, fetcher: fetcher{endpoint: rs.endpoint, route: route, topic: key.topic}}
 	if route.NewMetas != nil {
 		r.metas = &metas{endpoint: rs.endpoint, route: route, topic: key.topic}
-	}
-	if route.Presence == PresenceCounts {
-		r.tally = &tally{}
 	}
 	return r
 }
 
-// add makes m get the diffs from now on.
-func (r *room) add(m *member) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m.seat.in || r.closed || m.route.Presence == PresenceNone {
-		return
+// add makes m get the diffs from now on. It does not wait for those being sent.
+func (r *topicRoom) add(m *member) {
+	if m.route.Presence != PresenceNone {
+		r.do(room.Input{Kind: room.Joined, Member: m}, false)
 	}
-	m.seat = seat{in: true, index: len(r.members), undecided: r.tally == nil}
-	r.members = append(r.members, m)
 }
 
 // settle ends the time in which m is expected to ask for the state.
-func (r *room) settle(m *member) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	held := m.seat.held
-	m.seat.undecided, m.seat.held = false, nil
-	if m.seat.in && held != nil && !held.Empty() {
-		m.seat.early = !m.seat.synced
-		m.Deliver(r.diffOf(*held).out)
-	}
+func (r *topicRoom) settle(m *member) {
+	r.do(room.Input{Kind: room.Settled, Member: m}, false)
 }
 
-// remove makes m get nothing any more.
-func (r *room) remove(m *member) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !m.seat.in {
-		return
-	}
-	last := len(r.members) - 1
-	r.members[m.seat.index] = r.members[last]
-	r.members[m.seat.index].seat.index = m.seat.index
-	r.members[last] = nil
-	r.members = r.members[:last]
-	if m.seat.waiting {
-		r.waiting = slices.DeleteFunc(r.waiting, func(w *member) bool { return w == m })
-		r.stopStateTimer()
-	}
-	m.seat = seat{}
+// remove makes m get nothing after it returned.
+func (r *topicRoom) remove(m *member) {
+	r.do(room.Input{Kind: room.Left, Member: m}, true)
 }
 
 // want makes the room watch the topic.
-func (r *room) want() error {
-	r.ctl.Lock()
-	defer r.ctl.Unlock()
-	return r.wantLocked()
+func (r *topicRoom) want() error {
+	if watched, _ := r.watched(); !watched {
+		r.do(room.Input{Kind: room.WatchWanted}, true)
+	}
+	_, err := r.watched()
+	return err
 }
 
-func (r *room) wantLocked() error {
-	if r.ended {
-		return ErrClosed
-	}
-	if r.watch != nil {
-		return nil
-	}
+// watched reports whether the topic is watched, or else why not.
+func (r *topicRoom) watched() (bool, error) {
 	r.mu.Lock()
-	r.refreshing = true // the first event is one
-	r.mu.Unlock()
-	watch, err := r.rooms.source.watch(r.key.topic, r.event)
-	if err != nil {
-		r.mu.Lock()
-		r.refreshing = false
-		r.mu.Unlock()
-		return err
+	defer r.mu.Unlock()
+	if r.ended {
+		return false, ErrClosed
 	}
-	r.watch = watch
-	return nil
+	return r.watch != nil, r.fault
 }
 
 // push gives m the state: now if it is known, else as soon as it is.
-func (r *room) push(m *member) error {
-	r.ctl.Lock()
-	defer r.ctl.Unlock()
-	if err := r.wantLocked(); err != nil {
+func (r *topicRoom) push(m *member) error {
+	if err := r.want(); err != nil {
 		return err
 	}
-	tracks := m.tracks()
-	r.mu.Lock()
-	if !m.seat.in {
-		r.mu.Unlock()
+	tracks, left := m.holds()
+	if left {
 		return ErrClosed
 	}
-	m.seat.undecided, m.seat.held = false, nil
-	if !m.seat.waiting && r.complete && !tracks {
-		if state := r.published.state(); state != nil {
-			r.sendState(m, state)
-			r.mu.Unlock()
-			return nil
-		}
-	}
-	if !m.seat.waiting {
-		m.seat.waiting = true
-		r.waiting = append(r.waiting, m)
-		r.startStateTimer()
-	}
-	// While the topic is known to be incomplete, the state is asked for when it
-	// is complete, or when the time is up.
-	ask := !r.refreshing && r.complete
-	r.refreshing = r.refreshing || ask
-	r.mu.Unlock()
-	if ask {
-		r.watch.Refresh()
-	}
+	r.do(room.Input{Kind: room.StateWanted, Member: m, Tracks: tracks}, true)
 	return nil
 }
 
-// refresh asks the tracker for the state, for those who wait.
-func (r *room) refresh() {
-	r.ctl.Lock()
-	defer r.ctl.Unlock()
-	if r.watch == nil || r.ended {
-		return
-	}
-	r.mu.Lock()
-	ask := !r.refreshing && len(r.waiting) > 0
-	r.refreshing = r.refreshing || ask
-	r.mu.Unlock()
-	if ask {
-		r.watch.Refresh()
-	}
-}
-
 // end stops the watch, when the last member is gone.
-func (r *room) end() {
-	r.ctl.Lock()
-	defer r.ctl.Unlock()
+func (r *topicRoom) end() {
+	r.mu.Lock()
 	r.ended = true
-	if r.watch != nil {
-		r.watch.Stop()
-	}
+	r.mu.Unlock()
+	r.do(room.Input{Kind: room.Ended}, true)
 	if r.metas != nil {
 		r.metas.end()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	r.pending, r.published = diffs{}, published{}
-	if r.window != nil {
-		r.window.stop()
-	}
-	r.stopStateTimer()
-	r.in.Lock()
-	defer r.in.Unlock()
-	r.stopped, r.inbox = true, nil
 }
 
-// event is what the tracker calls. It only notes what came: diffs that wait
-// here become one arrival, so the inbox stays small whatever a fetch takes.
-func (r *room) event(ev presence.Event) {
-	r.in.Lock()
-	defer r.in.Unlock()
-	if r.stopped {
-		return
-	}
+// event is what the tracker calls. Events that wait are one input.
+func (r *topicRoom) event(ev presence.Event) {
 	if r.metas != nil {
 		r.metas.event(ev)
 	}
-	if r.fetcher.route.Presence == PresenceNone {
-		return
-	}
-	last := len(r.inbox) - 1
-	if last < 0 || ev.State != nil || r.inbox[last].state != nil {
-		r.inbox = append(r.inbox, arrival{state: ev.State})
-		last++
-	}
-	r.inbox[last].diffs.add(ev.Diff.Visible())
-	r.inbox[last].complete = ev.Complete
-	r.start()
-}
-
-// start calls step until there is nothing to do, on a goroutine that exists only
-// that long. r.in is held.
-func (r *room) start() {
-	if r.running || r.stopped {
-		return
-	}
-	r.running = true
-	r.rooms.endpoint.running.Go(func() {
-		for r.step() {
-		}
-	})
-}
-
-// next takes the next event; without one the goroutine ends. r.mu is held.
-func (r *room) next() (ev arrival, ok bool) {
-	r.in.Lock()
-	defer r.in.Unlock()
-	if len(r.inbox) == 0 {
-		r.inbox, r.running = nil, false
-		return ev, false
-	}
-	ev = r.inbox[0]
-	r.inbox = r.inbox[1:]
-	return ev, true
-}
-
-// step does one thing that is due, and tells whether there was one. Fetch is
-// called, and frames are encoded, between two holds of mu; nobody else moves the
-// sequence meanwhile.
-func (r *room) step() bool {
-	r.mu.Lock()
-	if r.due() {
-		diff := r.take()
-		r.mu.Unlock()
-		r.flush(diff)
-		return true
-	}
-	ev, ok := r.next()
-	if !ok {
-		r.mu.Unlock()
-		return false
-	}
-	r.complete = ev.complete
-	if ev.state == nil {
-		now := time.Now()
-		for _, d := range ev.diffs.list {
-			joins, leaves := sessions(d.Joins), sessions(d.Leaves)
-			r.present += joins - leaves
-			r.pace.came(now, joins, leaves)
-		}
-		r.pending.add(ev.diffs.list...)
-		completed := ev.complete && len(r.waiting) > 0
-		r.mu.Unlock()
-		if completed {
-			r.refresh()
-		}
-		return true
-	}
-	ev.state = ev.state.Visible()
-	r.present = sessions(ev.state.Presences)
-	diff, asked := r.take(), len(r.waiting) > 0
-	r.mu.Unlock()
-
-	var out *roomDiff
-	if !diff.Empty() {
-		out = r.fetchDiff(diff)
-	}
-	state, lasts, counted := ev.state, ev.complete, []byte(nil)
-	if r.tally != nil {
-		r.tally.reset(state.Presences)
-		counted = r.tally.json()
-	} else if asked {
-		var fetched bool
-		state, fetched = r.fetchList(state)
-		lasts = lasts && fetched
-		state.JSON() // encodes it, for all who will be given it
-	}
-
-	r.mu.Lock()
-	if out != nil {
-		r.sendDiff(out)
-	}
-	r.counted = counted
-	r.refreshing = false
-	again := r.serve(state, ev.complete, lasts, asked || r.tally != nil || r.fetcher.route.Fetch == nil)
-	r.mu.Unlock()
-	if again {
-		r.refresh()
-	}
-	return true
-}
-
-// due tells whether what is pending goes now. If not, and there is something, a
-// timer sees to it. r.mu is held.
-func (r *room) due() bool {
-	if r.pending.empty() || r.closed {
-		return false
-	}
-	now := time.Now()
-	at := r.pace.due(now, max(r.present, len(r.members)))
-	if !at.After(now) {
-		return true
-	}
-	if r.window != nil && at.Before(r.window.due) && r.window.stop() {
-		r.window = nil
-	}
-	if r.window == nil {
-		t := &roomTimer{due: at}
-		t.stop = r.rooms.endpoint.running.After(at.Sub(now), func() { r.windowEnd(t) })
-		r.window = t
-	}
-	return false
-}
-
-// take takes what is pending. r.mu is held.
-func (r *room) take() presence.Diff {
-	if r.window != nil {
-		r.window.stop()
-		r.window = nil
-	}
-	r.pace.took()
-	return r.pending.take()
-}
-
-// flush sends a diff at the end of a window, or at once. It may be empty after
-// merging; then it is as if nothing had come.
-func (r *room) flush(diff presence.Diff) {
-	if diff.Empty() {
-		return
-	}
-	out := r.fetchDiff(diff)
-	if out == nil {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sendDiff(out)
-}
-
-// serve gives the state to those who wait for it, and tells whether it has to
-// be asked for again. One that lasts is also for who comes later. r.mu is held.
-func (r *room) serve(state *presence.List, complete, lasts, fetched bool) (again bool) {
-	if r.closed {
-		return false
-	}
-	if !fetched { // nobody waited; who has come meanwhile asks anew
-		return len(r.waiting) > 0
-	}
-	if lasts && r.publishes() {
-		r.published = published{list: state}
-	}
-	r.waiting = slices.DeleteFunc(r.waiting, func(m *member) bool {
-		if !complete && !m.seat.overdue {
-			return false
-		}
-		m.seat.waiting, m.seat.overdue = false, false
-		r.sendState(m, state)
-		return true
-	})
-	r.stopStateTimer()
-	return false
-}
-
-// publishes tells whether the state is worth keeping: not for one client, which
-// has it. Most rooms stay such, and it would be 270 bytes for each; who comes
-// second has the tracker asked. Of counts it is kept, since they are what is
-// pushed. r.mu is held.
-func (r *room) publishes() bool { return len(r.members) > 1 || r.tally != nil }
-
-// sendState pushes presence_state to one client: the same bytes to all, in a frame
-// with the client's join_ref. r.mu is held.
-func (r *room) sendState(m *member, state *presence.List) {
-	event, payload := eventPresenceCount, r.counted
-	if r.tally == nil {
-		event, payload = eventPresenceState, state.JSON()
-	}
-	frames, err := m.conn.encodeShared(wire.Message{Kind: wire.KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: wire.RawPayload(payload)})
-	if err == nil {
-		m.seat.synced, m.seat.early = true, false
-		m.forward(frames)
-	}
-}
-
-// sendDiff sends presence_diff to all but those who wait for a state that it
-// will be in. r.mu is held.
-func (r *room) sendDiff(d *roomDiff) {
-	switch {
-	case r.tally != nil: // counts stay published: the newest ones
-		r.counted = d.out.Payload.Bytes()
-	case r.publishes() && r.fetcher.route.Fetch == nil && r.published.list != nil:
-		r.published.since.add(d.shown)
-	default:
-		r.published = published{}
-	}
-	if r.closed {
+	if r.ended || r.fetcher.route.Presence == PresenceNone {
 		return
+	}
+	if last := len(r.inbox) - 1; last >= 0 && r.inbox[last].Kind == room.Told {
+		r.inbox[last].Events = append(r.inbox[last].Events, ev)
+	} else {
+		r.inbox = append(r.inbox, errand{Input: room.Input{Kind: room.Told, Events: []presence.Event{ev}}})
+	}
+	if !r.acting {
+		r.acting = true
+		r.rooms.endpoint.running.Go(r.act)
+	}
+}
+
+// do has an input dealt with: by this goroutine unless another one acts. Then it is left
+// to that one, and waited for if wait is set.
+func (r *topicRoom) do(in room.Input, wait bool) {
+	r.mu.Lock()
+	if r.acting {
+		e := errand{Input: in}
+		if wait {
+			e.done = make(chan struct{})
+		}
+		r.inbox = append(r.inbox, e)
+		r.mu.Unlock()
+		if wait {
+			<-e.done
+		}
+		return
+	}
+	r.acting = true
+	r.mu.Unlock()
+	r.handle(in)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.acting = len(r.inbox) > 0; r.acting {
+		r.rooms.endpoint.running.Go(r.act)
+	}
+}
+
+// act deals with the inbox until it is empty.
+func (r *topicRoom) act() {
+	for {
+		r.mu.Lock()
+		if len(r.inbox) == 0 {
+			r.inbox, r.acting = nil, false
+			r.mu.Unlock()
+			return
+		}
+		next := r.inbox[0]
+		r.inbox[0] = errand{}
+		r.inbox = r.inbox[1:]
+		r.mu.Unlock()
+		r.handle(next.Input)
+		if next.done != nil {
+			close(next.done)
+		}
+	}
+}
+
+// handle has the machine deal with an input, and carries out what it wants, in order.
+func (r *topicRoom) handle(in room.Input) {
+	actions := r.machine.Step(time.Now(), in)
+	for i := 0; i < len(actions); i++ {
+		if answer, ok := r.carryOut(actions[i]); ok {
+			actions = append(actions, r.machine.Step(time.Now(), answer)...)
+		}
+	}
+}
+
+// carryOut does what the machine wants, and returns its answer where it has one at once.
+func (r *topicRoom) carryOut(a room.Action) (answer room.Input, ok bool) {
+	switch a.Kind {
+	case room.Watch:
+		watch, err := r.rooms.source.watch(r.key.topic, r.event)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err != nil {
+			r.fault = err
+			return room.Input{Kind: room.WatchFailed}, true
+		}
+		r.watch, r.fault = watch, nil
+	case room.Refresh:
+		r.watch.Refresh()
+	case room.StopWatch:
+		r.watch.Stop()
+	case room.FetchDiff:
+		r.rooms.endpoint.running.Go(func() {
+			r.do(room.Input{Kind: room.DiffFetched, Diff: r.fetcher.presentDiff(a.Diff)}, false)
+		})
+	case room.FetchList:
+		r.rooms.endpoint.running.Go(func() {
+			list, ok := r.fetcher.presentList(a.List)
+			list.JSON() // encodes it, for all that will be given it
+			r.do(room.Input{Kind: room.ListFetched, List: list, OK: ok}, false)
+		})
+	case room.SendDiff:
+		return r.send(a.To, eventPresenceDiff, a.Diff.JSON()), true
+	case room.SendCounts:
+		return r.send(a.To, eventPresenceCount, countsJSON(a.Counts)), true
+	case room.SendHeld:
+		r.send(a.To, eventPresenceDiff, a.Diff.JSON())
+	case room.SendState:
+		r.answer(a.To, eventPresenceState, a.List.JSON())
+	case room.PushCounts:
+		r.answer(a.To, eventPresenceCount, countsJSON(a.Counts))
+	case room.SetTimer:
+		r.setTimer(a.At)
+	case room.ClearTimer:
+		r.clearTimer()
+	}
+	return room.Input{}, false
+}
+
+// send sends a round: one broadcast for all, encoded once.
+func (r *topicRoom) send(to []room.Member, event string, payload []byte) room.Input {
+	b := &fastlane.Broadcast{
+		Broadcast:   Broadcast{Topic: r.key.topic, Event: event, Payload: wire.RawPayload(payload)},
+		LowPriority: true,
 	}
 	began := time.Now()
-	for _, m := range r.members {
-		switch {
-		case m.seat.undecided:
-			held := d.shown
-			if m.seat.held != nil {
-				held = m.seat.held.Merge(held)
-			}
-			m.seat.held = &held
-		case m.seat.waiting && !m.seat.early:
-		default:
-			m.seat.early = !m.seat.synced
-			m.Deliver(d.out)
+	for _, c := range to {
+		c.(*member).Deliver(b)
+	}
+	return room.Input{Kind: room.Sent, Took: time.Since(began)}
+}
+
+// answer pushes to clients what they asked for: the same bytes to all, each in a frame
+// with the client's join_ref.
+func (r *topicRoom) answer(to []room.Member, event string, payload []byte) {
+	for _, c := range to {
+		m := c.(*member)
+		frames, err := m.conn.encodeShared(wire.Message{
+			Kind: wire.KindPush, JoinRef: m.ask.JoinRef, Topic: r.key.topic, Event: event, Payload: wire.RawPayload(payload),
+		})
+		if err == nil {
+			m.forward(frames)
 		}
 	}
-	now := time.Now()
-	r.pace.sent(now, r.late+now.Sub(began))
-	r.late = 0
 }
 
-func (r *room) windowEnd(t *roomTimer) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.window != t {
-		return
-	}
-	r.window, r.late = nil, time.Since(t.due)
-	if !r.pending.empty() {
-		r.in.Lock()
-		defer r.in.Unlock()
-		r.start()
-	}
+func (r *topicRoom) setTimer(at time.Time) {
+	r.clearTimer()
+	r.stopTimer = r.rooms.endpoint.running.After(time.Until(at), func() {
+		r.do(room.Input{Kind: room.TimerFired}, false)
+	})
 }
 
-func (r *room) startStateTimer() {
-	if r.stateTimer == nil && !r.closed {
-		t := &roomTimer{}
-		t.stop = r.rooms.endpoint.running.After(r.rooms.endpoint.config.StateTimeout, func() { r.stateDue(t) })
-		r.stateTimer = t
+// clearTimer stops the timer. One that has fired meanwhile finds nothing due.
+func (r *topicRoom) clearTimer() {
+	if r.stopTimer != nil {
+		r.stopTimer()
+		r.stopTimer = nil
 	}
 }
 
-// stopStateTimer stops it when nobody waits any more.
-func (r *room) stopStateTimer() {
-	if r.stateTimer != nil && (r.closed || len(r.waiting) == 0) {
-		r.stateTimer.stop()
-		r.stateTimer = nil
-	}
-}
-
-// stateDue ends the waiting for completeness: for all who wait, also those who
-// have waited less.
-func (r *room) stateDue(t *roomTimer) {
-	r.mu.Lock()
-	if r.stateTimer != t {
-		r.mu.Unlock()
-		return
-	}
-	r.stateTimer = nil
-	for _, m := range r.waiting {
-		m.seat.overdue = true
-	}
-	r.mu.Unlock()
-	r.refresh()
-}
-
-func sessions(list []presence.Presence) (n int) {
-	for _, p := range list {
-		n += len(p.Metas)
-	}
-	return n
+func countsJSON(c room.Counts) []byte {
+	return fmt.Appendf(nil, `{"keys":%d,"sessions":%d}`, c.Keys, c.Sessions)
 }

@@ -118,6 +118,6 @@ func TestDiffsAreMergedLongerWhereARoundTakesLong(t *testing.T) {
 			return time.Since(began) / time.Duration(times)
 		}
 		change(50) // in which it finds out
-		require.InDelta(t, (windowCost+1)*took, change(50), float64(time.Millisecond), "a round in five times its time, and not all the time")
+		require.Greater(t, change(50), 3*took, "most of the time is for others")
 	})
 }

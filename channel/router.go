@@ -72,6 +72,14 @@ type Route struct {
 	FetchOnlyAdds bool
 	// Presence is what this route's clients are shown of who is present.
 	Presence PresenceView
+	// DiffWindow is how long changes are merged into one presence_diff, or
+	// presence_count. By default, 0, that adapts to the size of the room, the rate of
+	// changes and the load, and is half a second at most; see Presence in the package
+	// documentation. A positive value is fixed: the first change of a topic that was
+	// quiet for DiffWindow is sent at once, and those after it together, DiffWindow
+	// later. Then there is one diff in each DiffWindow, whatever that costs; only a state
+	// that a client asks for may have changes sent earlier.
+	DiffWindow time.Duration
 	// LeaveGrace is how long the presences of a channel whose connection was lost
 	// stay: a page that is refreshed, a tunnel. Default 0: none. Whoever tracks
 	// the same key in the same topic within it takes the presence over, which is
@@ -156,6 +164,9 @@ func (h *Handler) checkRoutes() error {
 		}
 		if r.Presence > PresenceNone {
 			fault("Presence is none of the views")
+		}
+		if r.DiffWindow < 0 {
+			fault("DiffWindow is %v, must not be negative", r.DiffWindow)
 		}
 		if r.LeaveGrace < 0 {
 			fault("LeaveGrace is %v, must not be negative", r.LeaveGrace)

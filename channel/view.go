@@ -1,11 +1,5 @@
 package channel
 
-import (
-	"fmt"
-
-	"github.com/rollcall-go/rollcall/presence"
-)
-
 // A PresenceView is how much the clients of a route are shown of who is present.
 type PresenceView uint8
 
@@ -29,44 +23,3 @@ const (
 	eventPresenceDiff  = "presence_diff"
 	eventPresenceCount = "presence_count"
 )
-
-// tally counts who is in a topic. It is owned by the room's step.
-type tally struct {
-	keys     map[string]int // sessions under each
-	sessions int
-}
-
-func (t *tally) reset(list []presence.Presence) {
-	*t = tally{keys: make(map[string]int, len(list))}
-	t.add(list, 1)
-}
-
-func (t *tally) apply(d presence.Diff) {
-	t.add(d.Joins, 1)
-	t.add(d.Leaves, -1)
-}
-
-func (t *tally) add(list []presence.Presence, sign int) {
-	for _, p := range list {
-		n := sign * len(p.Metas)
-		t.sessions += n
-		if t.keys[p.Key] += n; t.keys[p.Key] == 0 {
-			delete(t.keys, p.Key)
-		}
-	}
-}
-
-func (t *tally) json() []byte {
-	return fmt.Appendf(nil, `{"keys":%d,"sessions":%d}`, len(t.keys), t.sessions)
-}
-
-// count makes of a diff the presence_count that follows it, nil when the numbers
-// are the same.
-func (r *room) count(diff presence.Diff) *roomDiff {
-	keys, sessions := len(r.tally.keys), r.tally.sessions
-	r.tally.apply(diff)
-	if keys == len(r.tally.keys) && sessions == r.tally.sessions {
-		return nil
-	}
-	return &roomDiff{out: r.broadcast(eventPresenceCount, r.tally.json())}
-}

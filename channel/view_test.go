@@ -110,31 +110,6 @@ func TestCountsAreOneSharedFrameAndMergedInABusyRoom(t *testing.T) {
 	})
 }
 
-func TestCountsNeedTheStateOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		e := startOne(t, Config{})
-		source := &fakeSource{}
-		e.rooms = newRooms(e, source)
-		asking := handlerOf(script{})
-		asking.Routes[0].Presence, asking.Routes[0].PushState = PresenceCounts, true
-		first := connect(t, e, asking, "")
-		first.get(`["1","1","t","phx_join",{}]`)
-		source.handle(presence.Event{State: &presence.List{Topic: "t"}, Complete: true})
-		require.Equal(t, []string{`["1",null,"t","presence_count",{"keys":0,"sessions":0}]`}, first.take())
-		source.handle(presence.Event{Diff: presence.Diff{Joins: entry1("x", "x")}, Complete: true})
-		require.Equal(t, []string{countFrame(1, 1)}, first.take())
-		source.handle(presence.Event{Diff: presence.Diff{Joins: entry1("x", "y"), Leaves: entry1("x", "x")}, Complete: true})
-		require.Empty(t, first.take())
-		second := connect(t, e, asking, "")
-		require.Equal(t, `["1",null,"t","presence_count",{"keys":1,"sessions":1}]`, second.get(`["1","1","t","phx_join",{}]`)[1], "without asking the tracker again")
-		require.Zero(t, source.refreshes.Load())
-		first.drop()
-		second.drop()
-		synctest.Wait()
-		e.rooms = nil
-	})
-}
-
 func TestHiddenPresencesNeverReachAClient(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cl := startCluster(t, 2, nil)
@@ -217,33 +192,5 @@ func TestHiddenPresencesNeverReachAClient(t *testing.T) {
 		bot.Close()
 		diffs, counts = take()
 		require.Empty(t, diffs+counts)
-	})
-}
-
-// A client that is not yet given a state may be told of counts: each stands for
-// itself, so none is held back from it.
-func TestCountsAreNotHeldBackFromWhoJoins(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		e := startOne(t, Config{})
-		source := &fakeSource{}
-		e.rooms = newRooms(e, source)
-		h := handlerOf(script{
-			join: func(s *Socket, params Payload) (any, error) { s.Send(0); return nil, nil },
-			info: func(s *Socket, msg any) Result {
-				must(s.m.room.want())
-				time.Sleep(time.Second)
-				return NoReply()
-			},
-		})
-		h.Routes[0].Presence = PresenceCounts
-		c := connect(t, e, h, "")
-		require.Len(t, c.get(`["1","1","t","phx_join",{}]`), 1)
-		source.handle(presence.Event{State: &presence.List{Topic: "t"}, Complete: true})
-		source.handle(presence.Event{Diff: presence.Diff{Joins: entry1("x", "x")}, Complete: true})
-		require.Equal(t, []string{countFrame(1, 1)}, c.take())
-		c.drop()
-		time.Sleep(time.Second)
-		synctest.Wait()
-		e.rooms = nil
 	})
 }

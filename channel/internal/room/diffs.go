@@ -1,22 +1,24 @@
-package channel
+package room
 
 import "github.com/rollcall-go/rollcall/presence"
 
-// diffs collects diffs to be merged into one. Merging each as it comes would
+// Diffs collects diffs to be merged into one. Merging each as it comes would
 // cost the square of their number; so they are kept, and merged in pairs when
 // the result is wanted or when there are too many: at least minDiffs, and twice
 // as many as the result had entries the last time. What is held is thus bounded
-// by the net change and minDiffs.
-type diffs struct {
+// by the net change and minDiffs. The zero value is empty.
+type Diffs struct {
 	list  []presence.Diff
 	limit int
 }
 
 const minDiffs = 256
 
-func (q *diffs) empty() bool { return len(q.list) == 0 }
+// Empty reports whether there is none.
+func (q *Diffs) Empty() bool { return len(q.list) == 0 }
 
-func (q *diffs) add(list ...presence.Diff) {
+// Add appends diffs, each of which follows those before.
+func (q *Diffs) Add(list ...presence.Diff) {
 	for _, d := range list {
 		if d.Empty() {
 			continue
@@ -32,10 +34,10 @@ func (q *diffs) add(list ...presence.Diff) {
 	}
 }
 
-// take returns the merged diff and empties the collection.
-func (q *diffs) take() presence.Diff {
+// Take returns the merged diff and empties the collection.
+func (q *Diffs) Take() presence.Diff {
 	merged := mergeDiffs(q.list)
-	*q = diffs{}
+	*q = Diffs{}
 	return merged
 }
 

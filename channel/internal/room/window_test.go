@@ -1,0 +1,219 @@
+package room
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rollcall-go/rollcall/presence"
+)
+
+func TestAdaptiveWindowFollowsSizeRateAndCost(t *testing.T) {
+	const ms = time.Millisecond
+	for _, row := range []struct {
+		size       int
+		rate       float64
+		cost, want time.Duration
+	}{
+		{0, 0, 0, 0},
+		{7, 1000, time.Second, 0},
+		{8, 0, 0, 40 * ms},
+		{1000, 0, 0, 40 * ms},
+		{1000, 60, 8 * ms, 40 * ms},
+		{1000, 110, 0, 104 * ms},
+		{1000, 1e9, 0, 104 * ms},
+		{1000, 0, 30 * ms, 120 * ms},
+		{10_000, 0, 0, 350 * ms},
+		{10_000, 200, 50 * ms, 350 * ms},
+		{10_000, 0, 100 * ms, 400 * ms},
+		{15_000, 0, 0, 500 * ms},
+		{1_000_000, 0, 0, 500 * ms},
+		{8, 0, time.Hour, 500 * ms},
+	} {
+		require.Equal(t, row.want, adaptiveWindow(row.size, row.rate, row.cost), "%d, %v, %v", row.size, row.rate, row.cost)
+	}
+	require.InDelta(t, 2.25*float64(windowBase), float64(adaptiveWindow(1000, 1.5*stormRate, 0)), 1)
+}
+
+// paced runs changes at a rate, as they come at random, of which a part are leaves,
+// and returns the rounds a second and what joins and leaves waited.
+func paced(p pace, size int, rate, leaving float64, cost, lasting time.Duration) (rounds float64, joins, leaves waits) {
+	r := rand.New(rand.NewPCG(1, 1))
+	origin := time.Now()
+	now, end := origin, origin.Add(lasting)
+	next := now
+	var joined, left []time.Time
+	var n int
+	for now.Before(end) {
+		due := end
+		if len(joined)+len(left) > 0 {
+			due = p.due(now, size)
+		}
+		if len(joined)+len(left) > 0 && !due.After(next) {
+			if due.After(now) {
+				now = due
+			}
+			joined, left, n = joins.end(now, joined), leaves.end(now, left), n+1
+			p.took()
+			p.sent(now, cost)
+			continue
+		}
+		now = next
+		if r.Float64() < leaving {
+			left = append(left, now)
+			p.came(now, 0, 1)
+		} else {
+			joined = append(joined, now)
+			p.came(now, 1, 0)
+		}
+		next = now.Add(time.Duration(-math.Log(1-r.Float64()) / rate * float64(time.Second)))
+	}
+	return float64(n) / lasting.Seconds(), joins, leaves
+}
+
+// waits is how long changes waited.
+type waits []time.Duration
+
+func (w *waits) end(now time.Time, came []time.Time) (none []time.Time) {
+	for _, at := range came {
+		*w = append(*w, now.Sub(at))
+	}
+	return came[:0]
+}
+
+// within is the time within which so many hundredths of them went out.
+func (w waits) within(percent int) time.Duration {
+	if len(w) == 0 {
+		return 0
+	}
+	slices.Sort(w)
+	return w[(len(w)-1)*percent/100]
+}
+
+func TestPace(t *testing.T) {
+	const ms = time.Millisecond
+	for _, row := range []struct {
+		name                string
+		size                int
+		rate, leaving       float64
+		cost                time.Duration
+		maxRounds           float64 // a second
+		median, join, leave time.Duration
+	}{
+		{"a small room", 7, 1000, 0.5, 0, 1001, 0, 0, 0},
+		{"one change a minute goes at once", 1000, 1.0 / 60, 0.5, 0, 1, 0, 0, 0},
+		{"40 changes a second in 1,000", 1000, 40, 0.5, 0, 17.5, 1 * ms, 60 * ms, 120 * ms},
+		{"40 joins a second in 1,000", 1000, 40, 0, 0, 22, 8 * ms, 60 * ms, 0},
+		{"40 leaves a second in 1,000", 1000, 40, 1, 0, 10.5, 0, 0, 130 * ms},
+		{"the same on a busy replica", 1000, 40, 0.5, 25 * ms, 10, 60 * ms, 101 * ms, 201 * ms},
+		{"100 joins a second in 1,000", 1000, 100, 0, 0, 11, 60 * ms, 105 * ms, 0},
+		{"200 changes a second in 10,000", 10_000, 200, 0.5, 0, 3, 200 * ms, 350 * ms, 500 * ms},
+		{"a storm, its first half second", 1000, 20_000, 0, 0, 22, 60 * ms, 105 * ms, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			rounds, joins, leaves := paced(pace{}, row.size, row.rate, row.leaving, row.cost, 20*time.Minute/time.Duration(1+row.rate/10))
+			t.Logf("%.1f rounds a second; joins waited %v, 99%% %v, at most %v; leaves %v, %v, %v", rounds,
+				joins.within(50), joins.within(99), joins.within(100), leaves.within(50), leaves.within(99), leaves.within(100))
+			require.LessOrEqual(t, rounds, row.maxRounds)
+			require.LessOrEqual(t, joins.within(50), row.median)
+			require.LessOrEqual(t, joins.within(100), row.join)
+			require.LessOrEqual(t, leaves.within(100), row.leave)
+		})
+	}
+}
+
+func TestFixedWindow(t *testing.T) {
+	const window = 100 * time.Millisecond
+	for _, size := range []int{1, 10_000} {
+		for _, cost := range []time.Duration{0, time.Second} {
+			p := pace{fixed: window}
+			rounds, joins, leaves := paced(p, size, 200, 0.5, cost, time.Minute)
+			require.InDelta(t, 10, rounds, 0.5, "one in a window, whatever the room is")
+			require.Equal(t, window, max(joins.within(100), leaves.within(100)).Round(time.Millisecond))
+			require.InDelta(t, window/2, joins.within(50), float64(window/10))
+			require.InDelta(t, window/2, leaves.within(50), float64(window/10), "leaves wait no longer than joins")
+		}
+		_, joins, leaves := paced(pace{fixed: window}, size, 1.0/60, 0.5, 0, time.Hour)
+		require.Zero(t, max(joins.within(95), leaves.within(95)), "in a quiet room at once")
+	}
+}
+
+// loud is a room of one client, among so many presences: 100 join one after
+// another, or leave. A round takes so long, and in the beginning the timer fires so late. It returns
+// the number of rounds, and what they are taken to cost.
+func loud(leaves bool, present int, took, late time.Duration) (rounds int, cost time.Duration) {
+	m := New(Config{StateTimeout: time.Second})
+	now, began := time.Unix(0, 0), time.Unix(1, 0)
+	var timer time.Time
+	var step func(in Input)
+	step = func(in Input) {
+		for _, a := range m.Step(now, in) {
+			switch a.Kind {
+			case SendDiff:
+				rounds++
+				now = now.Add(took)
+				step(Input{Kind: Sent, Took: took})
+			case SetTimer:
+				timer = a.At
+				if now.Before(began.Add(300 * time.Millisecond)) {
+					timer = timer.Add(late)
+				}
+			case ClearTimer:
+				timer = time.Time{}
+			}
+		}
+	}
+	tell := func(ev presence.Event) {
+		ev.Complete = true
+		step(Input{Kind: Told, Events: []presence.Event{ev}})
+	}
+	step(Input{Kind: WatchWanted})
+	step(Input{Kind: Joined, Member: &client{}})
+	step(Input{Kind: Settled, Member: m.seats.all[0]})
+	state := &presence.List{}
+	for i := range present {
+		state.Presences = append(state.Presences, entry(fmt.Sprintf("k%06d:s", i)))
+	}
+	tell(presence.Event{State: state})
+	for i := range 100 {
+		next := began.Add(time.Duration(i) * 7300 * time.Microsecond)
+		for !timer.IsZero() && timer.Before(next) {
+			if now.Before(timer) {
+				now = timer
+			}
+			timer = time.Time{}
+			step(Input{Kind: TimerFired})
+		}
+		if now.Before(next) {
+			now = next
+		}
+		if leaves {
+			tell(presence.Event{Diff: presence.Diff{Leaves: state.Presences[i : i+1]}})
+		} else {
+			tell(presence.Event{Diff: presence.Diff{Joins: list(fmt.Sprint("new", i, ":s"))}})
+		}
+	}
+	return rounds, m.pace.cost
+}
+
+func TestRoundsAreFewerWhereTheyCostMore(t *testing.T) {
+	const short, long = time.Millisecond, 100 * time.Millisecond
+	grows, _ := loud(false, 0, 0, 0)
+	require.Less(t, grows, 50, "in a room that grows changes come to be merged")
+	many, cost := loud(true, 500, 0, 0)
+	require.Less(t, many, 50, "and in a larger one")
+	require.Zero(t, cost)
+	fewer, _ := loud(true, 15_000, 0, 0)
+	require.Less(t, fewer, many, "in a large one more of them")
+	fewer, cost = loud(true, 500, long, 0)
+	require.Less(t, fewer, many, "and where a round takes long")
+	require.Greater(t, cost, long/4)
+	_, cost = loud(true, 500, 0, short)
+	require.Positive(t, cost, "timers are late where a replica is busy")
+	require.Less(t, cost, short/4, "and not for ever")
+}
