@@ -72,7 +72,7 @@ crdt
 presence               deliver.go session.go tracker.go watch.go
 presence/internal/replica
 presence/presencetest
-channel                conn.go endpoint.go fetch.go metas.go room.go
+channel                conn.go connect.go endpoint.go fetch.go metas.go room.go
 channel/internal/actor  group.go mailbox.go
 channel/internal/admit  controller.go
 channel/internal/fastlane broadcast.go
