@@ -34,7 +34,6 @@ type Conn struct {
 	transport string
 	vsn       string
 	remote    net.Addr
-	values    context.Context // of Socket.Context; nil: none; see base
 
 	// owned by the transport's reader: the caller of Receive and ReceiveControl
 	messages *rate.Limiter
@@ -54,8 +53,21 @@ type Conn struct {
 	done    chan struct{} // of ended; made when somebody waits
 	started bool
 	closed  bool
-	// ending is what Close asked for before Start.
-	ending *wire.Close
+	extra   *connExtra // nil in most; static once started
+}
+
+// connExtra is what few connections have.
+type connExtra struct {
+	values context.Context // of Socket.Context
+	ending *wire.Close     // what Close asked for before Start
+}
+
+// addExtra is called with mu held.
+func (c *Conn) addExtra() *connExtra {
+	if c.extra == nil {
+		c.extra = &connExtra{}
+	}
+	return c.extra
 }
 
 // Transport is the name of the connection's transport, as [wire.ConnectInfo] has it.
@@ -144,8 +156,8 @@ func (c *Conn) start(codec wire.Codec) bool {
 	link := c.link
 	c.codec, c.started = codec, true
 	if c.closed {
-		if c.ending != nil {
-			link.Close(c.ending.Code, c.ending.Reason)
+		if c.extra != nil && c.extra.ending != nil {
+			link.Close(c.extra.ending.Code, c.extra.ending.Reason)
 		}
 		return true
 	}
@@ -165,10 +177,10 @@ func (c *Conn) start(codec wire.Codec) bool {
 
 // base is the context of all that happens on the connection. It does not end.
 func (c *Conn) base() context.Context {
-	if c.values == nil {
+	if c.extra == nil || c.extra.values == nil {
 		return context.Background()
 	}
-	return c.values
+	return c.extra.values
 }
 
 // eventDisconnect on the topic of a connection's id closes it.
@@ -290,7 +302,7 @@ func (c *Conn) shutdown(code int, text string, reason Reason) {
 	switch {
 	case code == 0:
 	case c.link == nil:
-		c.ending = &wire.Close{Code: code, Reason: text}
+		c.addExtra().ending = &wire.Close{Code: code, Reason: text}
 	default:
 		c.link.Close(code, text)
 	}

@@ -137,7 +137,9 @@ func (r *ConnectRequest) ask(ctx context.Context) (err error) {
 		return err
 	}
 	if r.Context != nil {
-		r.values = context.WithoutCancel(r.Context)
+		r.mu.Lock()
+		r.addExtra().values = context.WithoutCancel(r.Context)
+		r.mu.Unlock()
 	}
 	if id := r.ID(); id != "" {
 		if err := wire.CheckTopic(id); err != nil {

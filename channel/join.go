@@ -22,7 +22,7 @@ func (m *member) begin(before *member) {
 	m.stopTimer = e.running.After(e.config.DuplicateTimeout, func() {
 		e.logger.Warn("channel: still busy, its topic goes to a new join", "topic", m.topic)
 		before.state.Store(stateGone)
-		before.endContext()
+		before.endContexts()
 		before.detach()
 		m.conn.mu.Lock()
 		defer m.conn.mu.Unlock()
@@ -51,8 +51,15 @@ func (m *member) admit() {
 func (m *member) withdraw() {
 	if m.state.Load() == stateJoining {
 		m.conn.endpoint.admission.Withdraw(&m.admission)
-		m.endContext()
+		m.endContexts()
 	}
+}
+
+// contexts are those of a channel, which most do without but while Join runs.
+type contexts struct {
+	own       context.Context // of Socket.Context; nil before it is called
+	cancel    context.CancelFunc
+	interrupt context.CancelFunc // ends the context of Join while that runs
 }
 
 // joinContext returns the context of Join, which ends when the join is given up, and
@@ -61,14 +68,16 @@ func (m *member) joinContext() (ctx context.Context, done func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	ctx, cancel := context.WithCancel(m.conn.base())
-	if m.ctxEnded {
+	if m.over {
 		cancel()
 	}
-	m.interrupt = cancel
+	m.contexts = &contexts{interrupt: cancel}
 	return ctx, func() {
 		m.mu.Lock()
-		m.interrupt = nil
-		m.mu.Unlock()
+		defer m.mu.Unlock()
+		if m.contexts.interrupt = nil; m.contexts.own == nil {
+			m.contexts = nil
+		}
 		cancel()
 	}
 }
@@ -77,23 +86,29 @@ func (m *member) joinContext() (ctx context.Context, done func()) {
 func (m *member) context() context.Context {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.ctx == nil {
-		m.ctx, m.cancel = context.WithCancel(m.conn.base())
-		if m.ctxEnded {
-			m.cancel()
+	if m.contexts == nil {
+		m.contexts = &contexts{}
+	}
+	c := m.contexts
+	if c.own == nil {
+		c.own, c.cancel = context.WithCancel(m.conn.base())
+		if m.over {
+			c.cancel()
 		}
 	}
-	return m.ctx
+	return c.own
 }
 
-// endContext ends the contexts of the channel and of its join. conn.mu may be held.
-func (m *member) endContext() {
+// endContexts ends the contexts of the channel and of its join. conn.mu may be held.
+func (m *member) endContexts() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ctxEnded = true
-	for _, cancel := range []context.CancelFunc{m.interrupt, m.cancel} {
-		if cancel != nil {
-			cancel()
+	m.over = true
+	if c := m.contexts; c != nil {
+		for _, cancel := range []context.CancelFunc{c.interrupt, c.cancel} {
+			if cancel != nil {
+				cancel()
+			}
 		}
 	}
 }
@@ -219,7 +234,7 @@ func (m *member) refusal(err error) Payload {
 // answered as if they had come after the answer.
 func (m *member) refuse(response Payload) {
 	m.state.Store(stateGone)
-	m.endContext()
+	m.endContexts()
 	m.detach()
 	rest := m.box.Close()
 	m.conn.mu.Lock()

@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,14 +62,11 @@ type member struct {
 	left     bool // leaveTopic ran
 	detached bool // detach ran
 	lost     bool // the connection was, and nobody meant it
-	ctxEnded bool
-	ctx      context.Context    // nil before context is called
-	cancel   context.CancelFunc // of ctx
-	// interrupt ends the context of Join while that runs.
-	interrupt context.CancelFunc
-	place     *pubsub.Subscription
-	external  map[string][]*pubsub.Subscription
-	lease     *presence.Session
+	over     bool // endContexts ran
+	contexts *contexts
+	place    *pubsub.Subscription
+	external map[string][]*pubsub.Subscription
+	lease    *presence.Session
 }
 
 // ask is what of a phx_join is needed to the end.
@@ -296,7 +292,7 @@ func (m *member) end(reason Reason, leave *wire.Message) {
 
 // terminate ends the channel's context, then calls Terminate.
 func (m *member) terminate(reason Reason) {
-	m.endContext()
+	m.endContexts()
 	if t, ok := m.channel.(Terminator); ok {
 		_ = m.guard("Terminate", func() { t.Terminate(m.conn.base(), &m.socket, reason) }) // logged there
 	}
@@ -327,9 +323,12 @@ func (m *member) leaveTopic() {
 func (m *member) detach() {
 	m.leaveTopic()
 	m.mu.Lock()
-	lease, lost := m.lease, m.lost
+	lease, lost, first := m.lease, m.lost, !m.detached
 	m.lease, m.detached = nil, true
 	m.mu.Unlock()
+	if first && m.room != nil { // before its presences end: the last one sees no leave of its own
+		m.conn.endpoint.rooms.leave(m.room)
+	}
 	switch {
 	case lease == nil:
 	case lost && m.route.LeaveGrace > 0:
@@ -341,9 +340,6 @@ func (m *member) detach() {
 
 // gone is the last that is done for a channel.
 func (m *member) gone() {
-	if m.room != nil {
-		m.conn.endpoint.rooms.leave(m.room)
-	}
 	m.conn.endpoint.admission.End(&m.admission)
 	m.conn.gone(m)
 	m.conn.endpoint.running.Done()

@@ -36,9 +36,9 @@ type dispatcher struct {
 // mailbox is what waits for one watch. It is guarded by the dispatcher's mu.
 type mailbox struct {
 	events  queue.Queue[Event]
-	added   int  // events, since they were merged or were none
-	merged  int  // how many were left then
-	active  bool // the watch is ready, or a goroutine has taken it
+	added   int32 // events, since they were merged or were none
+	merged  int32 // how many were left then
+	active  bool  // the watch is ready, or a goroutine has taken it
 	stopped bool
 }
 
@@ -149,8 +149,8 @@ func (d *dispatcher) merge(m *mailbox) {
 			m.events.Push(e)
 		}
 	}
-	m.added, m.merged = 0, m.events.Len()
-	d.waiting += m.merged
+	m.added, m.merged = 0, int32(m.events.Len())
+	d.waiting += m.events.Len()
 }
 
 // mergeEvents merges the events of one topic. The first stays where it has a state,

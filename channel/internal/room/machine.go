@@ -10,7 +10,8 @@ import (
 // A Machine is the presence of one topic as the clients of a route see it; see the
 // package documentation. It is for one caller at a time. Times must not go back.
 type Machine struct {
-	config Config // static after New
+	config Config    // static after New
+	began  time.Time // just before the first input
 
 	seats seats
 	// waiting are the members that wait for the state, in the order of asking. The first
@@ -32,9 +33,9 @@ type Machine struct {
 
 	pace     pace
 	late     time.Duration // how late the timer was that has the next diff sent
-	window   time.Time     // when pending is to be looked at, zero for never
-	stateDue time.Time     // when the waiting are overdue, zero while none waits
-	timer    time.Time     // what the timer is set to, zero for not set
+	window   instant       // when pending is to be looked at, 0 for never
+	stateDue instant       // when the waiting are overdue, 0 while none waits
+	timer    instant       // what the timer is set to, 0 for not set
 
 	out []Action // of the input that is dealt with
 }
@@ -80,10 +81,14 @@ func New(config Config) *Machine {
 }
 
 // Step deals with one input and returns what is to be done, in order.
-func (m *Machine) Step(now time.Time, in Input) []Action {
+func (m *Machine) Step(at time.Time, in Input) []Action {
 	if m.ended {
 		return nil
 	}
+	if m.began.IsZero() {
+		m.began = at.Add(-1) // so that no instant is 0
+	}
+	now := at.Sub(m.began)
 	switch in.Kind {
 	case WatchWanted:
 		m.watch()
@@ -167,7 +172,7 @@ func (m *Machine) settle(c Member) {
 	m.do(Action{Kind: SendHeld, To: []Member{c}, Diff: *held})
 }
 
-func (m *Machine) want(now time.Time, c Member, tracks bool) {
+func (m *Machine) want(now instant, c Member, tracks bool) {
 	s := c.Seat()
 	s.held = nil // it will be in the state
 	switch {
@@ -190,11 +195,11 @@ func (m *Machine) want(now time.Time, c Member, tracks bool) {
 	}
 }
 
-func (m *Machine) wait(now time.Time, c Member, state seatState) {
+func (m *Machine) wait(now instant, c Member, state seatState) {
 	m.seats.set(c, state)
 	m.waiting = append(m.waiting, c)
-	if m.stateDue.IsZero() {
-		m.stateDue = now.Add(m.config.StateTimeout)
+	if m.stateDue == 0 {
+		m.stateDue = now + m.config.StateTimeout
 	}
 }
 
@@ -217,7 +222,7 @@ func (m *Machine) leave(c Member) {
 // waited ends the state timeout where no member waits any more.
 func (m *Machine) waited() {
 	if len(m.waiting) == 0 {
-		m.waiting, m.stateDue = nil, time.Time{}
+		m.waiting, m.stateDue = nil, 0
 	}
 }
 
@@ -233,15 +238,15 @@ func (m *Machine) tell(ev presence.Event) {
 }
 
 // fire ends what the timer was set for.
-func (m *Machine) fire(now time.Time) {
-	m.timer = time.Time{}
-	if !m.stateDue.IsZero() && !now.Before(m.stateDue) {
-		m.stateDue = time.Time{}
+func (m *Machine) fire(now instant) {
+	m.timer = 0
+	if m.stateDue != 0 && now >= m.stateDue {
+		m.stateDue = 0
 		m.overdue = len(m.waiting)
 		m.refresh()
 	}
-	if !m.window.IsZero() && !now.Before(m.window) {
-		m.late, m.window = now.Sub(m.window), time.Time{}
+	if m.window != 0 && now >= m.window {
+		m.late, m.window = now-m.window, 0
 		m.proceed(now)
 	}
 }
@@ -252,11 +257,11 @@ func (m *Machine) end() {
 	}
 	m.ended = true
 	m.told, m.pending, m.published = nil, Diffs{}, published{}
-	m.window, m.stateDue = time.Time{}, time.Time{}
+	m.window, m.stateDue = 0, 0
 }
 
 // proceed does what is due, as far as that goes without an answer.
-func (m *Machine) proceed(now time.Time) {
+func (m *Machine) proceed(now instant) {
 	for m.answer == answerNone {
 		if m.due(now) {
 			m.flush(now)
@@ -282,7 +287,7 @@ func (m *Machine) proceed(now time.Time) {
 }
 
 // change deals with diffs.
-func (m *Machine) change(now time.Time, diffs []presence.Diff) {
+func (m *Machine) change(now instant, diffs []presence.Diff) {
 	for _, d := range diffs {
 		joins, leaves := sessions(d.Joins), sessions(d.Leaves)
 		m.present += joins - leaves
@@ -355,15 +360,15 @@ func (m *Machine) publishes() bool { return len(m.seats.all) > 1 }
 
 // due reports whether what is pending goes now. If not, and there is something, the
 // timer sees to it.
-func (m *Machine) due(now time.Time) bool {
+func (m *Machine) due(now instant) bool {
 	if m.pending.Empty() {
 		return false
 	}
 	at := m.pace.due(now, max(m.present, len(m.seats.all)))
-	if !at.After(now) {
+	if at <= now {
 		return true
 	}
-	if m.window.IsZero() || at.Before(m.window) {
+	if m.window == 0 || at < m.window {
 		m.window = at
 	}
 	return false
@@ -371,8 +376,8 @@ func (m *Machine) due(now time.Time) bool {
 
 // flush sends what is pending, or has it fetched before. It may be empty after merging;
 // then it is as if nothing had come.
-func (m *Machine) flush(now time.Time) {
-	m.window = time.Time{}
+func (m *Machine) flush(now instant) {
+	m.window = 0
 	m.pace.took()
 	diff := m.pending.Take()
 	switch {
@@ -391,7 +396,7 @@ func (m *Machine) flush(now time.Time) {
 
 // send has a round sent, to all but those that hold it or wait for a state that it will
 // be in.
-func (m *Machine) send(now time.Time, round Action) {
+func (m *Machine) send(now instant, round Action) {
 	if m.published.list != nil && m.publishes() && !m.config.Fetches {
 		m.published.since.Add(round.Diff)
 	} else {
@@ -423,7 +428,7 @@ func (s *Seat) hold(d presence.Diff) {
 	s.held = &d
 }
 
-func (m *Machine) sent(now time.Time, took time.Duration) {
+func (m *Machine) sent(now instant, took time.Duration) {
 	m.pace.sent(now, m.late+took)
 	m.late = 0
 }
@@ -431,15 +436,15 @@ func (m *Machine) sent(now time.Time, took time.Duration) {
 // arm sets the timer to what is due next.
 func (m *Machine) arm() {
 	next := m.window
-	if next.IsZero() || !m.stateDue.IsZero() && m.stateDue.Before(next) {
+	if next == 0 || m.stateDue != 0 && m.stateDue < next {
 		next = m.stateDue
 	}
 	switch {
-	case next.Equal(m.timer):
-	case next.IsZero():
+	case next == m.timer:
+	case next == 0:
 		m.do(Action{Kind: ClearTimer})
 	default:
-		m.do(Action{Kind: SetTimer, At: next})
+		m.do(Action{Kind: SetTimer, At: m.began.Add(next)})
 	}
 	m.timer = next
 }

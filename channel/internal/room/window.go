@@ -80,28 +80,31 @@ func stretch(rate float64) time.Duration {
 	return time.Duration(float64(windowBase) * min(max(over*over, 1), stormMost))
 }
 
+// An instant is a time since the machine began, which is a third of a time.Time.
+type instant = time.Duration
+
 // A pace decides when the changes that wait go.
 type pace struct {
 	fixed  time.Duration // Config.Window
 	window time.Duration // the adaptive one, when it was last looked at
 	cost   time.Duration // of a round, averaged
 
-	rate  float64   // changes a second
-	rated time.Time // when rate was right
+	rate  float64 // changes a second
+	rated instant // when rate was right
 
 	joins, leaves changes
 	joined        bool // of those that came last some were joins
 	// earned is when the rounds that were sent are made up for, one a window.
-	earned time.Time
+	earned instant
 }
 
 // changes are those of one kind that wait.
 type changes struct {
 	n     int
-	since time.Time // when the first of them came
+	since instant // when the first of them came
 }
 
-func (c *changes) add(now time.Time, n int) {
+func (c *changes) add(now instant, n int) {
 	if c.n == 0 {
 		c.since = now
 	}
@@ -109,7 +112,7 @@ func (c *changes) add(now time.Time, n int) {
 }
 
 // came notes that so many joins and leaves came.
-func (p *pace) came(now time.Time, joins, leaves int) {
+func (p *pace) came(now instant, joins, leaves int) {
 	p.joins.add(now, joins)
 	p.leaves.add(now, leaves)
 	p.joined = joins > 0
@@ -117,12 +120,12 @@ func (p *pace) came(now time.Time, joins, leaves int) {
 	p.rated = now
 }
 
-func (p *pace) rateAt(now time.Time) float64 {
-	return p.rate * math.Exp(-now.Sub(p.rated).Seconds()/rateMemory.Seconds())
+func (p *pace) rateAt(now instant) float64 {
+	return p.rate * math.Exp(-(now-p.rated).Seconds()/rateMemory.Seconds())
 }
 
 // due is when what waits is to be sent to a room of size; not after now: now.
-func (p *pace) due(now time.Time, size int) time.Time {
+func (p *pace) due(now instant, size int) instant {
 	if p.fixed > 0 {
 		return p.earned
 	}
@@ -133,16 +136,13 @@ func (p *pace) due(now time.Time, size int) time.Time {
 	if p.joins.n+p.leaves.n < enough || enough > 1 && !p.joined {
 		return last
 	}
-	if early := p.earned.Add(-roundBurst * p.window); early.Before(last) {
-		return early
-	}
-	return last
+	return min(last, p.earned-roundBurst*p.window)
 }
 
 // last is until when what waits may wait.
-func (p *pace) last() time.Time {
-	joins, leaves := p.joins.since.Add(p.window), p.leaves.since.Add(min(leaveWindows*p.window, windowMax))
-	if p.leaves.n == 0 || p.joins.n > 0 && joins.Before(leaves) {
+func (p *pace) last() instant {
+	joins, leaves := p.joins.since+p.window, p.leaves.since+min(leaveWindows*p.window, windowMax)
+	if p.leaves.n == 0 || p.joins.n > 0 && joins < leaves {
 		return joins
 	}
 	return leaves
@@ -152,10 +152,10 @@ func (p *pace) last() time.Time {
 func (p *pace) took() { p.joins.n, p.leaves.n = 0, 0 }
 
 // sent notes that what was taken was sent, which took so long.
-func (p *pace) sent(now time.Time, took time.Duration) {
-	if p.earned.Before(now) || p.fixed > 0 {
+func (p *pace) sent(now instant, took time.Duration) {
+	if p.earned < now || p.fixed > 0 {
 		p.earned = now
 	}
-	p.earned = p.earned.Add(max(p.window, p.fixed))
+	p.earned += max(p.window, p.fixed)
 	p.cost += (took - p.cost) / 8
 }

@@ -44,20 +44,18 @@ func TestAdaptiveWindowFollowsSizeRateAndCost(t *testing.T) {
 // and returns the rounds a second and what joins and leaves waited.
 func paced(p pace, size int, rate, leaving float64, cost, lasting time.Duration) (rounds float64, joins, leaves waits) {
 	r := rand.New(rand.NewPCG(1, 1))
-	origin := time.Now()
-	now, end := origin, origin.Add(lasting)
+	var now instant
+	end := lasting
 	next := now
-	var joined, left []time.Time
+	var joined, left []instant
 	var n int
-	for now.Before(end) {
+	for now < end {
 		due := end
 		if len(joined)+len(left) > 0 {
 			due = p.due(now, size)
 		}
-		if len(joined)+len(left) > 0 && !due.After(next) {
-			if due.After(now) {
-				now = due
-			}
+		if len(joined)+len(left) > 0 && due <= next {
+			now = max(now, due)
 			joined, left, n = joins.end(now, joined), leaves.end(now, left), n+1
 			p.took()
 			p.sent(now, cost)
@@ -71,7 +69,7 @@ func paced(p pace, size int, rate, leaving float64, cost, lasting time.Duration)
 			joined = append(joined, now)
 			p.came(now, 1, 0)
 		}
-		next = now.Add(time.Duration(-math.Log(1-r.Float64()) / rate * float64(time.Second)))
+		next = now + time.Duration(-math.Log(1-r.Float64())/rate*float64(time.Second))
 	}
 	return float64(n) / lasting.Seconds(), joins, leaves
 }
@@ -79,9 +77,9 @@ func paced(p pace, size int, rate, leaving float64, cost, lasting time.Duration)
 // waits is how long changes waited.
 type waits []time.Duration
 
-func (w *waits) end(now time.Time, came []time.Time) (none []time.Time) {
+func (w *waits) end(now instant, came []instant) (none []instant) {
 	for _, at := range came {
-		*w = append(*w, now.Sub(at))
+		*w = append(*w, now-at)
 	}
 	return came[:0]
 }
