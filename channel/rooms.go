@@ -46,7 +46,7 @@ func newRooms(e *Endpoint, source presenceSource) *rooms {
 }
 
 // enter counts one more channel into its room. It costs nothing in the tracker
-// before somebody tracks or wants to see.
+// before a channel tracks or asks for the state.
 func (rs *rooms) enter(topic string, route *Route) *topicRoom {
 	key := roomKey{topic: topic}
 	if route.Fetch != nil || route.NewMetas != nil || route.Presence != PresenceFull || route.DiffWindow != 0 {
@@ -55,8 +55,8 @@ func (rs *rooms) enter(topic string, route *Route) *topicRoom {
 	if r := rs.count(key, nil); r != nil {
 		return r
 	}
-	// Made without the lock: who allocates may have to wait for the garbage
-	// collector, and all who join with him.
+	// Made without the lock: an allocation can wait for the garbage collector, and all
+	// joins with it.
 	return rs.count(key, newTopicRoom(rs, key, route))
 }
 

@@ -2,7 +2,7 @@ package room
 
 import "github.com/rollcall-go/rollcall/presence"
 
-// tally counts who is in a topic.
+// tally counts the presences of a topic.
 type tally struct {
 	keys     map[string]int // sessions under each
 	sessions int

@@ -50,7 +50,7 @@ func BenchmarkDiffs(b *testing.B) {
 	var q Diffs
 	for i := range b.N {
 		key := fmt.Sprint(i % 20_000)
-		q.Add(presence.Diff{Joins: list(key + ":" + key)})
+		q.Add(presence.Diff{Joins: []presence.Presence{{Key: key, Metas: []presence.Meta{{Ref: key}}}}})
 		if i%20_000 == 0 {
 			q.Take()
 		}

@@ -15,7 +15,7 @@ type Config struct {
 	// Fetches makes diffs and lists go through FetchDiff and FetchList before they are
 	// sent. It has no effect with Counts.
 	Fetches bool
-	// Counts shows how many are present, in place of who is.
+	// Counts shows how many are present, in place of the presences.
 	Counts bool
 }
 

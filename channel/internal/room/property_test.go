@@ -91,7 +91,7 @@ func (m *model) event() presence.Event { return presence.Event{Complete: m.compl
 
 func (m *model) draw(t *rapid.T) *modelClient {
 	if len(m.clients) == 0 {
-		t.Skip("nobody is there")
+		t.Skip("no client")
 	}
 	return rapid.SampledFrom(m.clients).Draw(t, "client")
 }

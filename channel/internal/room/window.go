@@ -15,11 +15,10 @@ import (
 // By default the window adapts:
 //
 //   - A diff goes when a join comes and as many changes wait as come in one window at the
-//     present rate. In a quiet room that is at once, unless the room is so large that
-//     less than one change in a window is a rate that it remembers.
+//     present rate. In a quiet room that is at once, but not in a very large one: its
+//     window is so long that one change is not yet a window's worth.
 //   - Otherwise it goes when the oldest join has waited one window, or the oldest leave
-//     leaveWindows: that somebody has gone is less urgent, and the next join takes it
-//     along.
+//     leaveWindows: a leave is less urgent, and the next join takes it along.
 //   - In the long run there is one diff a window. After a pause roundBurst may go before
 //     their time.
 //
@@ -71,10 +70,9 @@ func adaptiveWindow(size int, rate float64, cost time.Duration) time.Duration {
 	return min(max(stretch(rate), time.Duration(size)*windowEach, windowCost*cost), windowMax)
 }
 
-// stretch is windowBase for a room that changes so often a second. 1,000 who
-// join one room, 100 a second, are 56 MiB of presences however they are told, and
-// 76 bytes more for each frame: 130,000 frames at 35 ms, and 66 MiB in all; 50,000
-// at 105 ms.
+// stretch is windowBase for a room that changes so often a second. 1,000 clients that
+// join one room, 100 a second, are sent 56 MiB of presences in any case, and 76 bytes
+// more for each frame: 130,000 frames at 35 ms, and 66 MiB in all; 50,000 at 105 ms.
 func stretch(rate float64) time.Duration {
 	over := rate / stormRate
 	return time.Duration(float64(windowBase) * min(max(over*over, 1), stormMost))

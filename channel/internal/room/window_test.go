@@ -141,77 +141,125 @@ func TestFixedWindow(t *testing.T) {
 	}
 }
 
-// loud is a room of one client, among so many presences: 100 join one after
-// another, or leave. A round takes so long, and in the beginning the timer fires so late. It returns
-// the number of rounds, and what they are taken to cost.
-func loud(leaves bool, present int, took, late time.Duration) (rounds int, cost time.Duration) {
-	m := New(Config{StateTimeout: time.Second})
-	now, began := time.Unix(0, 0), time.Unix(1, 0)
-	var timer time.Time
-	var step func(in Input)
-	step = func(in Input) {
-		for _, a := range m.Step(now, in) {
-			switch a.Kind {
-			case SendDiff:
-				rounds++
-				now = now.Add(took)
-				step(Input{Kind: Sent, Took: took})
-			case SetTimer:
-				timer = a.At
-				if now.Before(began.Add(300 * time.Millisecond)) {
-					timer = timer.Add(late)
-				}
-			case ClearTimer:
-				timer = time.Time{}
-			}
-		}
-	}
-	tell := func(ev presence.Event) {
-		ev.Complete = true
-		step(Input{Kind: Told, Events: []presence.Event{ev}})
-	}
-	step(Input{Kind: WatchWanted})
-	step(Input{Kind: Joined, Member: &client{}})
-	step(Input{Kind: Settled, Member: m.seats.all[0]})
-	state := &presence.List{}
+// A loudRoom has one client, among so many presences.
+type loudRoom struct {
+	machine *Machine
+	now     time.Time
+	timer   time.Time     // zero for not set
+	took    time.Duration // what a round takes
+	late    time.Duration // how late the timer fires
+	rounds  int
+	present []presence.Presence
+	next    int
+}
+
+func newLoudRoom(present int) *loudRoom {
+	r := &loudRoom{machine: New(Config{StateTimeout: time.Second}), now: time.Unix(0, 0)}
+	r.step(Input{Kind: WatchWanted})
+	r.step(Input{Kind: Joined, Member: &client{}})
+	r.step(Input{Kind: Settled, Member: r.machine.seats.all[0]})
 	for i := range present {
-		state.Presences = append(state.Presences, entry(fmt.Sprintf("k%06d:s", i)))
+		r.present = append(r.present, entry(fmt.Sprintf("k%06d:s", i)))
 	}
-	tell(presence.Event{State: state})
-	for i := range 100 {
-		next := began.Add(time.Duration(i) * 7300 * time.Microsecond)
-		for !timer.IsZero() && timer.Before(next) {
-			if now.Before(timer) {
-				now = timer
-			}
-			timer = time.Time{}
-			step(Input{Kind: TimerFired})
-		}
-		if now.Before(next) {
-			now = next
-		}
-		if leaves {
-			tell(presence.Event{Diff: presence.Diff{Leaves: state.Presences[i : i+1]}})
-		} else {
-			tell(presence.Event{Diff: presence.Diff{Joins: list(fmt.Sprint("new", i, ":s"))}})
+	r.tell(presence.Event{State: &presence.List{Presences: r.present}})
+	return r
+}
+
+func (r *loudRoom) step(in Input) {
+	for _, a := range r.machine.Step(r.now, in) {
+		switch a.Kind {
+		case SendDiff:
+			r.rounds++
+			r.now = r.now.Add(r.took)
+			r.step(Input{Kind: Sent, Took: r.took})
+		case SetTimer:
+			r.timer = a.At.Add(r.late)
+		case ClearTimer:
+			r.timer = time.Time{}
 		}
 	}
-	return rounds, m.pace.cost
+}
+
+func (r *loudRoom) tell(ev presence.Event) {
+	ev.Complete = true
+	r.step(Input{Kind: Told, Events: []presence.Event{ev}})
+}
+
+func (r *loudRoom) join() {
+	r.next++
+	r.tell(presence.Event{Diff: presence.Diff{Joins: list(fmt.Sprint("new", r.next, ":s"))}})
+}
+
+func (r *loudRoom) leave() {
+	r.tell(presence.Event{Diff: presence.Diff{Leaves: r.present[:1]}})
+	r.present = r.present[1:]
+}
+
+// wait lets time pass, and the timer fire.
+func (r *loudRoom) wait(d time.Duration) {
+	end := r.now.Add(d)
+	for !r.timer.IsZero() && r.timer.Before(end) {
+		if r.now.Before(r.timer) {
+			r.now = r.timer
+		}
+		r.timer = time.Time{}
+		r.step(Input{Kind: TimerFired})
+	}
+	if r.now.Before(end) {
+		r.now = end
+	}
+}
+
+// storm is 100 changes, one after another.
+func (r *loudRoom) storm(change func()) {
+	for range 100 {
+		change()
+		r.wait(7300 * time.Microsecond)
+	}
 }
 
 func TestRoundsAreFewerWhereTheyCostMore(t *testing.T) {
-	const short, long = time.Millisecond, 100 * time.Millisecond
-	grows, _ := loud(false, 0, 0, 0)
-	require.Less(t, grows, 50, "in a room that grows changes come to be merged")
-	many, cost := loud(true, 500, 0, 0)
-	require.Less(t, many, 50, "and in a larger one")
-	require.Zero(t, cost)
-	fewer, _ := loud(true, 15_000, 0, 0)
-	require.Less(t, fewer, many, "in a large one more of them")
-	fewer, cost = loud(true, 500, long, 0)
-	require.Less(t, fewer, many, "and where a round takes long")
-	require.Greater(t, cost, long/4)
-	_, cost = loud(true, 500, 0, short)
+	grows := newLoudRoom(0)
+	grows.storm(grows.join)
+	require.Less(t, grows.rounds, 50, "in a room that grows changes come to be merged")
+
+	large := newLoudRoom(500)
+	large.storm(large.leave)
+	require.Less(t, large.rounds, 50, "and in a larger one")
+	require.Zero(t, large.machine.pace.cost)
+
+	huge := newLoudRoom(15_000)
+	huge.storm(huge.leave)
+	require.Less(t, huge.rounds, large.rounds, "in a huge one more of them")
+
+	slow := newLoudRoom(500)
+	slow.took = 100 * time.Millisecond
+	slow.storm(slow.leave)
+	require.Less(t, slow.rounds, large.rounds, "and where a round takes long")
+	require.Greater(t, slow.machine.pace.cost, slow.took/4)
+
+	busy := newLoudRoom(500)
+	busy.late = time.Millisecond
+	busy.storm(busy.leave)
+	cost := busy.machine.pace.cost
 	require.Positive(t, cost, "timers are late where a replica is busy")
-	require.Less(t, cost, short/4, "and not for ever")
+	for range 20 {
+		busy.wait(time.Second)
+		busy.join()
+		require.True(t, busy.timer.IsZero(), "in a quiet room a join goes at once")
+	}
+	require.Less(t, busy.machine.pace.cost, cost/2, "and not for ever")
+}
+
+func TestAJoinDoesNotWaitAsLongAsALeave(t *testing.T) {
+	r := newLoudRoom(500)
+	r.storm(r.leave)
+	for !r.timer.IsZero() {
+		r.wait(time.Millisecond)
+	}
+	r.leave()
+	last := r.timer
+	require.False(t, last.IsZero())
+	r.join()
+	require.True(t, !r.timer.IsZero() && r.timer.Before(last))
 }
