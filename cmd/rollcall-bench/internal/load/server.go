@@ -183,6 +183,11 @@ func startChild(ctx context.Context, command, args []string) (*child, error) {
 	case <-listening:
 		return c, nil
 	case <-c.finished:
+		select {
+		case <-listening: // it did both before this goroutine ran
+			return c, nil
+		default:
+		}
 		err = errors.New("the process ended")
 	case <-ctx.Done():
 		err = context.Cause(ctx)
