@@ -82,7 +82,7 @@ func TestHandleMetasFollowsATopicOnEveryReplicaThatHasIt(t *testing.T) {
 		require.Equal(t, "a0 b0", lines[len(lines)-1][len(lines[len(lines)-1])-5:])
 
 		bot := cl.trackers[2].NewSession()
-		_, err := bot.Track("t", "b", presence.Hidden(map[string]int{"n": 7}))
+		_, err := bot.Track("t", "b", presence.Hidden{Meta: map[string]int{"n": 7}})
 		require.NoError(t, err)
 		lines = take()
 		require.Len(t, lines, 2)

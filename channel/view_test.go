@@ -126,7 +126,7 @@ func TestHiddenPresencesNeverReachAClient(t *testing.T) {
 			_, err := bot.Track(topic, key, meta)
 			require.NoError(t, err)
 		}
-		track("t", "bot", presence.Hidden(map[string]string{"ghost": "early"}))
+		track("t", "bot", presence.Hidden{Meta: map[string]string{"ghost": "early"}})
 		var everywhere []*client
 		for i, e := range cl.endpoints {
 			for _, view := range []string{"full", "counts"} {
@@ -159,7 +159,7 @@ func TestHiddenPresencesNeverReachAClient(t *testing.T) {
 			require.NotContains(t, text, "bot")
 			require.NotContains(t, text, "ghost")
 		}
-		track("t", "ghost", presence.Hidden(nil))
+		track("t", "ghost", presence.Hidden{Meta: nil})
 		_, err := bot.Update("t", "bot", presence.Patch(map[string]string{"ghost": "late"}))
 		require.NoError(t, err)
 		diffs, counts := take()
@@ -174,7 +174,7 @@ func TestHiddenPresencesNeverReachAClient(t *testing.T) {
 		require.Equal(t, `[null,null,"t","presence_diff",{"joins":{"bot":{"metas":[`+meta+`]}},"leaves":{}}]`, diffs)
 		require.Equal(t, countFrame(5, 5), counts)
 
-		_, err = bot.Update("t", "bot", presence.Replace(presence.Hidden(nil)))
+		_, err = bot.Update("t", "bot", presence.Replace(presence.Hidden{Meta: nil}))
 		require.NoError(t, err)
 		diffs, counts = take()
 		require.Equal(t, `[null,null,"t","presence_diff",{"joins":{},"leaves":{"bot":{"metas":[`+meta+`]}}}]`, diffs)

@@ -12,8 +12,8 @@ import (
 
 // encodeMeta turns what a caller gave as a meta into the bytes of a JSON object.
 func encodeMeta(meta any, limit int) ([]byte, error) {
-	if hidden, ok := meta.(hiddenMeta); ok {
-		data, err := encodeMeta(hidden.meta, limit)
+	if hidden, ok := meta.(Hidden); ok {
+		data, err := encodeMeta(hidden.Meta, limit)
 		if err != nil || replica.Hidden(data) {
 			return data, err
 		}

@@ -65,9 +65,9 @@ func TestHiddenPresencesAreKnownEverywhereAndShownNowhere(t *testing.T) {
 		s, bot := trackers[0].NewSession(), trackers[0].NewSession()
 		_, err := s.Track("room", "alice", color("red"))
 		require.NoError(t, err)
-		_, err = bot.Track("room", "alice", presence.Hidden(color("grey")))
+		_, err = bot.Track("room", "alice", presence.Hidden{Meta: color("grey")})
 		require.NoError(t, err)
-		_, err = bot.Track("room", "bot", presence.Hidden(presence.Hidden(nil)))
+		_, err = bot.Track("room", "bot", presence.Hidden{Meta: presence.Hidden{}})
 		require.NoError(t, err)
 		tells("+alice=red", "alice=red", "alice=red,alice=grey,bot=")
 
@@ -78,7 +78,7 @@ func TestHiddenPresencesAreKnownEverywhereAndShownNowhere(t *testing.T) {
 		require.NoError(t, err)
 		tells("+bot=blue", "alice=red,bot=blue", "alice=red,alice=black,bot=blue")
 		_, err = bot.Update("room", "bot", presence.Func(func(current presence.Meta) (any, error) {
-			return presence.Hidden(current.Data), nil
+			return presence.Hidden{Meta: current.Data}, nil
 		}))
 		require.NoError(t, err)
 		tells("-bot=blue", "alice=red", "alice=red,alice=black,bot=blue")
@@ -106,9 +106,9 @@ func TestAClientCannotHideByItsMeta(t *testing.T) {
 		}
 		require.Same(t, tracker.Peek("room"), tracker.Peek("room").Visible(), "nothing to leave out")
 
-		_, err := s.Track("room", "large", presence.Hidden(map[string]string{"a": strings.Repeat("x", 8<<10-20)}))
+		_, err := s.Track("room", "large", presence.Hidden{Meta: map[string]string{"a": strings.Repeat("x", 8<<10-20)}})
 		require.ErrorIs(t, err, presence.ErrMetaTooLarge, "the mark counts")
-		_, err = s.Track("room", "array", presence.Hidden([]int{1}))
+		_, err = s.Track("room", "array", presence.Hidden{Meta: []int{1}})
 		require.ErrorIs(t, err, presence.ErrMetaNotObject)
 	})
 }

@@ -48,18 +48,15 @@ type Count struct {
 // first and is ours to set, as phx_ref is; so it is replicated like any meta,
 // and every replica knows.
 
-// Hidden makes of a meta, for Track and Update, one that is hidden from clients.
-// It is in lists, counts and diffs of this package like any other, where
-// [Meta.Hidden] tells, and [Diff.Visible] and [List.Visible] leave it out.
+// Hidden is a meta, for Track and Update, that is hidden from clients. It is in lists,
+// counts and diffs of this package like any other, where [Meta.Hidden] reports it, and
+// [Diff.Visible] and [List.Visible] leave it out.
 //
-// An update with a meta that is not made by Hidden shows it (Patch does not
-// change whether it is hidden), and one with Hidden hides it again: a join, and
-// a leave, for clients. Such an update has no phx_ref_prev, so that clients do not
-// learn of values that they were not shown.
-func Hidden(meta any) any { return hiddenMeta{meta} }
-
-// hiddenMeta is what Hidden makes.
-type hiddenMeta struct{ meta any }
+// An update with a meta that is not Hidden shows it (Patch does not change whether it
+// is hidden), and one with Hidden hides it again: a join, and a leave, for clients.
+// Such an update has no phx_ref_prev, so that clients do not learn of values that they
+// were not shown.
+type Hidden struct{ Meta any }
 
 // Hidden reports whether the meta is hidden from clients.
 func (m Meta) Hidden() bool { return replica.Hidden(m.Data) }

@@ -147,7 +147,7 @@ func Patch(fields any) Change {
 			}
 		}
 		if current.Hidden() {
-			return Hidden(old), nil
+			return Hidden{Meta: old}, nil
 		}
 		return old, nil
 	}
