@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
+	"github.com/rollcall-go/rollcall/transport/internal/netpoll"
 )
 
 // Options says how connections are accepted and what they may cost. The zero
@@ -72,7 +73,7 @@ type Options struct {
 
 	// Compress offers permessage-deflate (without context takeover) to clients
 	// that ask for it. It costs CPU for every frame that is not shared, and some
-	// hundred KiB for each that is being written.
+	// hundred KiB for each that is being compressed, at most GOMAXPROCS at a time.
 	Compress bool
 
 	// Logger gets contained panics. What is refused goes to the endpoint, which
@@ -115,7 +116,7 @@ func (o Options) prepare() (Options, error) {
 	httptransport.Intake(&faults, &o.Intake)
 	if o.MaxConnections == 0 {
 		o.MaxConnections = defaultMaxConnections
-		if files, ok := openFileLimit(); ok {
+		if files, ok := netpoll.MaxFiles(); ok {
 			o.MaxConnections = connectionsFor(files)
 		}
 	}
