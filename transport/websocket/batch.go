@@ -16,21 +16,18 @@ type batch struct {
 	bytes   int // of the frames, with their headers
 	pong    []byte
 	pongDue bool
-	urgent  bool // some of it is of normal priority
+	urgent  bool         // some of it is of normal priority
+	notice  *closeNotice // the close frame at its end; nil: none
+
+	compress bool // frames are compressed as they are gathered
 
 	// How far writing has come: the bytes to be written next, those that follow
-	// them, what is left of the last frame that was begun, and the first frame that
-	// was not.
+	// them, what is left of the last frame that was begun, the first frame that was
+	// not, and whether the close frame was.
 	unsent, large, rest []byte
 	next                int
+	closed              bool
 	cork                *[]byte // what is gathered; nil: nothing was yet
-
-	// What a try to write came to. try is the batch's tryWrite as a value, which
-	// lasts as long as the batch: so writing costs no allocation.
-	try     func(fd uintptr)
-	most    int // bytes to write
-	written int
-	fault   error
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -56,13 +53,13 @@ func (b *batch) release() {
 	if b.cork != nil {
 		releaseCork(b.cork)
 	}
-	*b = batch{frames: b.frames[:0], pong: b.pong[:0], try: b.try}
+	*b = batch{frames: b.frames[:0], pong: b.pong[:0]}
 	batches.Put(b)
 }
 
 // gather readies unsent, and reports whether there is anything to write. It gathers
-// some corkSize bytes. What is larger than half of that, and all frames share, is not
-// copied.
+// some corkSize bytes. What is larger than half of that, and is there as it goes out,
+// is not copied.
 func (b *batch) gather() bool {
 	switch {
 	case len(b.unsent) > 0:
@@ -70,11 +67,11 @@ func (b *batch) gather() bool {
 	case b.large != nil:
 		b.unsent, b.large = b.large, nil
 		return true
-	case b.next == len(b.frames) && len(b.rest) == 0 && !b.pongDue:
+	case b.next == len(b.frames) && len(b.rest) == 0 && !b.pongDue && (b.notice == nil || b.closed):
 		return false
-	case len(b.frames) == 1 && b.next == 0 && !b.pongDue && b.frames[0].Shared:
+	case len(b.frames) == 1 && b.next == 0 && !b.pongDue && b.notice == nil:
 		if p := prepared(b.frames[0]); p != nil { // a broadcast, mostly: nothing to gather
-			b.unsent, b.next = p.plain, 1
+			b.unsent, b.next = p.bytes(b.compress), 1
 			return true
 		}
 	}
@@ -91,6 +88,10 @@ func (b *batch) gather() bool {
 		buf = b.begin(buf, b.frames[b.next])
 		b.next++
 	}
+	if b.next == len(b.frames) && b.large == nil && b.notice != nil {
+		b.closed = true
+		buf = appendClose(buf, b.notice)
+	}
 	*b.cork, b.unsent = buf, buf
 	if len(buf) == 0 { // a large frame comes first
 		return b.gather()
@@ -101,16 +102,18 @@ func (b *batch) gather() bool {
 // begin appends a frame to buf, or its beginning: the others are then large and
 // rest.
 func (b *batch) begin(buf []byte, f *wire.Frame) []byte {
-	if f.Shared {
-		if p := prepared(f); p != nil {
-			if len(p.plain) > corkSize/2 {
-				b.large = p.plain
-				return buf
-			}
-			return append(buf, p.plain...)
+	if p := prepared(f); p != nil {
+		whole := p.bytes(b.compress)
+		if len(whole) > corkSize/2 {
+			b.large = whole
+			return buf
 		}
+		return append(buf, whole...)
 	}
 	head, body, tail := f.Pieces()
+	if b.compress {
+		return appendCompressed(buf, firstByte(f), head, body, tail)
+	}
 	buf = appendHeader(buf, firstByte(f), f.Len())
 	switch {
 	case len(body) > corkSize/2:

@@ -41,7 +41,7 @@ func onTheWire(f *wire.Frame) []byte {
 // about 8 KB each.
 func framesInPieces(t *testing.T, users ...int) (frames []*wire.Frame) {
 	t.Helper()
-	server := serveShown(t, Options{}, plainly, users...)
+	server := serveShown(t, plain, users...)
 	c, err := server.endpoint.Connect(t.Context(), server.handler, wire.ConnectInfo{Params: url.Values{"vsn": {"2.0.0"}}})
 	require.NoError(t, err)
 	link := make(pieceLink, 10)

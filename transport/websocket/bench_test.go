@@ -2,18 +2,18 @@ package websocket
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
+	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
@@ -22,20 +22,21 @@ import (
 
 // openClients connects n clients over loopback whose input is thrown away, its
 // bytes counted.
-func openClients(tb testing.TB, n int) (links []wire.Link, received *meter) {
+func (k kind) openClients(tb testing.TB, n int) (links []wire.Link, received *meter) {
 	tb.Helper()
 	sessions := make(chan *fakeSession, n)
-	transport := transportFor(tb, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
+	transport := transportFor(tb, Options{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil
 	})
-	server := httptest.NewServer(transport)
+	server := httptest.NewUnstartedServer(transport)
+	k.start(server)
 	received = &meter{reached: make(chan struct{}, 1)}
 	var readers sync.WaitGroup
 	var clients []net.Conn
 	for range n {
-		client, _, err := gorilla.DefaultDialer.Dial(wsURL(server), nil)
+		client, _, err := dialerFor(server).Dial(wsURL(server), nil)
 		require.NoError(tb, err)
 		clients = append(clients, client.NetConn())
 		readers.Go(func() { io.Copy(received, client.NetConn()) })
@@ -78,76 +79,138 @@ func (m *meter) await(want int64) {
 	}
 }
 
+// size is how many bytes a client of this kind receives for a frame.
+func (k kind) size(f *wire.Frame) int64 {
+	b := &batch{frames: []*wire.Frame{f}, compress: k.compress}
+	b.gather()
+	return int64(len(b.unsent))
+}
+
+// sample is 128 bytes.
+func sample() string { return string(noise(128)) }
+
+// eachKindOf runs a benchmark for the kinds that clients are of.
+func eachKindOf(b *testing.B, run func(b *testing.B, k kind)) {
+	for _, k := range kinds[:3] {
+		b.Run(k.name, func(b *testing.B) { run(b, k) })
+	}
+}
+
 // BenchmarkFanOut sends one shared frame of 128 bytes to 1,000 subscribers over
 // loopback; window is how many broadcasts are outstanding. Client and server
 // share the CPUs, so cpu-us/delivery is that of both.
 func BenchmarkFanOut(b *testing.B) {
-	const subscribers, payload = 1000, 128
+	const subscribers = 1000
 	for _, window := range []int{1, 8, 32} {
 		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) {
-			links, received := openClients(b, subscribers)
-			const wire = payload + 4 // header of 4 bytes: more than 125
-			base := received.received.Load()
-			b.ReportAllocs()
-			begin := cpuTime()
-			sent := 0
-			for b.Loop() {
-				for range window {
-					f := shared(strings.Repeat("x", payload))
-					for _, link := range links {
-						link.Send(f)
+			eachKindOf(b, func(b *testing.B, k kind) {
+				links, received := k.openClients(b, subscribers)
+				payload := sample()
+				size := k.size(shared(payload))
+				base := received.received.Load()
+				b.ReportAllocs()
+				begin := cpuTime()
+				sent := 0
+				for b.Loop() {
+					for range window {
+						frames := []*wire.Frame{shared(payload)}
+						for _, link := range links {
+							link.Send(frames...)
+						}
 					}
+					sent += window
+					received.await(base + int64(sent)*subscribers*size)
 				}
-				sent += window
-				received.await(base + int64(sent)*subscribers*wire)
-			}
-			deliveries := float64(sent) * subscribers
-			b.ReportMetric(float64(cpuTime()-begin)/1e3/deliveries, "cpu-us/delivery")
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/deliveries, "ns/delivery")
+				deliveries := float64(sent) * subscribers
+				b.ReportMetric(float64(cpuTime()-begin)/1e3/deliveries, "cpu-us/delivery")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/deliveries, "ns/delivery")
+			})
 		})
 	}
 }
 
 // BenchmarkDelivery is one frame to one client, from Send to the socket.
 func BenchmarkDelivery(b *testing.B) {
-	for name, isShared := range map[string]bool{"shared": true, "own": false} {
-		b.Run(name, func(b *testing.B) {
-			links, received := openClients(b, 1)
-			f := text(strings.Repeat("x", 128))
-			f.Shared = isShared
-			base, sent := received.received.Load(), int64(0)
-			b.ReportAllocs()
-			for b.Loop() {
-				links[0].Send(f)
-				sent++
-				received.await(base + sent*132)
-			}
+	for _, isShared := range []bool{true, false} {
+		b.Run(map[bool]string{true: "shared", false: "own"}[isShared], func(b *testing.B) {
+			eachKindOf(b, func(b *testing.B, k kind) {
+				links, received := k.openClients(b, 1)
+				f := text(sample())
+				f.Shared = isShared
+				frames := []*wire.Frame{f}
+				base, sent, size := received.received.Load(), int64(0), k.size(f)
+				b.ReportAllocs()
+				for b.Loop() {
+					links[0].Send(frames...)
+					sent++
+					received.await(base + sent*size)
+				}
+			})
 		})
 	}
 }
 
-// BenchmarkIdleConnection reports what an idle connection holds on the server's
-// side and on a minimal client's together: the heap and stacks in use.
-func BenchmarkIdleConnection(b *testing.B) {
-	for b.Loop() {
-		const n = 1000
-		before := memoryInUse()
-		s := func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil }
-		transport := transportFor(b, Options{}, s)
-		server := httptest.NewServer(transport)
-		var clients []net.Conn
-		for range n {
-			clients = append(clients, rawClient(b, server))
+// BenchmarkMessage is one message of a client, from its socket to the session.
+func BenchmarkMessage(b *testing.B) {
+	eachKindOf(b, func(b *testing.B, k kind) {
+		heard := make(chan struct{}, 1)
+		s := newSession()
+		s.receive = func(bool, []byte) *wire.Close {
+			heard <- struct{}{}
+			return nil
 		}
-		require.Eventually(b, func() bool { return transport.Stats().Accepted == n }, time.Minute, time.Millisecond)
-		time.Sleep(100 * time.Millisecond) // net/http's goroutines end
-		b.ReportMetric(float64(memoryInUse()-before)/1024/n, "KiB/connection")
-		for _, client := range clients {
-			client.Close()
+		transport := transportFor(b, Options{Compress: k.compress}, letIn(s))
+		server := httptest.NewUnstartedServer(transport)
+		k.start(server)
+		client := rawClient(b, server)
+		message := rawFrame(0x81, []byte(sample()))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := client.Write(message); err != nil {
+				b.Fatal(err)
+			}
+			<-heard
 		}
+		client.Close()
 		closeTransport(b, transport)
 		server.Close()
-	}
+	})
+}
+
+// BenchmarkIdleConnection reports what an idle connection that has sent a message holds:
+// the heap and stacks in use. Of its client there is the socket only.
+func BenchmarkIdleConnection(b *testing.B) {
+	eachKindOf(b, func(b *testing.B, k kind) {
+		for b.Loop() {
+			const n = 1000
+			before := memoryInUse()
+			s := func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil }
+			transport := transportFor(b, Options{Compress: k.compress}, s)
+			server := httptest.NewUnstartedServer(transport)
+			k.start(server)
+			var clients []*os.File
+			for range n {
+				client := rawClient(b, server)
+				_, err := client.Write(rawFrame(0x81, []byte("hello")))
+				require.NoError(b, err)
+				if secured, ok := client.(*tls.Conn); ok {
+					client = secured.NetConn()
+				}
+				socket, err := client.(*net.TCPConn).File()
+				require.NoError(b, err)
+				client.Close()
+				clients = append(clients, socket)
+			}
+			awaitParked(b, transport, n)
+			time.Sleep(100 * time.Millisecond) // net/http's goroutines end
+			b.ReportMetric(float64(memoryInUse()-before)/1024/n, "KiB/connection")
+			for _, client := range clients {
+				client.Close()
+			}
+			closeTransport(b, transport)
+			server.Close()
+		}
+	})
 }
 
 type idleSession struct{}
@@ -170,7 +233,12 @@ func memoryInUse() int64 {
 func rawClient(tb testing.TB, server *httptest.Server) net.Conn {
 	raw, err := net.Dial("tcp", server.Listener.Addr().String())
 	require.NoError(tb, err)
-	_, err = io.WriteString(raw, request("GET", "/", handshakeHeaders))
+	if server.TLS != nil {
+		config := clientTLS(server).Clone()
+		config.ServerName = "example.com"
+		raw = tls.Client(raw, config)
+	}
+	_, err = io.WriteString(raw, request("GET", "/", handshakeHeaders+"Sec-WebSocket-Extensions: permessage-deflate\r\n"))
 	require.NoError(tb, err)
 	var answer [512]byte
 	n, err := raw.Read(answer[:])

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel/wire"
+	"github.com/rollcall-go/rollcall/transport/internal/netpoll"
 )
 
 // echo sends back what it receives, as own and as shared frames in turn.
@@ -40,29 +41,26 @@ func echo() *fakeSession {
 }
 
 func TestMessagesOfEveryKindAndSizeComeBack(t *testing.T) {
-	for _, compress := range []bool{false, true} {
-		t.Run(fmt.Sprintf("compress %v", compress), func(t *testing.T) {
-			_, server := serveLoopback(t, Options{Compress: compress}, letIn(echo()))
-			dialer := gorilla.Dialer{EnableCompression: true}
-			client, answer, err := dialer.Dial(wsURL(server), nil)
-			require.NoError(t, err)
-			defer client.Close()
-			// B094: off unless configured.
-			require.Equal(t, compress, strings.Contains(answer.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate"))
-			for _, kind := range []int{gorilla.TextMessage, gorilla.BinaryMessage} {
-				for _, size := range []int{0, 1, 125, 126, 511, 512, 513, 4096, 65535, 65536, 200_000, 1 << 20} {
-					for range 2 {
-						sent := bytes.Repeat([]byte("abcdefg\n"), size/8+1)[:size]
-						require.NoError(t, client.WriteMessage(kind, sent))
-						gotKind, got, err := client.ReadMessage()
-						require.NoError(t, err)
-						require.Equal(t, kind, gotKind)
-						require.True(t, bytes.Equal(sent, got), "size %d", size)
-					}
+	eachKind(t, func(t *testing.T, k kind) {
+		_, server := k.serve(t, Options{}, letIn(echo()))
+		client, answer, err := dialerFor(server).Dial(wsURL(server), nil)
+		require.NoError(t, err)
+		defer client.Close()
+		// B094: off unless configured.
+		require.Equal(t, k.compress, strings.Contains(answer.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate"))
+		for _, kind := range []int{gorilla.TextMessage, gorilla.BinaryMessage} {
+			for _, size := range []int{0, 1, 125, 126, 511, 512, 513, 4096, 65535, 65536, 200_000, 1 << 20} {
+				for range 2 {
+					sent := bytes.Repeat([]byte("abcdefg\n"), size/8+1)[:size]
+					require.NoError(t, client.WriteMessage(kind, sent))
+					gotKind, got, err := client.ReadMessage()
+					require.NoError(t, err)
+					require.Equal(t, kind, gotKind)
+					require.True(t, bytes.Equal(sent, got), "size %d", size)
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // rawFrame is one masked frame of a client; the mask is zero.
@@ -139,35 +137,53 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 		{name: "a bad close code", send: rawFrame(final|close, []byte{0x03, 0xee}), code: wire.CloseProtocol, reason: "bad close code 1006"},
 		{name: "a continuation of nothing", send: rawFrame(final|continued, nil), code: wire.CloseProtocol, reason: "continuation after FIN"},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			var received []string
-			s := newSession()
-			s.receive = func(_ bool, data []byte) *wire.Close {
-				switch string(data) {
-				case "refuse":
-					return &wire.Close{Code: wire.CloseInternal, Reason: "malformed"}
-				case "panic":
-					panic("boom")
+	eachKind(t, func(t *testing.T, k kind) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				k.compress = test.compress
+				var received []string
+				s := newSession()
+				s.receive = func(_ bool, data []byte) *wire.Close {
+					switch string(data) {
+					case "refuse":
+						return &wire.Close{Code: wire.CloseInternal, Reason: "malformed"}
+					case "panic":
+						panic("boom")
+					}
+					received = append(received, string(data))
+					return nil
 				}
-				received = append(received, string(data))
-				return nil
-			}
-			transport, server := serveLoopback(t, Options{MaxFrame: 1000, Compress: test.compress}, letIn(s))
-			dialer := gorilla.Dialer{EnableCompression: test.compress}
-			client, _, err := dialer.Dial(wsURL(server), nil)
-			require.NoError(t, err)
-			defer client.Close()
-			client.SetReadDeadline(time.Now().Add(20 * time.Second))
-			_, err = client.NetConn().Write(test.send)
-			require.NoError(t, err)
-			requireClosed(t, client, test.code, test.reason)
-			client.Close()
-			await(t, s.closed, "the session's end")
-			require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
-			require.Equal(t, test.received, received)
-			require.Equal(t, 1, s.timesClosed())
-		})
+				transport, server := k.serve(t, Options{MaxFrame: 1000}, letIn(s))
+				client := dial(t, server, nil)
+				_, err := client.NetConn().Write(test.send)
+				require.NoError(t, err)
+				requireClosed(t, client, test.code, test.reason)
+				client.Close()
+				await(t, s.closed, "the session's end")
+				require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
+				require.Equal(t, test.received, received)
+				require.Equal(t, 1, s.timesClosed())
+			})
+		}
+	})
+}
+
+// What is deflated may end before its message (RFC 7692, 7.2.3.4). The rest, which comes
+// later, is neither part of the next message nor of one of another client.
+func TestRestOfADeflatedMessageIsSkipped(t *testing.T) {
+	_, server := kind{compress: true}.serve(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) { return echo(), nil })
+	hello := rawFrame(0xc1, []byte("\xf3\x48\xcd\xc9\xc9\x07\x00"+strings.Repeat("\x00", 200)))
+	for range 10 {
+		client, other := dial(t, server, nil), dial(t, server, nil)
+		_, err := client.NetConn().Write(hello[:len(hello)-200])
+		require.NoError(t, err)
+		requireText(t, client, "Hello")
+		require.NoError(t, other.WriteMessage(gorilla.TextMessage, []byte("other")))
+		requireText(t, other, "other")
+		_, err = client.NetConn().Write(hello[len(hello)-200:])
+		require.NoError(t, err)
+		require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("next")))
+		requireText(t, client, "next")
 	}
 }
 
@@ -200,14 +216,14 @@ func TestPanicWhileWritingEndsThatConnection(t *testing.T) {
 	c := &conn{t: transport}
 	near, far := net.Pipe()
 	defer far.Close()
-	c.wrap(near)
-	require.Equal(t, errPanic, c.write(&batch{frames: []*wire.Frame{nil, nil}}))
+	c.open(near)
 	_, err := c.tryWrite(&batch{frames: []*wire.Frame{nil}})
 	require.Equal(t, errPanic, err)
-	require.Equal(t, errPanic, c.waitWrite(&batch{frames: []*wire.Frame{nil}}))
-	require.Equal(t, errPanic, c.writeClose(&closeNotice{})) // there is no gorilla.Conn to write to
+	_, err = c.waitWrite(nil)
+	require.Equal(t, errPanic, err)
 	require.Contains(t, logged.String(), "doing=writing")
 	c.out.taken = true
+	c.out.writing.Add(1)
 	c.out.fail(errPanic)
 	_, err = far.Read(make([]byte, 1))
 	require.Equal(t, io.EOF, err, "the connection is cut")
@@ -230,86 +246,85 @@ func TestSharedFrameWithoutAPreparedFormOfOurs(t *testing.T) {
 }
 
 func TestClientThatVanishesEndsTheSession(t *testing.T) {
-	s := newSession()
-	transport, server := serveLoopback(t, Options{}, letIn(s))
-	client := dial(t, server, nil)
-	link := awaitLink(t, s)
-	require.NoError(t, client.Close()) // no close frame
-	await(t, s.closed, "the session's end")
-	link.Send(text("to nobody"))
-	link.Close(1012, "")
-	require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
-	require.Equal(t, 1, s.timesClosed())
+	eachKind(t, func(t *testing.T, k kind) {
+		s := newSession()
+		transport, server := k.serve(t, Options{}, letIn(s))
+		client := dial(t, server, nil)
+		link := awaitLink(t, s)
+		require.NoError(t, client.Close()) // no close frame
+		await(t, s.closed, "the session's end")
+		link.Send(text("to nobody"))
+		link.Close(1012, "")
+		require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
+		require.Equal(t, 1, s.timesClosed())
+	})
 }
 
 func TestCloseOfTheLinkSendsWhatWaitsAndTheReason(t *testing.T) {
-	s := newSession()
-	_, server := serveLoopback(t, Options{}, letIn(s))
-	client := dial(t, server, nil)
-	link := awaitLink(t, s)
-	for i := range 100 {
-		link.Send(text(fmt.Sprint(i)))
-	}
-	link.Close(wire.CloseGoingAway, strings.Repeat("x", 121)+"€uro")
-	link.Close(wire.CloseRestart, "second")
-	link.Send(text("late"))
-	for i := range 100 {
-		requireText(t, client, fmt.Sprint(i))
-	}
-	requireClosed(t, client, wire.CloseGoingAway, strings.Repeat("x", 121))
-	await(t, s.closed, "the session's end")
+	eachKind(t, func(t *testing.T, k kind) {
+		s := newSession()
+		_, server := k.serve(t, Options{}, letIn(s))
+		client := dial(t, server, nil)
+		link := awaitLink(t, s)
+		for i := range 100 {
+			link.Send(text(fmt.Sprint(i)))
+		}
+		link.Close(wire.CloseGoingAway, strings.Repeat("x", 121)+"€uro")
+		link.Close(wire.CloseRestart, "second")
+		link.Send(text("late"))
+		for i := range 100 {
+			requireText(t, client, fmt.Sprint(i))
+		}
+		requireClosed(t, client, wire.CloseGoingAway, strings.Repeat("x", 121))
+		await(t, s.closed, "the session's end")
+	})
 }
 
 // Writers, pongs and the client's own messages all at once: nothing is torn,
 // lost or out of order.
 func TestConcurrentTrafficIsIntact(t *testing.T) {
-	for _, compress := range []bool{false, true} {
-		t.Run(fmt.Sprintf("compress %v", compress), func(t *testing.T) {
-			s := newSession()
-			_, server := serveLoopback(t, Options{Compress: compress, OutboxBytes: 64 << 20, OutboxAge: time.Minute}, letIn(s))
-			dialer := gorilla.Dialer{EnableCompression: true}
-			client, _, err := dialer.Dial(wsURL(server), nil)
-			require.NoError(t, err)
-			defer client.Close()
-			client.SetReadDeadline(time.Now().Add(60 * time.Second))
-			link := awaitLink(t, s)
-			const senders, each, pings = 4, 500, 300
-			pongs := 0
-			client.SetPongHandler(func(string) error { pongs++; return nil })
-			var group sync.WaitGroup
-			for sender := range senders {
-				group.Go(func() {
-					for i := range each {
-						f := text(fmt.Sprintf("%d:%d:%s", sender, i, strings.Repeat("x", i*7%3000)))
-						f.Shared = i%2 == 0
-						link.Send(f)
-					}
-				})
-			}
+	eachKind(t, func(t *testing.T, k kind) {
+		s := newSession()
+		_, server := k.serve(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, letIn(s))
+		client := dial(t, server, nil)
+		client.SetReadDeadline(time.Now().Add(60 * time.Second))
+		link := awaitLink(t, s)
+		const senders, each, pings = 4, 500, 300
+		pongs := 0
+		client.SetPongHandler(func(string) error { pongs++; return nil })
+		var group sync.WaitGroup
+		for sender := range senders {
 			group.Go(func() {
-				for range pings {
-					client.WriteControl(gorilla.PingMessage, []byte("p"), time.Now().Add(10*time.Second))
+				for i := range each {
+					f := text(fmt.Sprintf("%d:%d:%s", sender, i, strings.Repeat("x", i*7%3000)))
+					f.Shared = i%2 == 0
+					link.Send(f)
 				}
 			})
-			next := make([]int, senders)
-			for range senders * each {
-				_, data, err := client.ReadMessage()
-				require.NoError(t, err)
-				fields := strings.SplitN(string(data), ":", 3)
-				require.Len(t, fields, 3)
-				sender, err := strconv.Atoi(fields[0])
-				require.NoError(t, err)
-				i := next[sender]
-				require.Equal(t, strconv.Itoa(i), fields[1])
-				require.Len(t, fields[2], i*7%3000)
-				next[sender]++
+		}
+		group.Go(func() {
+			for range pings {
+				client.WriteControl(gorilla.PingMessage, []byte("p"), time.Now().Add(10*time.Second))
 			}
-			group.Wait()
-			link.Close(1012, "")
-			requireClosed(t, client, 1012, "")
-			require.Positive(t, pongs)
 		})
-	}
+		next := make([]int, senders)
+		for range senders * each {
+			_, data, err := client.ReadMessage()
+			require.NoError(t, err)
+			fields := strings.SplitN(string(data), ":", 3)
+			require.Len(t, fields, 3)
+			sender, err := strconv.Atoi(fields[0])
+			require.NoError(t, err)
+			i := next[sender]
+			require.Equal(t, strconv.Itoa(i), fields[1])
+			require.Len(t, fields[2], i*7%3000)
+			next[sender]++
+		}
+		group.Wait()
+		link.Close(1012, "")
+		requireClosed(t, client, 1012, "")
+		require.Positive(t, pongs)
+	})
 }
 
 func TestReadMessage(t *testing.T) {
@@ -355,8 +370,8 @@ func TestIdleUntil(t *testing.T) {
 		{"woken early", time.Second, 0, timeout, false},
 		{"a moment before", timeout - 1, 0, timeout, false},
 		{"in time", timeout, 0, timeout, true},
-		{"a little late", timeout + stallTolerance, 0, timeout, true},
-		{"we stalled: the client gets a little time", time.Hour, time.Hour + stallGrace - timeout, time.Hour + stallGrace, false},
+		{"a little late", timeout + netpoll.StallTolerance, 0, timeout, true},
+		{"we stalled: the client gets a little time", time.Hour, time.Hour + netpoll.StallGrace - timeout, time.Hour + netpoll.StallGrace, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

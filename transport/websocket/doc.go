@@ -39,8 +39,9 @@
 // A connection that waits for input is parked: it has no goroutine, and one goroutine
 // of the transport waits for all of them with a poll (epoll) of its own. When input
 // arrives, a goroutine reads it and calls the session, with one message of a connection
-// at a time. Over TLS, where bytes on the socket need not be a message, each connection
-// has a goroutine. So it has on systems other than Linux, and where a poll cannot be had.
+// at a time. TLS and compression change nothing in that. On systems other than Linux,
+// where a poll cannot be had, and where a listener hides the socket, each parked
+// connection has a goroutine (package transport/internal/netpoll).
 //
 // A parked connection that has sent nothing yet is a newcomer. At most GOMAXPROCS
 // newcomers are read at once, in the order of arrival. While others wait, the place of
@@ -67,8 +68,8 @@
 // Sending never waits. A message is queued in the connection's outbox, and all that
 // waits there is one batch. A broadcast is framed, and compressed, once for all
 // connections. Small frames are gathered, 64 KiB at a time; large payloads are not
-// copied, and the states of large rooms are taken in pieces (see [wire.Gatherer]),
-// unless Options.Compress is set.
+// copied unless they are compressed, and the states of large rooms are taken in pieces
+// (see [wire.Gatherer]).
 //
 // All outboxes share a few writers: one for each 1,024 outboxes that wait, at most
 // GOMAXPROCS. They write what a socket takes without waiting, at most 1 MiB of one
@@ -86,9 +87,10 @@
 // thus does not wait for the thousands of writes of a presence_diff.
 //
 // While a socket is full, a goroutine of the outbox waits for it, and the outbox then
-// waits for the writers again. Where writing without waiting is impossible (TLS,
-// Options.Compress, systems other than Unix), a goroutine of the outbox writes as long as
-// anything waits, and priorities do not apply.
+// waits for the writers again. Over TLS a record is written at a time, and only while the
+// socket has room. Where it cannot be told whether a write would wait (TLS on systems
+// other than Linux, all connections on those that are no Unix, hidden sockets), a
+// goroutine of the outbox writes as long as anything waits, and priorities do not apply.
 //
 // A client that does not read fast enough does not delay others, and is closed:
 //
@@ -116,48 +118,13 @@
 // An idle connection takes some 700 bytes of state, including net's, and in the kernel
 // its socket and an entry in an epoll. It has no goroutine, buffer or timer, and none of
 // gorilla's state. Those are taken when there is input or output, and given back when
-// all of it is dealt with. Two kinds of connections keep a goroutine and buffers: one
-// over TLS, and one that has sent a ping, until its next message.
+// all of it is dealt with. Compression adds 1.1 KiB (gorilla's state), and TLS 6.2 KiB
+// (that of crypto/tls). A connection that has sent a ping keeps a goroutine and buffers
+// until its next message.
 //
-// Live bytes of one idle connection of rollcall serve, alone in its topic, with
-// one presence (heap profile of 5,000 on linux/amd64, rounded):
-//
-//	360  here: state, outbox, wire, place, a place in two tables
-//	360  net: descriptor, both addresses, and the address of the request
-//	370  channel.Conn
-//	680  the channel: entry, member, subscription, the application's value
-//	600  its room, which all channels of a topic share
-//	720  presence: session, entry, topic, watch; all but the first two are
-//	     the topic's
-//	150  the bus's two subscriptions to the topic (membus, without other replicas)
-//	300  what is too small to be listed, and room in tables
-//
-// That is 3.5 KB. With NATS (--cluster-listen) the bus's part is 1,240: 4.6 KB;
-// with --buckets it is 3.7 KB. Resident memory is more, since the heap doubles before
-// the garbage collector runs (GOGC=100): 7.5 to 9.2 KiB, and 10.4 to 11.6 KiB with NATS.
-// Of 1,000 connections each takes 2 to 4 KiB more, its share of what a process takes
-// once.
-//
-// To connect, join, be sent the presences and be present takes 26 KB in 259 allocations
-// (BenchmarkConnectAndJoin of cmd/rollcall, its client included), and some twelve
-// system calls. Shares of its CPU time (profile of 9,000 connections in 7 s, two busy
-// cores):
-//
-//	19%  net/http: reading the request, its buffers, two of its goroutines
-//	 9%  gorilla's answer to the handshake, most of it the write
-//	10%  the rest of the handshake: headers and params for Connect, Connect itself,
-//	     and the connection
-//	 3%  accept
-//	13%  reading the join: system calls, frame, JSON, until the channel has it
-//	17%  the channel: Join, reply, state, Track
-//	 7%  presence and the diff to oneself
-//	 3%  writing
-//	15%  the garbage collector, in the background
-//	 5%  the scheduler
-//
-// Of a delivery that is not batched, some two thirds are the kernel's sendto, a tenth
-// is the way from the broadcast to the outbox and a tenth that from there to the kernel.
-// The experiments behind this design are in docs/decisions/0001-redesign.md.
+// docs/performance.md lists what a connection and its channel cost, in bytes and in CPU
+// time; docs/decisions has the experiments: 0001-redesign.md, and 0004-one-path.md for TLS
+// and compression.
 //
 // # Shutdown
 //

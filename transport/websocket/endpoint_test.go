@@ -47,6 +47,12 @@ type realServer struct {
 
 func serveEndpoint(t *testing.T, options Options) *realServer {
 	t.Helper()
+	return plain.serveEndpoint(t, options)
+}
+
+func (k kind) serveEndpoint(t *testing.T, options Options) *realServer {
+	t.Helper()
+	options.Compress = k.compress
 	s := &realServer{terminated: make(chan string, 100)}
 	endpoint, err := channel.New(channel.Config{})
 	require.NoError(t, err)
@@ -77,7 +83,8 @@ func serveEndpoint(t *testing.T, options Options) *realServer {
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/socket/websocket", s.transport)
-	s.Server = httptest.NewServer(mux)
+	s.Server = httptest.NewUnstartedServer(mux)
+	k.start(s.Server)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
@@ -91,7 +98,7 @@ func serveEndpoint(t *testing.T, options Options) *realServer {
 
 func (s *realServer) dial(t *testing.T, query string) *gorilla.Conn {
 	t.Helper()
-	client, _, err := gorilla.DefaultDialer.Dial(wsURL(s.Server)+"/socket/websocket?"+query, nil)
+	client, _, err := dialerFor(s.Server).Dial(wsURL(s.Server)+"/socket/websocket?"+query, nil)
 	require.NoError(t, err)
 	require.NoError(t, client.SetReadDeadline(time.Now().Add(20*time.Second)))
 	t.Cleanup(func() { client.Close() })
@@ -138,18 +145,20 @@ func TestVersionsAndRefusals(t *testing.T) {
 
 // B089: heartbeats need no join; and a channel's messages go through.
 func TestHeartbeatJoinReplyAndBroadcast(t *testing.T) {
-	s := serveEndpoint(t, Options{})
-	a, b := s.dial(t, "vsn=2.0.0"), s.dial(t, "vsn=2.0.0")
-	exchange(t, a, `[null,"1","phoenix","heartbeat",{}]`, `[null,"1","phoenix","phx_reply",{"status":"ok","response":{}}]`)
-	exchange(t, a, `[null,"2","phoenix","other",{}]`, `[null,"2","phoenix","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`)
-	for _, client := range []*gorilla.Conn{a, b} {
-		exchange(t, client, `["3","3","room:lobby","phx_join",{"x":1}]`, `["3","3","room:lobby","phx_reply",{"status":"ok","response":{"x":1}}]`)
-	}
-	exchange(t, a, `["3","4","room:lobby","ping",{"n":1}]`, `["3","4","room:lobby","phx_reply",{"status":"ok","response":{"n":1}}]`)
-	exchange(t, a, `["3","5","room:lobby","shout",{"say":"hi"}]`, `[null,null,"room:lobby","shout",{"say":"hi"}]`)
-	_, data, err := b.ReadMessage()
-	require.NoError(t, err)
-	require.JSONEq(t, `[null,null,"room:lobby","shout",{"say":"hi"}]`, string(data))
+	eachKind(t, func(t *testing.T, k kind) {
+		s := k.serveEndpoint(t, Options{})
+		a, b := s.dial(t, "vsn=2.0.0"), s.dial(t, "vsn=2.0.0")
+		exchange(t, a, `[null,"1","phoenix","heartbeat",{}]`, `[null,"1","phoenix","phx_reply",{"status":"ok","response":{}}]`)
+		exchange(t, a, `[null,"2","phoenix","other",{}]`, `[null,"2","phoenix","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`)
+		for _, client := range []*gorilla.Conn{a, b} {
+			exchange(t, client, `["3","3","room:lobby","phx_join",{"x":1}]`, `["3","3","room:lobby","phx_reply",{"status":"ok","response":{"x":1}}]`)
+		}
+		exchange(t, a, `["3","4","room:lobby","ping",{"n":1}]`, `["3","4","room:lobby","phx_reply",{"status":"ok","response":{"n":1}}]`)
+		exchange(t, a, `["3","5","room:lobby","shout",{"say":"hi"}]`, `[null,null,"room:lobby","shout",{"say":"hi"}]`)
+		_, data, err := b.ReadMessage()
+		require.NoError(t, err)
+		require.JSONEq(t, `[null,null,"room:lobby","shout",{"say":"hi"}]`, string(data))
+	})
 }
 
 // B092 as far as the endpoint decides.
@@ -175,25 +184,27 @@ func TestCloseCodesOfTheEndpoint(t *testing.T) {
 		}, 1012, "service restart", "closed"},
 		{"silence", func(*testing.T, *realServer, *gorilla.Conn) {}, 1002, "idle timeout", "closed"},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			s := serveEndpoint(t, Options{IdleTimeout: 500 * time.Millisecond})
-			client := s.dial(t, "vsn=2.0.0&user=u")
-			exchange(t, client, `["1","1","room:a","phx_join",{}]`, `["1","1","room:a","phx_reply",{"status":"ok","response":{}}]`)
-			test.end(t, s, client)
-			_, _, err := client.ReadMessage()
-			var closed *gorilla.CloseError
-			require.ErrorAs(t, err, &closed, "no phx_close comes before the close frame")
-			require.Equal(t, test.code, closed.Code)
-			require.Equal(t, test.reason, closed.Text)
-			select {
-			case got := <-s.terminated:
-				require.Equal(t, "room:a "+test.why, got)
-			case <-time.After(20 * time.Second):
-				require.Fail(t, "the channel did not terminate")
-			}
-		})
-	}
+	eachKind(t, func(t *testing.T, k kind) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				s := k.serveEndpoint(t, Options{IdleTimeout: 500 * time.Millisecond})
+				client := s.dial(t, "vsn=2.0.0&user=u")
+				exchange(t, client, `["1","1","room:a","phx_join",{}]`, `["1","1","room:a","phx_reply",{"status":"ok","response":{}}]`)
+				test.end(t, s, client)
+				_, _, err := client.ReadMessage()
+				var closed *gorilla.CloseError
+				require.ErrorAs(t, err, &closed, "no phx_close comes before the close frame")
+				require.Equal(t, test.code, closed.Code)
+				require.Equal(t, test.reason, closed.Text)
+				select {
+				case got := <-s.terminated:
+					require.Equal(t, "room:a "+test.why, got)
+				case <-time.After(20 * time.Second):
+					require.Fail(t, "the channel did not terminate")
+				}
+			})
+		}
+	})
 }
 
 func TestDrainingEndpointRefuses503(t *testing.T) {
@@ -204,22 +215,24 @@ func TestDrainingEndpointRefuses503(t *testing.T) {
 }
 
 func TestManyClientsGetEveryBroadcastInOrder(t *testing.T) {
-	s := serveEndpoint(t, Options{})
-	const clients, broadcasts = 50, 200
-	all := make([]*gorilla.Conn, clients)
-	for i := range all {
-		all[i] = s.dial(t, "vsn=2.0.0")
-		exchange(t, all[i], `["1","1","room:a","phx_join",{}]`, `["1","1","room:a","phx_reply",{"status":"ok","response":{}}]`)
-	}
-	for i := range broadcasts {
-		require.NoError(t, s.endpoint.Broadcast("room:a", "n", map[string]int{"n": i}))
-	}
-	for _, client := range all {
-		for i := range broadcasts {
-			_, data, err := client.ReadMessage()
-			require.NoError(t, err)
-			require.Equal(t, fmt.Sprintf(`[null,null,"room:a","n",{"n":%d}]`, i), string(data))
+	eachKind(t, func(t *testing.T, k kind) {
+		s := k.serveEndpoint(t, Options{})
+		const clients, broadcasts = 50, 200
+		all := make([]*gorilla.Conn, clients)
+		for i := range all {
+			all[i] = s.dial(t, "vsn=2.0.0")
+			exchange(t, all[i], `["1","1","room:a","phx_join",{}]`, `["1","1","room:a","phx_reply",{"status":"ok","response":{}}]`)
 		}
-	}
-	require.Zero(t, s.transport.Stats().Slow)
+		for i := range broadcasts {
+			require.NoError(t, s.endpoint.Broadcast("room:a", "n", map[string]int{"n": i}))
+		}
+		for _, client := range all {
+			for i := range broadcasts {
+				_, data, err := client.ReadMessage()
+				require.NoError(t, err)
+				require.Equal(t, fmt.Sprintf(`[null,null,"room:a","n",{"n":%d}]`, i), string(data))
+			}
+		}
+		require.Zero(t, s.transport.Stats().Slow)
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
@@ -16,28 +17,18 @@ import (
 // compress nothing themselves: what they are sent is what that form says.
 func TestASharedFrameIsCompressedOnce(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
-	_, server := serveLoopback(t, Options{Compress: true}, func(context.Context, wire.ConnectInfo) (session, error) {
+	_, server := kind{compress: true}.serve(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil
 	})
 	f := shared("what each would compress")
-	once, err := prepared(f).message(f)
-	require.NoError(t, err)
-	marked, err := gorilla.NewPreparedMessage(gorilla.TextMessage, []byte("what was compressed once"))
-	require.NoError(t, err)
-	prepared(f).compressed = marked
-	again, err := prepared(f).message(f)
-	require.NoError(t, err)
-	require.Same(t, marked, again)
-	require.NotSame(t, once, again)
+	once := prepared(f).bytes(true)
+	require.Same(t, unsafe.SliceData(once), unsafe.SliceData(prepared(f).bytes(true)))
+	prepared(f).deflated = appendCompressed(nil, opText, []byte("what was compressed once"))
 
-	dialer := gorilla.Dialer{EnableCompression: true}
 	for range cap(sessions) {
-		client, _, err := dialer.Dial(wsURL(server), nil)
-		require.NoError(t, err)
-		defer client.Close()
-		require.NoError(t, client.SetReadDeadline(time.Now().Add(20*time.Second)))
+		client := dial(t, server, nil)
 		awaitLink(t, <-sessions).Send(f)
 		requireText(t, client, "what was compressed once")
 	}
@@ -47,10 +38,10 @@ func TestASharedFrameIsCompressedOnce(t *testing.T) {
 // for others waits: no lock is held. (In a bubble a goroutine that waits for a
 // mutex stops the time, and the test.)
 func TestAStuckWriteHoldsNoLock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		transport, endpoint, _ := rejecting(t, Options{})
-		stuck, _ := dialPipe(t, transport)
-		client, _ := dialPipe(t, transport)
+	eachPipe(t, func(t *testing.T, k kind) {
+		transport, endpoint, _ := rejecting(t, Options{Compress: k.compress})
+		stuck, _ := k.dialPipe(t, transport)
+		client, _ := k.dialPipe(t, transport)
 		for _, c := range []*gorilla.Conn{stuck, client} {
 			require.NoError(t, c.WriteMessage(gorilla.TextMessage, []byte(`["1","1","room:a","phx_join",{}]`)))
 		}

@@ -3,9 +3,11 @@ package websocket
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +22,10 @@ import (
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	pipeTLS() // outside of all bubbles
+	goleak.VerifyTestMain(m)
+}
 
 // A fakeSession stands in for a *channel.Conn.
 type fakeSession struct {
@@ -114,11 +119,42 @@ func closeTransport(t testing.TB, transport *Transport) {
 	require.Zero(t, transport.Stats().Connections)
 }
 
-// serveLoopback mounts a transport on a server of its own until the test ends.
-func serveLoopback(t testing.TB, options Options, connect connectFunc) (*Transport, *httptest.Server) {
+// A kind is a kind of connection: all must behave alike.
+type kind struct {
+	name             string
+	secure, compress bool
+	wrapped          bool // the server does not see the socket, as on other systems
+	narrow           bool // the socket takes little at once
+}
+
+// plain is the kind that most clients are of.
+var plain = kind{name: "plain"}
+
+var kinds = []kind{
+	plain,
+	{name: "TLS", secure: true},
+	{name: "compressed", compress: true},
+	{name: "wrapped", wrapped: true},
+	{name: "TLS wrapped and compressed", secure: true, compress: true, wrapped: true},
+}
+
+// eachKind runs a test for each kind of connection.
+func eachKind(t *testing.T, run func(t *testing.T, k kind)) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) { run(t, k) })
+	}
+}
+
+// parks reports whether idle connections need no goroutine.
+func (k kind) parks() bool { return runtime.GOOS == "linux" && !k.wrapped }
+
+// serve mounts a transport on a server of its own until the test ends.
+func (k kind) serve(t testing.TB, options Options, connect connectFunc) (*Transport, *httptest.Server) {
 	t.Helper()
+	options.Compress = k.compress
 	transport := transportFor(t, options, connect)
-	server := httptest.NewServer(transport)
+	server := httptest.NewUnstartedServer(transport)
+	k.start(server)
 	t.Cleanup(func() {
 		closeTransport(t, transport)
 		server.Close()
@@ -126,12 +162,55 @@ func serveLoopback(t testing.TB, options Options, connect connectFunc) (*Transpo
 	return transport, server
 }
 
+func (k kind) start(server *httptest.Server) {
+	server.Listener = kindListener{server.Listener, k}
+	if k.secure {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+}
+
+type kindListener struct {
+	net.Listener
+	kind kind
+}
+
+func (l kindListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if l.kind.narrow {
+		conn.(*net.TCPConn).SetWriteBuffer(64 << 10)
+	}
+	if l.kind.wrapped {
+		conn = struct{ net.Conn }{conn}
+	}
+	return conn, nil
+}
+
+// serveLoopback serves plain connections.
+func serveLoopback(t testing.TB, options Options, connect connectFunc) (*Transport, *httptest.Server) {
+	t.Helper()
+	return plain.serve(t, options, connect)
+}
+
 func wsURL(server *httptest.Server) string { return "ws" + strings.TrimPrefix(server.URL, "http") }
+
+// dialerFor is what connects gorilla clients to a server, whatever kind it serves.
+func dialerFor(server *httptest.Server) *gorilla.Dialer {
+	return &gorilla.Dialer{EnableCompression: true, TLSClientConfig: clientTLS(server)}
+}
+
+func clientTLS(server *httptest.Server) *tls.Config {
+	return server.Client().Transport.(*http.Transport).TLSClientConfig
+}
 
 // dial connects a gorilla client until the test ends.
 func dial(t testing.TB, server *httptest.Server, header http.Header) *gorilla.Conn {
 	t.Helper()
-	client, answer, err := gorilla.DefaultDialer.Dial(wsURL(server), header)
+	client, answer, err := dialerFor(server).Dial(wsURL(server), header)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusSwitchingProtocols, answer.StatusCode)
 	require.NoError(t, client.SetReadDeadline(time.Now().Add(20*time.Second)))
@@ -139,12 +218,30 @@ func dial(t testing.TB, server *httptest.Server, header http.Header) *gorilla.Co
 	return client
 }
 
+// socketUnder is the socket of a client.
+func socketUnder(client *gorilla.Conn) *net.TCPConn {
+	conn := client.NetConn()
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	return conn.(*net.TCPConn)
+}
+
 // dialPipe connects a gorilla client to a transport through net.Pipe: no
 // sockets, so that it works in a bubble of synctest. Writes to a pipe wait until
 // they are read. It returns the client's end of the pipe too.
 func dialPipe(t testing.TB, transport *Transport) (*gorilla.Conn, net.Conn) {
 	t.Helper()
+	return plain.dialPipe(t, transport)
+}
+
+func (k kind) dialPipe(t testing.TB, transport *Transport) (*gorilla.Conn, net.Conn) {
+	t.Helper()
 	near, far := net.Pipe()
+	if k.secure {
+		server, client := pipeTLS()
+		near, far = tls.Client(near, client), tls.Server(far, server)
+	}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -156,12 +253,23 @@ func dialPipe(t testing.TB, transport *Transport) (*gorilla.Conn, net.Conn) {
 		w := pipeWriter{conn: far, rw: bufio.NewReadWriter(reader, bufio.NewWriter(far))}
 		transport.ServeHTTP(w, r)
 	}()
-	dialer := gorilla.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
+	dialer := gorilla.Dialer{
+		EnableCompression: true,
+		NetDialContext:    func(context.Context, string, string) (net.Conn, error) { return near, nil },
+	}
 	client, _, err := dialer.Dial("ws://example.com/socket/websocket?vsn=2.0.0", nil)
 	require.NoError(t, err)
 	<-served
 	return client, near
 }
+
+// pipeTLS returns the configurations of both ends of a pipe. There are no tickets: they
+// would be written, and waited for, before the client reads.
+var pipeTLS = sync.OnceValues(func() (server, client *tls.Config) {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	return &tls.Config{Certificates: s.TLS.Certificates, SessionTicketsDisabled: true}, &tls.Config{InsecureSkipVerify: true}
+})
 
 // A pipeWriter is an http.ResponseWriter that can only be hijacked.
 type pipeWriter struct {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
+	"github.com/rollcall-go/rollcall/transport/internal/netpoll"
 )
 
 // Options says how connections are accepted and what they may cost. The zero
@@ -29,7 +30,7 @@ type Options struct {
 	// Session gives what the handler's Connect finds in Info.Session: the client's
 	// session, as the cookies of the handshake tell. It is asked before Connect,
 	// when all else was found good, and must not keep the request. An error refuses
-	// the client as one of Connect would. Package plug/cookie reads the
+	// the client as one of Connect would. Package transport/cookie reads the
 	// cookies of Phoenix applications; any other store of sessions will do. A page
 	// of another site sends those cookies too: keep CheckOrigin strict, or have
 	// Session check a CSRF token. It is called concurrently. Nil: no session.
@@ -72,7 +73,7 @@ type Options struct {
 
 	// Compress offers permessage-deflate (without context takeover) to clients
 	// that ask for it. It costs CPU for every frame that is not shared, and some
-	// hundred KiB for each that is being written.
+	// hundred KiB for each that is being compressed, at most GOMAXPROCS at a time.
 	Compress bool
 
 	// Logger gets contained panics. What is refused goes to the endpoint, which
@@ -115,7 +116,7 @@ func (o Options) prepare() (Options, error) {
 	httptransport.Intake(&faults, &o.Intake)
 	if o.MaxConnections == 0 {
 		o.MaxConnections = defaultMaxConnections
-		if files, ok := openFileLimit(); ok {
+		if files, ok := netpoll.MaxFiles(); ok {
 			o.MaxConnections = connectionsFor(files)
 		}
 	}

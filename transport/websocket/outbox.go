@@ -6,6 +6,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel/wire"
 	"github.com/rollcall-go/rollcall/internal/list"
+	"github.com/rollcall-go/rollcall/transport/internal/netpoll"
 )
 
 // An outbox holds what waits to be written to one connection. Sending never
@@ -19,11 +20,10 @@ import (
 // one, with all that waits in it. So nothing is overtaken by a later frame of the
 // same connection.
 //
-// The writers never wait for a client: while its socket is full a goroutine of the
-// outbox's own does. Nor do they write much of one connection at once: what is left
-// of a large batch waits for them again, at the low priority. Where writing without
-// waiting is impossible (TLS, compression), a goroutine of the outbox's own writes as
-// long as anything waits.
+// The writers never wait for a client: while its connection takes nothing, a goroutine
+// of the outbox's own does. Nor do they write much of one connection at once: what is
+// left of a large batch waits for them again, at the low priority. Where nothing is ever
+// written without waiting, the goroutine lasts as long as anything waits.
 //
 // Two bounds keep a slow client from growing memory:
 //
@@ -34,14 +34,17 @@ import (
 //     what waits behind a stuck write is younger than it. Waiting at the low
 //     priority is not the client's fault: age counts from the end of that.
 //
-// An outbox goes from open to closing (no new frames; what waits is written,
-// then a close frame) to ended (nothing is written any more). A failed write
+// An outbox goes from open to closing (no new frames; what waits is written, and a
+// close frame behind it) to ended (nothing is written any more). A failed write
 // ends it at once.
 //
 // What each delivery looks at comes first: one line of the processor's cache,
 // for a conn begins with its outbox.
 type outbox struct {
 	mu sync.Mutex
+	// Static after creation.
+	direct  bool // what is written at once heeds no deadline
+	waiting bool // nothing is written at once: the writers are of no use
 	// Guarded by mu.
 	state outboxState
 	taken bool     // it waits or is written to, and the queue is looked at again
@@ -55,7 +58,7 @@ type outbox struct {
 	writing sync.WaitGroup // taken; Add is called with mu held and state not ended
 
 	// Static after creation.
-	writers *writers // nil: writing may wait, so this outbox has a writer of its own
+	writers *writers
 	bounds  *outboxBounds
 	port    port
 
@@ -113,19 +116,22 @@ type port interface {
 	wake()                      // the outbox is closing: the reader should notice
 	tellSlow()                  // a bound was exceeded
 
-	// tryWrite writes of the batch what can be written without waiting, and not too
-	// much of it; waitWrite waits until there is more that can. What they did not
-	// write they leave in the batch.
+	// tryWrite writes of the batch what is taken at once, and not too much of it;
+	// waitWrite waits until more is written. What they did not write they leave in
+	// the batch.
 	tryWrite(b *batch) (progress, error)
-	waitWrite(b *batch) error
-	write(b *batch) error          // writes the batch, in as few writes to the socket as it can
-	writeClose(*closeNotice) error // writes a close frame
-	abort()                        // ends the connection at once, so that its reader ends too
+	waitWrite(b *batch) (progress, error) // never socketFull
+	abort()                               // ends the connection at once, so that its reader ends too
 }
 
-func (o *outbox) init(p port, bounds *outboxBounds, w *writers) {
-	o.port, o.bounds, o.writers = p, bounds, w
-}
+// progress is how far writing has come.
+type progress uint8
+
+const (
+	wroteAll progress = iota
+	wroteSome
+	socketFull
+)
 
 // send queues frames. It never blocks; after close it does nothing.
 func (o *outbox) send(frames ...*wire.Frame) {
@@ -153,7 +159,7 @@ func (o *outbox) enqueue(f *wire.Frame) bool {
 		o.startClose(wire.CloseTryLater, "client too slow")
 		return false
 	}
-	b := o.waiting()
+	b := o.last()
 	b.frames = append(b.frames, f)
 	b.bytes += size
 	b.urgent = b.urgent || !f.LowPriority
@@ -168,14 +174,14 @@ func (o *outbox) sendPong(data string) {
 	if o.state != outboxOpen {
 		return
 	}
-	b := o.waiting()
+	b := o.last()
 	b.pong, b.pongDue = append(b.pong[:0], data...), true
 	b.urgent = true
 	o.start()
 }
 
-// waiting is the batch that the next frame goes to. mu is held.
-func (o *outbox) waiting() *batch {
+// last is the batch that the next frame goes to. mu is held.
+func (o *outbox) last() *batch {
 	if o.queue == nil {
 		o.queue = newBatch(time.Now())
 	}
@@ -242,8 +248,8 @@ func (o *outbox) start() {
 	case !o.taken:
 		o.taken = true
 		o.writing.Add(1)
-		if o.writers == nil {
-			go o.write()
+		if o.waiting {
+			go o.wait(nil)
 			return
 		}
 		o.enlist()
@@ -335,7 +341,7 @@ func (o *outbox) armRead(deadline time.Time) bool {
 	return true
 }
 
-// armNow sets a deadline for a write that is not the outbox's.
+// armNow sets a deadline for the answer to the handshake.
 func (o *outbox) armNow() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -348,60 +354,91 @@ func (o *outbox) arm(deadline time.Time) {
 }
 
 // attempt is called by one of the writers, which has taken the outbox from their
-// lists: it writes what the socket takes at once, within bounds. What may need waiting
-// goes to a goroutine of the outbox's own.
+// lists: it writes what is taken at once, within bounds. What has to wait goes to a
+// goroutine of the outbox's own.
 func (o *outbox) attempt() {
 	o.mu.Lock()
 	o.unlist()
-	if o.state != outboxOpen {
-		o.mu.Unlock()
-		go o.write()
+	b := o.first()
+	ended := o.state == outboxEnded
+	if !ended && !o.direct {
+		o.armFor(b.since)
+	}
+	o.mu.Unlock()
+	if ended {
+		o.goOn(b)
 		return
 	}
-	b := o.first()
-	o.mu.Unlock()
 	wrote, err := o.port.tryWrite(b)
-	switch {
-	case err != nil:
-		o.failed(b, err)
-	case wrote == wroteAll:
-		b.release()
-		o.goOn(nil)
-	case wrote == wroteSome:
-		o.goOn(b)
-	default:
+	if wrote == socketFull && err == nil {
 		go o.wait(b)
+		return
 	}
+	o.wrote(b, wrote, err)
 }
 
-// first takes the batch that goes first. mu is held.
+// first takes the batch that goes first: the close frame is the end of the last one.
+// mu is held.
 func (o *outbox) first() *batch {
 	b := o.begun
 	o.begun = nil
 	if b == nil {
 		b, o.queue = o.queue, nil
 	}
+	if o.state == outboxClosing && o.queue == nil {
+		if b == nil {
+			b = newBatch(time.Now())
+		}
+		b.notice = o.notice
+	}
 	return b
 }
 
-// wait waits until the socket takes more of a batch, and has the outbox wait for the
-// writers again.
+// wait waits until more of a batch is written. If nothing is ever written without
+// waiting, it writes all that waits; b is nil then.
 func (o *outbox) wait(b *batch) {
-	o.mu.Lock()
-	if o.state != outboxEnded {
-		o.armFor(b.since)
+	for more := true; more; b = nil {
+		o.mu.Lock()
+		if b == nil {
+			b = o.first()
+		}
+		ended := o.state == outboxEnded
+		if !ended {
+			o.armFor(b.since)
+		}
+		o.mu.Unlock()
+		if ended {
+			o.goOn(b)
+			return
+		}
+		wrote, err := o.port.waitWrite(b)
+		more = o.wrote(b, wrote, err)
 	}
-	o.mu.Unlock()
-	if err := o.port.waitWrite(b); err != nil {
-		o.failed(b, err)
-		return
+}
+
+// wrote is called when some of a batch was written, or could not be. It reports whether
+// to wait again.
+func (o *outbox) wrote(b *batch, wrote progress, err error) (more bool) {
+	switch {
+	case err != nil:
+		b.release()
+		o.fail(err)
+		return false
+	case wrote == wroteSome:
+		return o.goOn(b)
 	}
-	o.goOn(b)
+	closed := b.notice != nil
+	b.release()
+	if closed {
+		o.finish()
+		return false
+	}
+	return o.goOn(nil)
 }
 
 // goOn has the outbox wait for the writers again, behind the others, if b, which may
-// be nil, is left of a batch, or more has come.
-func (o *outbox) goOn(b *batch) {
+// be nil, is left of a batch, or more has come; or it reports that there is more.
+func (o *outbox) goOn(b *batch) (more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -410,69 +447,24 @@ func (o *outbox) goOn(b *batch) {
 			b.release()
 		}
 		o.leave()
+		return false
 	case b == nil && o.queue == nil && o.state == outboxOpen:
 		o.leave()
-	default:
-		o.begun = b
+		return false
+	}
+	o.begun = b
+	if !o.waiting {
 		o.enlist()
 	}
+	return o.waiting
 }
 
-// failed is for a batch that could not be written.
-func (o *outbox) failed(b *batch, err error) {
-	b.release()
-	o.fail(err)
-	o.writing.Done()
-}
-
-// write is a writer of the outbox's own. It ends when nothing waits, when the
-// close frame is written, and when a write fails.
-func (o *outbox) write() {
-	defer o.writing.Done()
-	for {
-		b, notice := o.take()
-		var err error
-		switch {
-		case b != nil:
-			err = o.port.write(b)
-			b.release()
-		case notice != nil:
-			if err = o.port.writeClose(notice); err == nil {
-				return
-			}
-		default:
-			return
-		}
-		if err != nil {
-			o.fail(err)
-			return
-		}
-	}
-}
-
-// take is what an own writer does next: a batch, a close frame, or nothing more.
-// It sets the deadline that the write must meet.
-func (o *outbox) take() (*batch, *closeNotice) {
+// finish ends an outbox whose close frame is written.
+func (o *outbox) finish() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case o.state == outboxEnded:
-		if o.begun != nil {
-			o.begun.release()
-			o.begun = nil
-		}
-	case o.begun != nil || o.queue != nil:
-		b := o.first()
-		o.armFor(b.since)
-		return b, nil
-	case o.state == outboxClosing:
-		o.state = outboxEnded
-		o.taken = false
-		o.arm(o.notice.by)
-		return nil, o.notice
-	}
-	o.taken = false
-	return nil, nil
+	o.state = outboxEnded
+	o.leave()
 }
 
 // armFor sets the deadline of a batch that began to wait at since. Setting a
@@ -494,12 +486,14 @@ func (o *outbox) armFor(since time.Time) {
 // fail ends the outbox after a failed write.
 func (o *outbox) fail(err error) {
 	o.mu.Lock()
-	if o.state == outboxOpen && isTimeout(err) {
+	if o.state == outboxOpen && netpoll.IsTimeout(err) {
 		o.tooSlow(slowAge)
 	}
 	o.state = outboxEnded
-	o.taken = false
 	o.drop()
 	o.mu.Unlock()
 	o.port.abort()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.leave()
 }

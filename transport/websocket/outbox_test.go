@@ -79,14 +79,16 @@ func (p *fakePort) tryWrite(b *batch) (progress, error) {
 	return wroteAll, p.record(b, func() error { return nil })
 }
 
-func (p *fakePort) waitWrite(*batch) error {
+// waitWrite writes all where nothing was tried before, and else nothing.
+func (p *fakePort) waitWrite(b *batch) (progress, error) {
+	if p.tries == 0 {
+		return wroteAll, p.record(b, p.wait)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waits++
-	return p.wait()
+	return wroteSome, p.wait()
 }
-
-func (p *fakePort) write(b *batch) error { return p.record(b, p.wait) }
 
 func (p *fakePort) record(b *batch, wait func() error) error {
 	var parts []string
@@ -96,7 +98,7 @@ func (p *fakePort) record(b *batch, wait func() error) error {
 	for _, f := range b.frames {
 		parts = append(parts, string(f.Data))
 	}
-	if p.after != nil {
+	if p.after != nil && len(parts) > 0 {
 		defer p.after()
 	}
 	p.mu.Lock()
@@ -104,17 +106,10 @@ func (p *fakePort) record(b *batch, wait func() error) error {
 	if err := wait(); err != nil {
 		return err
 	}
-	p.batches = append(p.batches, strings.Join(parts, " "))
-	return p.fail
-}
-
-func (p *fakePort) writeClose(n *closeNotice) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.wait(); err != nil {
-		return err
+	if len(parts) > 0 {
+		p.batches = append(p.batches, strings.Join(parts, " "))
 	}
-	p.closed = n
+	p.closed = b.notice
 	return p.fail
 }
 
@@ -163,28 +158,34 @@ type testOutbox struct {
 	slow atomic.Int32
 }
 
-// newTestOutbox makes an outbox that has its own writer, or is one of several
-// that writers write for.
+// newTestOutbox makes an outbox that writers write for.
 func newTestOutbox(maxBytes int, w *writers) *testOutbox {
 	o := &testOutbox{port: newPort()}
 	o.port.slow = &o.slow
-	o.init(o.port, &outboxBounds{maxBytes: maxBytes, maxAge: 10 * time.Second, closeTimeout: 5 * time.Second}, w)
+	o.outbox.port, o.writers, o.direct = o.port, w, true
+	o.bounds = &outboxBounds{maxBytes: maxBytes, maxAge: 10 * time.Second, closeTimeout: 5 * time.Second}
+	return o
+}
+
+// newWaitingOutbox makes an outbox of which nothing is written without waiting.
+func newWaitingOutbox(maxBytes int, w *writers) *testOutbox {
+	o := newTestOutbox(maxBytes, w)
+	o.waiting, o.direct = true, false
 	return o
 }
 
 // eachOutbox runs a test in virtual time with an outbox of either kind, which
 // must behave alike.
 func eachOutbox(t *testing.T, maxBytes int, run func(t *testing.T, o *testOutbox)) {
-	t.Run("own writer", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { run(t, newTestOutbox(maxBytes, nil)) })
-	})
-	t.Run("shared writers", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var group sync.WaitGroup
-			run(t, newTestOutbox(maxBytes, newWriters(&group)))
-			group.Wait()
+	for name, make := range map[string]func(int, *writers) *testOutbox{"at once": newTestOutbox, "waiting": newWaitingOutbox} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var group sync.WaitGroup
+				run(t, make(maxBytes, newWriters(&group)))
+				group.Wait()
+			})
 		})
-	})
+	}
 }
 
 func TestWhatWaitsGoesOutTogetherAndInOrder(t *testing.T) {
@@ -308,7 +309,7 @@ func TestAgeCountsFromTheSend(t *testing.T) {
 
 func TestDeadlineIsSetSeldomAndNeverStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newTestOutbox(1<<20, nil)
+		o := newWaitingOutbox(1<<20, newWriters(new(sync.WaitGroup)))
 		for range 1000 { // 10 s at 100 frames a second
 			o.send(text("x"))
 			synctest.Wait()
@@ -410,9 +411,9 @@ func TestFailedWriteEndsTheOutbox(t *testing.T) {
 // writer does between.
 func TestConcurrentSendersKeepTheirOrder(t *testing.T) {
 	var group sync.WaitGroup
-	for name, w := range map[string]*writers{"own writer": nil, "shared writers": newWriters(&group)} {
-		t.Run(name, func(t *testing.T) { testConcurrentSenders(t, newTestOutbox(1<<20, w)) })
-	}
+	w := newWriters(&group)
+	t.Run("at once", func(t *testing.T) { testConcurrentSenders(t, newTestOutbox(1<<20, w)) })
+	t.Run("waiting", func(t *testing.T) { testConcurrentSenders(t, newWaitingOutbox(1<<20, w)) })
 	group.Wait()
 }
 

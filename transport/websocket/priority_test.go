@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	gorilla "github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -209,7 +211,7 @@ func TestWhatIsLeftOfABatchIsFinishedFirst(t *testing.T) {
 
 	large.close(1012, "")
 	requireWaits(t, large, priorityNormal, "it is closing")
-	h.take()[0].attempt()
+	h.finish()
 	large.writing.Wait()
 	require.Equal(t, []string{"large", "later"}, large.port.batches)
 	require.Equal(t, 1012, large.port.closed.code)
@@ -437,5 +439,48 @@ func TestOrderOfAConnectionIsThatOfSend(t *testing.T) {
 			requireWaits(t, o, priorityNone, "at the end")
 		}
 		require.Zero(t, w.normal.Len()+w.low.Len())
+	})
+}
+
+// Whatever it lies on, a connection is written to by the writers, at its priority, and
+// at once. Where nothing is written at once, the writers are of no use.
+func TestEveryKindOfConnectionWaitsForTheWriters(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		if !k.parks() {
+			return
+		}
+		sessions := make(chan *fakeSession, 20)
+		transport, server := k.serve(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
+			s := newSession()
+			sessions <- s
+			return s, nil
+		})
+		w := writersByHand()
+		transport.writers = w
+		h := &hand{w: w}
+		clients, conns := make([]*gorilla.Conn, cap(sessions)), make([]*conn, cap(sessions))
+		for i := range clients {
+			clients[i] = dial(t, server, nil)
+			conns[i] = awaitLink(t, <-sessions).(*conn)
+			conns[i].Send(lowPriority("d"))
+		}
+		for _, o := range h.take() {
+			o.attempt()
+		}
+		requireText(t, clients[lowTurn-1], "d")
+		conns[19].Send(text("x"))
+		next := h.take()
+		require.Equal(t, []*outbox{&conns[19].out}, next)
+		next[0].attempt()
+		requireText(t, clients[19], "d")
+		requireText(t, clients[19], "x")
+		for _, c := range conns {
+			c.Close(wire.CloseGoingAway, "")
+		}
+		h.finish()
+		for _, client := range clients {
+			requireClosed(t, client, wire.CloseGoingAway, "")
+			client.Close()
+		}
 	})
 }

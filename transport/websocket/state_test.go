@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +31,7 @@ func (shown) HandleIn(_ *channel.Socket, _ string, p channel.Payload) channel.Re
 func (shown) Terminate(context.Context, *channel.Socket, channel.Reason) {}
 
 // serveShown serves rooms with so many users, of 8 KB each, named by their number.
-func serveShown(t *testing.T, options Options, start func(*httptest.Server), rooms ...int) *shownServer {
+func serveShown(t *testing.T, k kind, rooms ...int) *shownServer {
 	t.Helper()
 	bus := membus.New().Bus()
 	tracker, err := presence.Start(t.Context(), presence.Config{Name: "r", Bus: bus})
@@ -42,10 +42,10 @@ func serveShown(t *testing.T, options Options, start func(*httptest.Server), roo
 		{Pattern: "*", PushState: true, New: func() channel.Channel { return shown{} }},
 	}})
 	require.NoError(t, err)
-	transport, err := New(endpoint, handler, options)
+	transport, err := New(endpoint, handler, Options{Compress: k.compress})
 	require.NoError(t, err)
 	server := httptest.NewUnstartedServer(transport)
-	start(server)
+	k.start(server)
 	t.Cleanup(func() {
 		closeTransport(t, transport)
 		server.Close()
@@ -69,8 +69,6 @@ type shownServer struct {
 	handler  *channel.Handler
 }
 
-func plainly(s *httptest.Server) { s.Start() }
-
 // A pieceLink tells of what it is sent.
 type pieceLink chan *wire.Frame
 
@@ -86,7 +84,7 @@ func (l pieceLink) Gathers() bool     { return true }
 func TestAFrameInPiecesCountsWhole(t *testing.T) {
 	f := framesInPieces(t, 5)[0]
 	require.Less(t, len(f.Data), 200)
-	o := newTestOutbox(1<<20, nil)
+	o := newTestOutbox(1<<20, newWriters(new(sync.WaitGroup)))
 	o.taken = true // it is not written to
 	o.send(f)
 	require.Equal(t, f.Len()+frameHeader, o.queue.bytes)
@@ -98,41 +96,31 @@ func TestAFrameInPiecesCountsWhole(t *testing.T) {
 // before and after them; whatever it comes over.
 func TestStatesOfAnySizeArriveWhole(t *testing.T) {
 	rooms := []int{0, 1, 3, 6, 9, 40}
-	for name, over := range map[string]struct {
-		options Options
-		start   func(*httptest.Server)
-	}{
-		"TCP":        {Options{}, plainly},
-		"compressed": {Options{Compress: true}, plainly},
-		"TLS":        {Options{}, func(s *httptest.Server) { s.StartTLS() }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			server := serveShown(t, over.options, over.start, rooms...)
-			for _, room := range rooms {
-				topic := fmt.Sprint(room)
-				want := string(server.tracker.Peek(topic).JSON())
-				for _, vsn := range []string{"2.0.0", "2.0.0", "2.0.0", "1.0.0"} { // the first has no state made for others
-					c := &shownClient{T: t, topic: topic, vsn: vsn}
-					dialer := gorilla.Dialer{EnableCompression: over.options.Compress, TLSClientConfig: server.Client().Transport.(*http.Transport).TLSClientConfig}
-					var err error
-					c.Conn, _, err = dialer.Dial(wsURL(server.Server)+"?vsn="+vsn, nil)
-					require.NoError(t, err)
-					defer c.Close()
-					require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
-					c.say("phx_join", "1")
-					c.say("ask", "2")
-					c.hears("phx_reply", `{"status":"ok","response":{}}`)
-					if got := c.hear("presence_state"); got == want {
-						c.hears("phx_reply", `{"status":"ok","response":{"of":"2"}}`)
-					} else { // it had to be asked for, and the answer was sooner
-						require.Equal(t, `{"status":"ok","response":{"of":"2"}}`, got)
-						c.hears("presence_state", want)
-					}
+	eachKind(t, func(t *testing.T, k kind) {
+		server := serveShown(t, k, rooms...)
+		for _, room := range rooms {
+			topic := fmt.Sprint(room)
+			want := string(server.tracker.Peek(topic).JSON())
+			for _, vsn := range []string{"2.0.0", "2.0.0", "2.0.0", "1.0.0"} { // the first has no state made for others
+				c := &shownClient{T: t, topic: topic, vsn: vsn}
+				var err error
+				c.Conn, _, err = dialerFor(server.Server).Dial(wsURL(server.Server)+"?vsn="+vsn, nil)
+				require.NoError(t, err)
+				defer c.Close()
+				require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+				c.say("phx_join", "1")
+				c.say("ask", "2")
+				c.hears("phx_reply", `{"status":"ok","response":{}}`)
+				if got := c.hear("presence_state"); got == want {
+					c.hears("phx_reply", `{"status":"ok","response":{"of":"2"}}`)
+				} else { // it had to be asked for, and the answer was sooner
+					require.Equal(t, `{"status":"ok","response":{"of":"2"}}`, got)
+					c.hears("presence_state", want)
 				}
 			}
-			require.Eventually(t, func() bool { return server.endpoint.Stats().JoinsRunning == 0 }, 10*time.Second, time.Millisecond)
-		})
-	}
+		}
+		require.Eventually(t, func() bool { return server.endpoint.Stats().JoinsRunning == 0 }, 10*time.Second, time.Millisecond)
+	})
 }
 
 // shownClient speaks either version.

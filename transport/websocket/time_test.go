@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"strings"
@@ -17,12 +18,25 @@ import (
 
 // These tests run over net.Pipe in virtual time.
 
+// pipeKinds are the kinds of connections over pipes.
+var pipeKinds = []kind{plain, {name: "TLS", secure: true}, {name: "compressed", compress: true}}
+
+// eachPipe runs a test in a bubble for each of them.
+func eachPipe(t *testing.T, run func(t *testing.T, k kind)) {
+	for _, k := range pipeKinds {
+		t.Run(k.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { run(t, k) })
+		})
+	}
+}
+
 // inBubble connects one client.
 func inBubble(t *testing.T, options Options, run func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link)) {
-	synctest.Test(t, func(t *testing.T) {
+	eachPipe(t, func(t *testing.T, k kind) {
 		s := newSession()
+		options.Compress = k.compress
 		transport := transportFor(t, options, letIn(s))
-		client, _ := dialPipe(t, transport)
+		client, _ := k.dialPipe(t, transport)
 		run(t, s, transport, client, <-s.started)
 		client.Close()
 		require.NoError(t, transport.Close(context.Background()))
@@ -176,16 +190,16 @@ func TestClientOverItsBytesIsClosedWith1013(t *testing.T) {
 }
 
 func TestSlowClientCostsOthersNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachPipe(t, func(t *testing.T, k kind) {
 		slow, fast := newSession(), newSession()
 		sessions := []*fakeSession{slow, fast}
-		transport := transportFor(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport := transportFor(t, Options{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := sessions[0]
 			sessions = sessions[1:]
 			return s, nil
 		})
-		stuck, _ := dialPipe(t, transport)
-		client, _ := dialPipe(t, transport)
+		stuck, _ := k.dialPipe(t, transport)
+		client, _ := k.dialPipe(t, transport)
 		links := []wire.Link{<-slow.started, <-fast.started}
 		for i := range 1000 {
 			begin := time.Now()
@@ -214,7 +228,7 @@ func TestCloseEndsInTimeWhateverTheClientDoes(t *testing.T) {
 		do   func(client *gorilla.Conn)
 		took time.Duration
 	}{
-		"reads and answers":        {func(c *gorilla.Conn) { c.ReadMessage(); c.Close() }, 0},
+		"reads and answers":        {func(c *gorilla.Conn) { c.ReadMessage(); hangUp(c) }, 0},
 		"reads, does not answer":   {func(c *gorilla.Conn) { io.Copy(io.Discard, c.NetConn()) }, 5 * time.Second},
 		"does nothing":             {func(*gorilla.Conn) {}, 5 * time.Second},
 		"keeps sending, no answer": {func(c *gorilla.Conn) { go io.Copy(io.Discard, c.NetConn()); flood(c) }, 5 * time.Second},
@@ -243,6 +257,14 @@ func TestCloseEndsInTimeWhateverTheClientDoes(t *testing.T) {
 	}
 }
 
+// hangUp closes the pipe of a client. TLS would say goodbye, and wait until that is read.
+func hangUp(c *gorilla.Conn) {
+	if secured, ok := c.NetConn().(*tls.Conn); ok {
+		secured.NetConn().Close()
+	}
+	c.Close()
+}
+
 func flood(c *gorilla.Conn) {
 	for c.WriteMessage(gorilla.TextMessage, []byte("x")) == nil {
 		time.Sleep(time.Millisecond)
@@ -250,16 +272,16 @@ func flood(c *gorilla.Conn) {
 }
 
 func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachPipe(t, func(t *testing.T, k kind) {
 		var sessions []*fakeSession
-		transport := transportFor(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport := transportFor(t, Options{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := newSession()
 			sessions = append(sessions, s)
 			return s, nil
 		})
 		var clients []*gorilla.Conn
 		for range 10 {
-			client, _ := dialPipe(t, transport)
+			client, _ := k.dialPipe(t, transport)
 			clients = append(clients, client)
 		}
 		closed := make(chan error, 2)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -16,8 +15,8 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
-	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
+	"github.com/rollcall-go/rollcall/transport/internal/netpoll"
 )
 
 // A Transport serves one handler's connections over WebSocket. It is an
@@ -34,9 +33,9 @@ type Transport struct {
 	// Of their own.
 	writers   *writers
 	newcomers *newcomers
-	parking   *parking
+	poller    *netpoll.Poller
 	stats     counters
-	helpers   sync.WaitGroup // goroutines of writers and parking, and those that run resume
+	helpers   sync.WaitGroup // goroutines of writers and poller, and those that run resume
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -114,7 +113,7 @@ func newTransport(connect httptransport.Connect[session], reject func(wire.Rejec
 		done:     make(chan struct{}),
 	}
 	t.writers, t.newcomers = newWriters(&t.helpers), newNewcomers(&t.helpers)
-	t.parking = newParking(options.IdleTimeout, &t.helpers, t.goOn)
+	t.poller = netpoll.NewPoller(options.IdleTimeout, &t.helpers)
 	return t
 }
 
@@ -162,143 +161,9 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.Close(wire.CloseRestart, restartReason)
 	}
 	c.start()
-	switch { // c holds the slot: Close waits for it
-	case !c.wire.sock.ready():
-		go c.serve()
-	case !t.parking.park(c):
-		t.goOn(c)
+	if !t.poller.Park(&c.waiter) {
+		c.Ready()
 	}
-}
-
-// goOn has a connection read that was parked, or begins. It does not block.
-func (t *Transport) goOn(c *conn) {
-	if !c.known {
-		t.newcomers.enter(c)
-		return
-	}
-	t.helpers.Add(1) // c holds its slot, or Close would not wait for it
-	go func() {
-		defer t.helpers.Done()
-		c.resume()
-	}()
-}
-
-// admit waits for the turn of the handshake, or refuses it.
-func (t *Transport) admit(c *conn, w http.ResponseWriter, r *http.Request) (turn *intake.Turn, ok bool) {
-	var err error
-	if c.address, err = t.options.Intake.Count(r); err == nil {
-		turn, err = t.options.Intake.Wait(r, t.done)
-	}
-	if err == nil {
-		return turn, true
-	}
-	refused, _ := httptransport.RefusedBy(err)
-	if refused.Why.Cause == "" {
-		t.stats.refused.Add(1) // the client has gone away
-		return nil, false
-	}
-	if refused.RetryAfter != "" {
-		w.Header().Set("Retry-After", refused.RetryAfter)
-	}
-	t.refuse(w, r, refused.Why.Code, refused.Reason, refused.Why)
-	return nil, false
-}
-
-// handshake upgrades the request or refuses it.
-func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) bool {
-	if !t.options.CheckOrigin.Allows(r) {
-		t.refuse(w, r, http.StatusForbidden, "", wire.Rejection{
-			Cause: wire.CauseOrigin, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
-		})
-		return false
-	}
-	offered, token, err := parseProtocols(r.Header)
-	var protocol string
-	if err == nil {
-		protocol, err = chooseProtocol(t.options.Subprotocols, offered)
-	}
-	if err != nil {
-		t.refuse(w, r, http.StatusForbidden, "", wire.Rejection{Cause: wire.CauseSubprotocol, Err: err})
-		return false
-	}
-	session, err := t.door.Ask(r, httptransport.ConnectInfo(transportName, r, token))
-	if err != nil {
-		status, body := refusal(err)
-		t.answer(w, status, body) // why, the endpoint has told
-		return false
-	}
-	c.session = session
-	if err := checkUpgrade(r); err != nil {
-		session.Reject(wire.Rejection{Cause: wire.CauseHandshake, Code: http.StatusBadRequest, Err: err})
-		session.Closed(wire.ReasonClosed)
-		w.Header().Set("Sec-WebSocket-Version", "13")
-		t.answer(w, http.StatusBadRequest, err.Error())
-		return false
-	}
-	if err := t.upgrade(c, w, r, protocol); err != nil {
-		session.Closed(wire.ReasonClosed)
-		return false
-	}
-	return true
-}
-
-// upgrade takes the connection over from net/http. When it fails it has
-// answered where an answer was possible.
-func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, protocol string) error {
-	var header http.Header
-	if protocol != "" {
-		header = http.Header{"Sec-Websocket-Protocol": {protocol}}
-	}
-	h := &hijacker{ResponseWriter: w, c: c}
-	ws, err := t.upgrader.Upgrade(h, r, header)
-	if err == nil {
-		if c.own != nil {
-			c.own.own(ws)
-		}
-		return nil
-	}
-	if c.wire.Conn == nil {
-		c.session.Reject(wire.Rejection{
-			Cause: wire.CauseFault, Code: http.StatusInternalServerError, Err: fmt.Errorf("websocket: upgrade impossible: %w", err),
-		})
-		t.answer(w, http.StatusInternalServerError, "this server cannot upgrade connections")
-	} else {
-		c.session.Reject(wire.Rejection{Cause: wire.CauseHandshake, Err: err})
-		t.stats.refused.Add(1)
-		c.wire.Conn.Close()
-	}
-	return err
-}
-
-// refusal is the answer to a handshake that Connect refused (B006, B007).
-func refusal(err error) (status int, body string) {
-	var chosen *channel.ConnectError
-	if !errors.As(err, &chosen) {
-		return http.StatusForbidden, ""
-	}
-	// Below 200 net/http would still wait for the answer; above 999 it panics.
-	if chosen.Status < 200 || chosen.Status > 999 {
-		return http.StatusForbidden, chosen.Body
-	}
-	return chosen.Status, chosen.Body
-}
-
-// refuse refuses a handshake before there is a session.
-func (t *Transport) refuse(w http.ResponseWriter, r *http.Request, status int, body string, why wire.Rejection) {
-	why.Transport, why.Remote, why.Code = transportName, r.RemoteAddr, status
-	t.reject(why)
-	t.answer(w, status, body)
-}
-
-// answer writes the one answer to a refused handshake.
-func (t *Transport) answer(w http.ResponseWriter, status int, body string) {
-	t.stats.refused.Add(1)
-	if body != "" {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-	}
-	w.WriteHeader(status)
-	io.WriteString(w, body) // an error: the client does not wait for the answer
 }
 
 // enter takes a slot for a handshake.
@@ -333,7 +198,7 @@ func (t *Transport) leave(c *conn) {
 	if t.slots--; t.slots > 0 {
 		return
 	}
-	t.parking.end()
+	t.poller.Close()
 	if t.empty != nil {
 		close(t.empty)
 		t.empty = nil

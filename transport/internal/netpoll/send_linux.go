@@ -1,6 +1,6 @@
 //go:build linux && !386 && !s390x && !race
 
-package websocket
+package netpoll
 
 import (
 	"syscall"
@@ -16,7 +16,7 @@ import (
 //     the scheduler then looks every 20 us whether it does, and hands its
 //     goroutines to another thread. This call never waits.
 //
-// The race detector takes what syscall writes as sent to who reads it in the same
+// The race detector takes what syscall writes as sent to a reader in the same
 // process, a test's client for instance; where it is on, send_unix.go is used.
 func sendNow(fd int, p []byte) (int, error) {
 	if len(p) == 0 {

@@ -15,9 +15,6 @@ import (
 	"github.com/rollcall-go/rollcall/channel/wire"
 )
 
-// These tests need a poll: without it a goroutine waits for the input of each
-// connection, and reading it is not limited.
-
 // A place cools down only while another newcomer waits for it.
 func TestThePlaceOfANewcomerCoolsDownWhileOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -56,9 +53,9 @@ type crowd struct {
 	dial      func() *gorilla.Conn
 }
 
-func newCrowd(t *testing.T, most int) *crowd {
+func newCrowd(t *testing.T, k kind, most int) *crowd {
 	c := &crowd{T: t, heard: make(chan string, 100), deal: make(chan struct{})}
-	transport, server := serveLoopback(t, Options{CloseTimeout: 100 * time.Millisecond}, func(context.Context, wire.ConnectInfo) (session, error) {
+	transport, server := k.serve(t, Options{CloseTimeout: 100 * time.Millisecond}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		s.receive = func(_ bool, data []byte) *wire.Close {
 			c.heard <- string(data)
@@ -111,82 +108,92 @@ func (c *crowd) comes(n, most int) {
 }
 
 func TestNewcomersAreReadInTheOrderOfComingAFewAtATime(t *testing.T) {
-	for _, most := range []int{1, 3} {
-		t.Run(fmt.Sprint(most, " at a time"), func(t *testing.T) {
-			c := newCrowd(t, most)
-			c.comes(8, most)
-			for i := most; i < 8; i++ {
-				require.Empty(t, c.heard)
-				c.deal <- struct{}{}
-				c.hears(fmt.Sprint("newcomer ", i))
-			}
-			for range most {
-				c.deal <- struct{}{}
-			}
-			require.Eventually(t, func() bool {
-				waiting, active := c.transport.newcomers.counts()
-				return waiting+active == 0
-			}, 10*time.Second, time.Millisecond)
-		})
-	}
+	eachKind(t, func(t *testing.T, k kind) {
+		for _, most := range []int{1, 3} {
+			t.Run(fmt.Sprint(most, " at a time"), func(t *testing.T) {
+				c := newCrowd(t, k, most)
+				c.comes(8, most)
+				for i := most; i < 8; i++ {
+					require.Empty(t, c.heard)
+					c.deal <- struct{}{}
+					c.hears(fmt.Sprint("newcomer ", i))
+				}
+				for range most {
+					c.deal <- struct{}{}
+				}
+				require.Eventually(t, func() bool {
+					waiting, active := c.transport.newcomers.counts()
+					return waiting+active == 0
+				}, 10*time.Second, time.Millisecond)
+			})
+		}
+	})
 }
 
 // A connection that was heard before is read at once, however many newcomers wait.
 func TestKnownConnectionsPassTheLineOfNewcomers(t *testing.T) {
-	c := newCrowd(t, 1)
-	known := c.dial()
-	c.say(known, "I am in")
-	c.hears("I am in")
-	awaitParked(t, c.transport, 1)
-	c.comes(4, 1)
-	for range 3 {
-		c.say(known, "still in")
-		c.hears("still in")
-	}
-	c.awaitLine(3)
+	eachKind(t, func(t *testing.T, k kind) {
+		c := newCrowd(t, k, 1)
+		known := c.dial()
+		c.say(known, "I am in")
+		c.hears("I am in")
+		awaitParked(t, c.transport, 1)
+		c.comes(4, 1)
+		for range 3 {
+			c.say(known, "still in")
+			c.hears("still in")
+		}
+		c.awaitLine(3)
+	})
 }
 
 // A newcomer cannot hold a place by sending slowly.
 func TestHalfAMessageGivesThePlaceBack(t *testing.T) {
-	c := newCrowd(t, 1)
-	slow := c.dial()
-	frame := rawFrame(0x81, []byte("at last"))
-	_, err := slow.NetConn().Write(frame[:7])
-	require.NoError(t, err)
-	for range 3 {
-		c.say(c.dial(), "another")
-		c.hears("another")
-	}
-	_, err = slow.NetConn().Write(frame[7:])
-	require.NoError(t, err)
-	c.hears("at last")
+	eachKind(t, func(t *testing.T, k kind) {
+		c := newCrowd(t, k, 1)
+		slow := c.dial()
+		frame := rawFrame(0x81, []byte("at last"))
+		_, err := slow.NetConn().Write(frame[:7])
+		require.NoError(t, err)
+		for range 3 {
+			c.say(c.dial(), "another")
+			c.hears("another")
+		}
+		_, err = slow.NetConn().Write(frame[7:])
+		require.NoError(t, err)
+		c.hears("at last")
+	})
 }
 
 func TestANewcomerThatGoesWithoutAWordGivesThePlaceBack(t *testing.T) {
-	c := newCrowd(t, 1)
-	for range 3 {
-		client := c.dial()
-		awaitParked(t, c.transport, 1)
-		require.NoError(t, client.NetConn().Close())
-		require.Eventually(t, func() bool { return c.transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
-	}
-	c.say(c.dial(), "another")
-	c.hears("another")
+	eachKind(t, func(t *testing.T, k kind) {
+		c := newCrowd(t, k, 1)
+		for range 3 {
+			client := c.dial()
+			awaitParked(t, c.transport, 1)
+			require.NoError(t, client.NetConn().Close())
+			require.Eventually(t, func() bool { return c.transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
+		}
+		c.say(c.dial(), "another")
+		c.hears("another")
+	})
 }
 
 // Close ends the connections that are in line, too.
 func TestCloseEndsTheLineOfNewcomers(t *testing.T) {
-	c := newCrowd(t, 1)
-	c.comes(4, 1)
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		closeTransport(t, c.transport)
-	}()
-	<-c.transport.done
-	c.deal <- struct{}{} // to the one that is read; the others are closing, and not handled
-	await(t, closed, "Close")
-	require.Empty(t, c.heard)
-	waiting, active := c.transport.newcomers.counts()
-	require.Zero(t, waiting+active)
+	eachKind(t, func(t *testing.T, k kind) {
+		c := newCrowd(t, k, 1)
+		c.comes(4, 1)
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			closeTransport(t, c.transport)
+		}()
+		<-c.transport.done
+		c.deal <- struct{}{} // to the one that is read; the others are closing, and not handled
+		await(t, closed, "Close")
+		require.Empty(t, c.heard)
+		waiting, active := c.transport.newcomers.counts()
+		require.Zero(t, waiting+active)
+	})
 }
