@@ -123,7 +123,7 @@
 // until its next message.
 //
 // docs/performance.md lists what a connection and its channel cost, in bytes and in CPU
-// time; docs/decisions has the experiments: 0001-redesign.md, and 0004-one-path.md for TLS
+// time; docs/decisions has the experiments: 0001-redesign.md, and 0005-one-path.md for TLS
 // and compression.
 //
 // # Shutdown
