@@ -29,7 +29,7 @@ type app struct {
 // newApp makes the app over an endpoint and its tracker, which stay the caller's.
 // site has the page's files; see [newSite]. socket says which pages may connect.
 // Close the endpoint first, then the app.
-func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, site *site, socket websocket.Options, logger *slog.Logger) (*app, error) {
+func newApp(endpoint *channel.Endpoint, tracker *presence.Tracker, deck Deck, site *site, socket websocket.Config, logger *slog.Logger) (*app, error) {
 	if len(deck) == 0 {
 		return nil, errors.New("pointingparty: the deck has no cards")
 	}

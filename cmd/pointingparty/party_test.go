@@ -500,6 +500,6 @@ func TestNothingIsDecidedBeforeEverybodyIsKnown(t *testing.T) {
 }
 
 func TestADeckOfNothingIsRefused(t *testing.T) {
-	_, err := newApp(nil, nil, nil, testSite(), websocket.Options{}, nil)
+	_, err := newApp(nil, nil, nil, testSite(), websocket.Config{}, nil)
 	require.ErrorContains(t, err, "the deck has no cards")
 }

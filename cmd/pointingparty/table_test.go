@@ -41,7 +41,7 @@ func startReplica(t *testing.T, network *membus.Net, name string, deck Deck) *re
 	require.NoError(t, err)
 	r.endpoint, err = channel.New(channel.Config{Bus: r.bus, Presence: r.tracker})
 	require.NoError(t, err)
-	r.app, err = newApp(r.endpoint, r.tracker, deck, testSite(), websocket.Options{}, nil)
+	r.app, err = newApp(r.endpoint, r.tracker, deck, testSite(), websocket.Config{}, nil)
 	require.NoError(t, err)
 	return r
 }

@@ -114,7 +114,7 @@ func TestWhatAConnectionIsSentArrivesInOrder(t *testing.T) {
 	}})
 	r.PushState = true
 	h := serve(t, r)
-	transport := serveWebsocket(t, e, h, websocket.Options{OutboxBytes: 64 << 20})
+	transport := serveWebsocket(t, e, h, websocket.Config{OutboxBytes: 64 << 20})
 	server := httptest.NewServer(transport)
 	defer server.Close()
 	_, err := cl.trackers[0].List(t.Context(), "room0") // waits until the list is complete

@@ -124,7 +124,7 @@ func TestAProtocolOfTheApplicationServesItsClients(t *testing.T) {
 		Protocols: map[string]wire.Protocol{"7.0": lineProtocol{}},
 	})
 	require.NoError(t, err)
-	transport, err := websocket.New(e, h, websocket.Options{})
+	transport, err := websocket.New(e, h, websocket.Config{})
 	require.NoError(t, err)
 	server := httptest.NewServer(transport)
 	t.Cleanup(server.Close)

@@ -46,7 +46,7 @@ func startHub(t *testing.T) *hub {
 }
 
 // serveWebsocket starts a transport that ends with the test, before its endpoint.
-func serveWebsocket(t *testing.T, e *channel.Endpoint, h *channel.Handler, options websocket.Options) *websocket.Transport {
+func serveWebsocket(t *testing.T, e *channel.Endpoint, h *channel.Handler, options websocket.Config) *websocket.Transport {
 	t.Helper()
 	transport, err := websocket.New(e, h, options)
 	require.NoError(t, err)
@@ -148,7 +148,7 @@ var large = map[string]string{"x": strings.Repeat("x", 20_000)}
 func TestClientThatReadsNothingIsClosedWhenTooMuchWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := startHub(t)
-		transport := serveWebsocket(t, h.Endpoint, h.handler, websocket.Options{OutboxBytes: 100_000})
+		transport := serveWebsocket(t, h.Endpoint, h.handler, websocket.Config{OutboxBytes: 100_000})
 		slow := dialPipe(t, transport, "slow")
 		others := []<-chan string{events(dialPipe(t, transport, "a")), events(dialPipe(t, transport, "b"))}
 		began := time.Now()
@@ -173,7 +173,7 @@ func TestClientThatReadsNothingIsCutWhenItHasForTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const age = 10 * time.Second
 		h := startHub(t)
-		transport := serveWebsocket(t, h.Endpoint, h.handler, websocket.Options{OutboxAge: age, IdleTimeout: time.Hour})
+		transport := serveWebsocket(t, h.Endpoint, h.handler, websocket.Config{OutboxAge: age, IdleTimeout: time.Hour})
 		paused, slow := dialPipe(t, transport, "paused"), dialPipe(t, transport, "slow")
 		other := events(dialPipe(t, transport, "other"))
 		require.NoError(t, h.Broadcast("t", "one", nil))
@@ -206,7 +206,7 @@ func hear(t *testing.T, got <-chan string) string {
 
 func TestClientThatReadsNothingOverASocketIsClosed(t *testing.T) {
 	h := startHub(t)
-	transport := serveWebsocket(t, h.Endpoint, h.handler, websocket.Options{OutboxBytes: 100_000, CloseTimeout: patience})
+	transport := serveWebsocket(t, h.Endpoint, h.handler, websocket.Config{OutboxBytes: 100_000, CloseTimeout: patience})
 	server := httptest.NewServer(transport)
 	defer server.Close()
 	url := "ws" + strings.TrimPrefix(server.URL, "http")
@@ -236,7 +236,7 @@ func TestClientThatReadsNothingOverASocketIsClosed(t *testing.T) {
 func TestClientThatStopsPollingEndsWhenTooMuchWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := startHub(t)
-		transport, err := longpoll.New(h.Endpoint, h.handler, longpoll.Options{BufferBytes: 100_000})
+		transport, err := longpoll.New(h.Endpoint, h.handler, longpoll.Config{BufferBytes: 100_000})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, transport.Close(context.Background())) }()
 		slow, other := startPolling(t, transport, "slow"), startPolling(t, transport, "other")

@@ -9,8 +9,8 @@
 //			SigningSalt: "jv2bPQdM",
 //		},
 //	})
-//	ws, err := websocket.New(endpoint, handler, websocket.Options{Session: store.Session})
-//	lp, err := longpoll.New(endpoint, handler, longpoll.Options{Session: store.Session})
+//	ws, err := websocket.New(endpoint, handler, websocket.Config{Session: store.Session})
+//	lp, err := longpoll.New(endpoint, handler, longpoll.Config{Session: store.Session})
 //
 // In the handler's Connect:
 //

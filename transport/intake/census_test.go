@@ -21,7 +21,7 @@ func from(address string, header ...string) *http.Request {
 }
 
 func TestAnAddressHasSoManyConnectionsAndNoMore(t *testing.T) {
-	in, err := New(Options{MaxPerAddress: 2})
+	in, err := New(Config{MaxPerAddress: 2})
 	require.NoError(t, err)
 	count := func(address string) (*Place, error) { return in.Count(from(address)) }
 	a, err := count("192.0.2.1:1")
@@ -58,7 +58,7 @@ func TestWhatCountsAsOneAddress(t *testing.T) {
 		{"[fe80::1%eth0]:1", "[fe80::2%eth1]:1", true},
 		{"[::1]:1", "127.0.0.1:1", false},
 	} {
-		in, err := New(Options{MaxPerAddress: 1})
+		in, err := New(Config{MaxPerAddress: 1})
 		require.NoError(t, err)
 		_, err = in.Count(from(c.a))
 		require.NoError(t, err)
@@ -69,7 +69,7 @@ func TestWhatCountsAsOneAddress(t *testing.T) {
 
 func TestWhatHasNoAddressIsNotCounted(t *testing.T) {
 	for _, text := range []string{"", "@", "/run/socket", "host:1", "1.2.3:4"} {
-		in, err := New(Options{MaxPerAddress: 1})
+		in, err := New(Config{MaxPerAddress: 1})
 		require.NoError(t, err)
 		for range 3 {
 			place, err := in.Count(from(text))
@@ -80,7 +80,7 @@ func TestWhatHasNoAddressIsNotCounted(t *testing.T) {
 }
 
 func TestWithoutABoundNothingIsCounted(t *testing.T) {
-	in, err := New(Options{Address: func(*http.Request) netip.Addr { panic("asked") }})
+	in, err := New(Config{Address: func(*http.Request) netip.Addr { panic("asked") }})
 	require.NoError(t, err)
 	for range 3 {
 		place, err := in.Count(from("192.0.2.1:1"))
@@ -130,7 +130,7 @@ func FuzzParseAddress(f *testing.F) {
 }
 
 func TestAddressesAreCountedConcurrently(t *testing.T) {
-	in, err := New(Options{MaxPerAddress: 3})
+	in, err := New(Config{MaxPerAddress: 3})
 	require.NoError(t, err)
 	var all sync.WaitGroup
 	for range 8 {
@@ -163,8 +163,8 @@ func TestHTTPConnectionsAreBoundedTooByAddressAndInAll(t *testing.T) {
 		err   error
 	}
 	var told []refused
-	options := Options{MaxPerAddress: 2, MaxHTTP: 3, Refused: func(c net.Conn, r *Refusal) { told = append(told, refused{c, r.Limit, r.Err}) }}
-	in, err := New(options)
+	cfg := Config{MaxPerAddress: 2, MaxHTTP: 3, Refused: func(c net.Conn, r *Refusal) { told = append(told, refused{c, r.Limit, r.Err}) }}
+	in, err := New(cfg)
 	require.NoError(t, err)
 	dial := func(ip string) *pipeFrom {
 		c := &pipeFrom{address: &net.TCPAddr{IP: net.ParseIP(ip), Port: 1}}
@@ -197,8 +197,8 @@ func TestHTTPConnectionsAreBoundedTooByAddressAndInAll(t *testing.T) {
 	require.Empty(t, in.open.census.places)
 
 	// Behind a proxy all have its address, which nothing counts.
-	options.Address = FromHeader("X-Forwarded-For")
-	in, err = New(options)
+	cfg.Address = FromHeader("X-Forwarded-For")
+	in, err = New(cfg)
 	require.NoError(t, err)
 	for range 3 {
 		require.False(t, dial("192.0.2.1").closed)

@@ -1,9 +1,9 @@
 // Package intake limits what connecting clients may take of a replica: how many
 // handshakes run at a time, and how many connections an address has.
 //
-//	in, err := intake.New(intake.Options{MaxPerAddress: 200})
-//	socket, err := websocket.New(endpoint, handler, websocket.Options{Intake: in})
-//	polling, err := longpoll.New(endpoint, handler, longpoll.Options{Intake: in})
+//	in, err := intake.New(intake.Config{MaxPerAddress: 200})
+//	socket, err := websocket.New(endpoint, handler, websocket.Config{Intake: in})
+//	polling, err := longpoll.New(endpoint, handler, longpoll.Config{Intake: in})
 //	server := http.Server{ConnState: in.ConnState}
 //	err = server.Serve(in.Listener(l))
 //
@@ -23,7 +23,7 @@
 //
 // net/http starts a goroutine for every request. When a replica ends, all its clients
 // connect to another in the same second, and without a limit thousands of goroutines
-// would delay what established clients are sent. So at most Options.MaxHandshakes
+// would delay what established clients are sent. So at most Config.MaxHandshakes
 // handshakes have their turn at once, and the others wait in the order of arrival.
 //
 // While others wait, a turn that has ended is given to the next only after a cooldown:
@@ -37,8 +37,8 @@
 // and takes no CPU time. So a slow Connect does not hold up the others. But where each
 // is slow, no more than MaxHandshakes begin in 10 ms.
 //
-// A handshake that has waited for Options.Wait is refused, and so is one that
-// finds Options.MaxWaiting waiting: HTTP 503 with Retry-After, after which phoenix.js
+// A handshake that has waited for Config.Wait is refused, and so is one that
+// finds Config.MaxWaiting waiting: HTTP 503 with Retry-After, after which phoenix.js
 // tries again. A handshake whose client has gone away leaves the line.
 //
 // Turns are given at two places:
@@ -53,7 +53,7 @@
 //
 // # Addresses
 //
-// Options.MaxPerAddress limits the connections and sessions of one address,
+// Config.MaxPerAddress limits the connections and sessions of one address,
 // handshakes included: HTTP 429. [Intake.ConnState] makes net/http count, apart from
 // those, the connections of an address that are not WebSockets, or not yet. It closes
 // those above the limit: half a request, or none, reaches no handler. By default there
@@ -61,7 +61,7 @@
 // customers of a mobile network.
 //
 // The address is that of the socket. Behind a proxy it is the proxy's, of all
-// clients alike, and Options.Address must find the client's; [FromHeader] reads
+// clients alike, and Config.Address must find the client's; [FromHeader] reads
 // it from a header that the proxy sets. The operator must name that header: any client
 // can send X-Forwarded-For, so it is not read by default.
 //

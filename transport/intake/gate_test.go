@@ -28,8 +28,8 @@ type party struct {
 	events  chan func()
 }
 
-func newParty(t *testing.T, options Options) *party {
-	in, err := New(options)
+func newParty(t *testing.T, cfg Config) *party {
+	in, err := New(cfg)
 	require.NoError(t, err)
 	return &party{t: t, in: in, closing: make(chan struct{}), turns: map[string]*Turn{}, gone: map[string]context.CancelFunc{}, events: make(chan func(), 100)}
 }
@@ -84,7 +84,7 @@ func (p *party) wants(log ...string) {
 
 func TestTurnsComeInTheOrderOfComing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, Options{MaxHandshakes: 2})
+		p := newParty(t, Config{MaxHandshakes: 2})
 		p.come("a", "b", "c", "d", "e")
 		p.wants("a in", "b in")
 		require.Equal(t, Stats{Running: 2, Waiting: 3, Waited: 3}, p.in.Stats())
@@ -103,7 +103,7 @@ func TestTurnsComeInTheOrderOfComing(t *testing.T) {
 
 func TestAClientThatGoesAwayLeavesTheLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, Options{MaxHandshakes: 1})
+		p := newParty(t, Config{MaxHandshakes: 1})
 		p.come("a", "b", "c")
 		p.gone["b"]()
 		p.wants("a in", "b refused: the client has gone away")
@@ -119,7 +119,7 @@ func TestAClientThatGoesAwayLeavesTheLine(t *testing.T) {
 func TestATurnThatComesToNobodyGoesToTheNext(t *testing.T) {
 	for range 200 {
 		synctest.Test(t, func(t *testing.T) {
-			p := newParty(t, Options{MaxHandshakes: 1})
+			p := newParty(t, Config{MaxHandshakes: 1})
 			p.come("a", "b", "c")
 			const lasted = time.Millisecond
 			time.Sleep(lasted)
@@ -144,7 +144,7 @@ func TestATurnCoolsDownWhileOthersWait(t *testing.T) {
 		9 * time.Millisecond:  20 * time.Millisecond,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newParty(t, Options{MaxHandshakes: 2})
+			p := newParty(t, Config{MaxHandshakes: 2})
 			p.come("a", "b", "c", "d")
 			p.wants("a in", "b in")
 			time.Sleep(lasted)
@@ -167,7 +167,7 @@ func TestATurnCoolsDownWhileOthersWait(t *testing.T) {
 
 func TestATurnDoesNotCoolDownWhereNothingWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, Options{MaxHandshakes: 1})
+		p := newParty(t, Config{MaxHandshakes: 1})
 		began := time.Now()
 		for _, name := range []string{"a", "b", "c"} {
 			p.come(name)
@@ -181,7 +181,7 @@ func TestATurnDoesNotCoolDownWhereNothingWaits(t *testing.T) {
 
 func TestRefusedWhenTooManyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, Options{MaxHandshakes: 1, MaxWaiting: 2})
+		p := newParty(t, Config{MaxHandshakes: 1, MaxWaiting: 2})
 		p.come("a", "b", "c", "d")
 		p.wants("a in", "d refused: intake: too many clients are connecting, try again later (limit 2)")
 		p.end("a", "b", "c")
@@ -196,7 +196,7 @@ func TestRefusedWhenTooManyWait(t *testing.T) {
 // long.
 func TestRefusedAfterHavingWaitedTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, Options{MaxHandshakes: 1, Wait: 25 * time.Millisecond})
+		p := newParty(t, Config{MaxHandshakes: 1, Wait: 25 * time.Millisecond})
 		began := time.Now()
 		p.come("a", "b", "c", "d")
 		time.Sleep(25 * time.Millisecond)
@@ -210,7 +210,7 @@ func TestRefusedAfterHavingWaitedTooLong(t *testing.T) {
 // A handshake that waits for something else costs the others 10 ms, and no cooldown.
 func TestATurnThatLastsTooLongIsGivenOnAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, Options{MaxHandshakes: 2})
+		p := newParty(t, Config{MaxHandshakes: 2})
 		p.come("a", "b", "c", "d", "e", "f", "g")
 		time.Sleep(patience - 1)
 		p.wants("a in", "b in")
@@ -241,7 +241,7 @@ func TestATurnThatLastsTooLongIsGivenOnAtOnce(t *testing.T) {
 
 func TestAClosingTransportEndsTheWaitOfItsClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, Options{MaxHandshakes: 1})
+		p := newParty(t, Config{MaxHandshakes: 1})
 		p.come("a", "b")
 		other := *p
 		other.closing = make(chan struct{}) // of another transport
@@ -260,7 +260,7 @@ func TestAClosingTransportEndsTheWaitOfItsClients(t *testing.T) {
 func TestNeverMoreThanTheBoundAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients, most = 500, 3
-		in, err := New(Options{MaxHandshakes: most})
+		in, err := New(Config{MaxHandshakes: most})
 		require.NoError(t, err)
 		var inside, peak, let atomic.Int64
 		var group sync.WaitGroup
@@ -289,12 +289,12 @@ func TestNeverMoreThanTheBoundAtATime(t *testing.T) {
 }
 
 func TestOptionsAreCheckedAllAtOnce(t *testing.T) {
-	_, err := New(Options{MaxHandshakes: -1, MaxWaiting: -2, Wait: -3, MaxPerAddress: -4, MaxHTTP: -5})
+	_, err := New(Config{MaxHandshakes: -1, MaxWaiting: -2, Wait: -3, MaxPerAddress: -4, MaxHTTP: -5})
 	for _, fault := range []string{"MaxHandshakes: -1", "MaxWaiting: -2", "Wait: -3ns", "MaxPerAddress: -4", "MaxHTTP: -5"} {
 		require.ErrorContains(t, err, "intake: "+fault+" is negative")
 	}
-	in, err := New(Options{})
+	in, err := New(Config{})
 	require.NoError(t, err)
-	require.Equal(t, []any{20_000, 10 * time.Second, 0, 0}, []any{in.options.MaxWaiting, in.options.Wait, in.options.MaxPerAddress, in.options.MaxHTTP})
-	require.Positive(t, in.options.MaxHandshakes)
+	require.Equal(t, []any{20_000, 10 * time.Second, 0, 0}, []any{in.config.MaxWaiting, in.config.Wait, in.config.MaxPerAddress, in.config.MaxHTTP})
+	require.Positive(t, in.config.MaxHandshakes)
 }

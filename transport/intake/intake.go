@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Options are the bounds of an Intake. The zero value serves well; New copies it.
-type Options struct {
+// Config are the bounds of an Intake. The zero value serves well; New copies it.
+type Config struct {
 	// MaxHandshakes is how many handshakes have their turn at a time. More allow a
 	// storm of clients to take more CPU time at once, which delays what established
 	// clients are sent; fewer slow down connecting where Connect has to wait for
@@ -44,7 +44,7 @@ type Options struct {
 	Refused func(net.Conn, *Refusal)
 }
 
-// Defaults of Options.
+// Defaults of Config.
 const (
 	perProcessor      = 2
 	defaultMaxWaiting = 20_000
@@ -52,7 +52,7 @@ const (
 )
 
 // prepare returns the options with their defaults, or all their faults at once.
-func (o Options) prepare() (Options, error) {
+func (o Config) prepare() (Config, error) {
 	var faults []error
 	check := func(name string, value, zero int) int {
 		if value < 0 {
@@ -83,7 +83,7 @@ func (o Options) prepare() (Options, error) {
 // concurrently.
 type Intake struct {
 	// Static after New.
-	options Options
+	config Config
 
 	// Of their own.
 	gate    gate
@@ -93,31 +93,31 @@ type Intake struct {
 	open    openConns
 }
 
-// New returns an Intake. The error names every fault of the options.
-func New(options Options) (*Intake, error) {
-	socketsPerAddress := options.MaxPerAddress
-	if options.Address != nil {
+// New returns an Intake. The error names every fault of the config.
+func New(cfg Config) (*Intake, error) {
+	socketsPerAddress := cfg.MaxPerAddress
+	if cfg.Address != nil {
 		socketsPerAddress = 0
 	}
-	options, err := options.prepare()
+	cfg, err := cfg.prepare()
 	if err != nil {
 		return nil, err
 	}
-	in := &Intake{options: options}
-	in.gate.bounds(options.MaxHandshakes, options.MaxWaiting, options.Wait)
-	in.accepts.bounds(options.MaxHandshakes, 1<<30, 0) // Listener has the bound, and one waits
-	in.clients.most = options.MaxPerAddress
-	in.open.bounds(options.MaxHTTP, socketsPerAddress, options.Refused)
+	in := &Intake{config: cfg}
+	in.gate.bounds(cfg.MaxHandshakes, cfg.MaxWaiting, cfg.Wait)
+	in.accepts.bounds(cfg.MaxHandshakes, 1<<30, 0) // Listener has the bound, and one waits
+	in.clients.most = cfg.MaxPerAddress
+	in.open.bounds(cfg.MaxHTTP, socketsPerAddress, cfg.Refused)
 	return in, nil
 }
 
 // Count counts one more connection of the client that sent r, until its place is
 // left. The error is a *Refusal of ErrAddress.
 func (in *Intake) Count(r *http.Request) (*Place, error) {
-	if in.options.MaxPerAddress == 0 {
+	if in.config.MaxPerAddress == 0 {
 		return nil, nil
 	}
-	return in.clients.enter(in.options.Address(r))
+	return in.clients.enter(in.config.Address(r))
 }
 
 // Wait waits for the turn of a handshake, which is to be ended. The error is a
@@ -128,7 +128,7 @@ func (in *Intake) Wait(r *http.Request, closing <-chan struct{}) (*Turn, error) 
 }
 
 // ConnState is for an http.Server. It closes connections above MaxHTTP, and above
-// MaxPerAddress unless Options.Address is given: the address of a connection is
+// MaxPerAddress unless Config.Address is given: the address of a connection is
 // then the proxy's.
 func (in *Intake) ConnState(c net.Conn, state http.ConnState) { in.open.changed(c, state) }
 

@@ -12,7 +12,7 @@ import (
 
 // Listener returns a listener that lets an http.Server have so many of l's
 // connections at a time whose first request it has not answered yet,
-// Options.MaxHandshakes; the others wait here, where one costs some hundred bytes
+// Config.MaxHandshakes; the others wait here, where one costs some hundred bytes
 // and no goroutine. A client that lets the server wait for its request costs the
 // others 10 ms of one turn. The server's ConnState has to be, or to call, that of
 // the Intake.
@@ -102,7 +102,7 @@ func (p *listener) put(a accepted) bool {
 func (p *listener) add(a accepted) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.waiting.Len() >= p.in.options.MaxWaiting {
+	if p.waiting.Len() >= p.in.config.MaxWaiting {
 		return false
 	}
 	p.waiting.Push(a)

@@ -17,9 +17,9 @@ import (
 )
 
 // serveWith serves with an intake, which holds up each request until release.
-func serveWith(t *testing.T, options Options, handler http.HandlerFunc) (*Intake, *httptest.Server) {
+func serveWith(t *testing.T, cfg Config, handler http.HandlerFunc) (*Intake, *httptest.Server) {
 	t.Helper()
-	in, err := New(options)
+	in, err := New(cfg)
 	require.NoError(t, err)
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ConnState = in.ConnState
@@ -60,7 +60,7 @@ func requireAnswer(t *testing.T, c net.Conn) {
 func TestAListenerServesAll(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
-	_, server := serveWith(t, Options{MaxHandshakes: 1}, func(_ http.ResponseWriter, r *http.Request) {
+	_, server := serveWith(t, Config{MaxHandshakes: 1}, func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		order = append(order, r.RemoteAddr)
@@ -88,7 +88,7 @@ func TestAListenerServesAll(t *testing.T) {
 
 // The turn of a connection ends when it is answered, taken over, or closed.
 func TestATurnOfAConnectionEndsWithItsFirstAnswer(t *testing.T) {
-	in, server := serveWith(t, Options{MaxHandshakes: 100}, func(w http.ResponseWriter, r *http.Request) {
+	in, server := serveWith(t, Config{MaxHandshakes: 100}, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
 			c, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {
@@ -113,7 +113,7 @@ func TestATurnOfAConnectionEndsWithItsFirstAnswer(t *testing.T) {
 // that have sent something.
 func listen(t *testing.T, sent ...string) (*Intake, net.Listener, []net.Conn) {
 	t.Helper()
-	in, err := New(Options{MaxHandshakes: 1})
+	in, err := New(Config{MaxHandshakes: 1})
 	require.NoError(t, err)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -176,12 +176,12 @@ func TestAListenerPacesConnectionsInTheirOrder(t *testing.T) {
 
 func TestALimitOfHalfRequestsOfAnAddress(t *testing.T) {
 	var told atomic.Int64
-	options := Options{MaxPerAddress: 3, Refused: func(c net.Conn, why *Refusal) {
+	cfg := Config{MaxPerAddress: 3, Refused: func(c net.Conn, why *Refusal) {
 		if errors.Is(why, ErrAddress) && why.Limit == 3 {
 			told.Add(1)
 		}
 	}}
-	in, server := serveWith(t, options, func(http.ResponseWriter, *http.Request) {})
+	in, server := serveWith(t, cfg, func(http.ResponseWriter, *http.Request) {})
 	open := func(n int) {
 		t.Helper()
 		require.Eventually(t, func() bool {
@@ -250,7 +250,7 @@ func (b *brokenListener) Accept() (net.Conn, error) {
 func (b *brokenListener) Close() error { return nil }
 
 func TestErrorsOfAcceptReachTheServerWhichTriesAgain(t *testing.T) {
-	in, err := New(Options{})
+	in, err := New(Config{})
 	require.NoError(t, err)
 	b := &brokenListener{errs: make(chan error, 2)}
 	l := in.Listener(b)
@@ -268,7 +268,7 @@ func TestErrorsOfAcceptReachTheServerWhichTriesAgain(t *testing.T) {
 // In a storm that lasts, the memory of connections that have left the line is freed
 // although others always wait.
 func TestAsManyConnectionsWaitAsMayAndInTheirOrder(t *testing.T) {
-	in, err := New(Options{MaxWaiting: 3})
+	in, err := New(Config{MaxWaiting: 3})
 	require.NoError(t, err)
 	p := &listener{in: in, taken: make(chan struct{}, 1)}
 	last := errors.New("the last one")

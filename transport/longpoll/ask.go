@@ -101,10 +101,10 @@ func (r *relay) sendDrop(to token) {
 	err := r.send(to.replica, wireMessage{kind: kindDrop, session: to.session})
 	switch {
 	case err == nil:
-	case len(r.owed) < r.host.options.MaxSessions:
+	case len(r.owed) < r.host.config.MaxSessions:
 		r.owed = append(r.owed, to)
 	default: // the session ends when it has not been polled for long
-		r.host.options.Logger.Warn("longpoll: drop a session of another replica", "error", err)
+		r.host.config.Logger.Warn("longpoll: drop a session of another replica", "error", err)
 	}
 }
 
@@ -117,10 +117,10 @@ func (r *relay) ask(ctx context.Context, to token, kind wireKind, data []byte) (
 	question := wireMessage{kind: kind, call: c.id, from: r.host.self, session: to.session, data: data}.encode()
 	if err := r.conn.Request(to.replica.dest(), question); err != nil {
 		r.host.stats.unanswered.Add(1)
-		r.host.options.Logger.Warn("longpoll: ask another replica", "error", err)
+		r.host.config.Logger.Warn("longpoll: ask another replica", "error", err)
 		return 0, nil, pollGone
 	}
-	limit := time.NewTimer(r.host.options.RelayTimeout)
+	limit := time.NewTimer(r.host.config.RelayTimeout)
 	defer limit.Stop()
 	again := time.NewTimer(0)
 	again.Stop()
@@ -138,7 +138,7 @@ func (r *relay) ask(ctx context.Context, to token, kind wireKind, data []byte) (
 				return 0, nil, pollGone
 			case state.waits && !extended:
 				extended = true
-				limit.Reset(r.host.options.Window + r.host.options.RelayTimeout)
+				limit.Reset(r.host.config.Window + r.host.config.RelayTimeout)
 			case state.unreachable:
 				again.Reset(retryUnreachable)
 			}
@@ -193,9 +193,9 @@ func (r *relay) poll(ctx context.Context, to token) (messages []string, what out
 }
 
 // publish gives messages to a session of another replica, as many at a time as
-// one message of the bus holds; each of them fits (Options.MaxFrame).
+// one message of the bus holds; each of them fits (Config.MaxFrame).
 func (r *relay) publish(ctx context.Context, to token, entries []entry) wireStatus {
-	room := r.host.options.Bus.MaxPayload() - wireHead
+	room := r.host.config.Bus.MaxPayload() - wireHead
 	for len(entries) > 0 {
 		var data []byte
 		for len(entries) > 0 && (data == nil || len(data)+len(entries[0].data)+askOverhead-wireHead <= room) {

@@ -2,7 +2,7 @@
 // networks that let no WebSocket through: phoenix.js falls back to it by itself
 // (longPollFallbackMs). What the messages mean is package channel's business.
 //
-//	transport, err := longpoll.New(endpoint, handler, longpoll.Options{})
+//	transport, err := longpoll.New(endpoint, handler, longpoll.Config{})
 //	mux.Handle("/socket/longpoll", transport)
 //
 // # Terms
@@ -33,7 +33,7 @@
 // message. So version 1 of the protocol, whose messages begin with "{", posts
 // one message at a time, as any other type. Of a batch with a line that is
 // neither, nothing is taken (HTTP 500), and of a body or message that is too
-// large (HTTP 400); where all clients together send more than Options.MaxBodies, of
+// large (HTTP 400); where all clients together send more than Config.MaxBodies, of
 // one too many (HTTP 503). A POST is answered 408 when the session ended over it, being
 // malformed or one of too many ([channel.Config].MessageRate), or did not get to it
 // within a window.
@@ -43,14 +43,14 @@
 //
 // When there is no room, too many connect at once, or the transport closes, the
 // answer is HTTP 503, for proxies, with {"status":500}, after which clients come
-// back; 429 when too many sessions are of the client's address (Options.Intake, see
+// back; 429 when too many sessions are of the client's address (Config.Intake, see
 // package transport/intake).
 //
 // # Sessions
 //
 // Messages wait in the session until a poll takes them, in order, and a poll
 // that ends without an answer takes none. (Low-priority frames are not treated apart,
-// since no session's messages wait behind another's.) At most Options.BufferBytes wait; a
+// since no session's messages wait behind another's.) At most Config.BufferBytes wait; a
 // session that would need more ends. So does one that is not polled for one and
 // a half windows after its last poll ended, with [wire.ReasonInactive]. Of
 // two polls at a time the later gets what comes, and the earlier waits for the
@@ -66,9 +66,9 @@
 //
 // # Replicas
 //
-// With Options.Bus a client may reach any replica with any request. One that has
+// With Config.Bus a client may reach any replica with any request. One that has
 // not got the session passes the request on, and the session's replica must
-// answer within Options.RelayTimeout, or say that the poll waits; else the client
+// answer within Config.RelayTimeout, or say that the poll waits; else the client
 // is told 410 (B105). What was not delivered for certain is never lost silently:
 // the session it came from is ended, and its client starts over. Messages of a
 // client may be only as large as the bus carries, on all replicas alike.
@@ -79,11 +79,11 @@
 //
 // A token is a password for its session: it is signed with HMAC-SHA256, compared
 // in constant time, names 128 random bits, and is not logged. It is good for
-// Options.TokenAge from the beginning of its session. Answers may be read by
+// Config.TokenAge from the beginning of its session. Answers may be read by
 // pages of any origin ("access-control-allow-origin: *", B096), but carry no
-// cookies; which pages may connect is Options.CheckOrigin.
+// cookies; which pages may connect is Config.CheckOrigin.
 //
-// The auth token of phoenix.js (X-Phoenix-AuthToken), what Options.Session made of
+// The auth token of phoenix.js (X-Phoenix-AuthToken), what Config.Session made of
 // the cookies, and what else a transport knows are given to Connect when the
 // session begins, and only then.
 //

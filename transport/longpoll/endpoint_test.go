@@ -75,11 +75,11 @@ type realServer struct {
 }
 
 // inReal runs with a server in a bubble. bus may be nil.
-func inReal(t *testing.T, options Options, run func(t *testing.T, s *realServer)) {
-	synctest.Test(t, func(t *testing.T) { run(t, startReal(t, options, nil)) })
+func inReal(t *testing.T, cfg Config, run func(t *testing.T, s *realServer)) {
+	synctest.Test(t, func(t *testing.T) { run(t, startReal(t, cfg, nil)) })
 }
 
-func startReal(t *testing.T, options Options, b bus.Bus) *realServer {
+func startReal(t *testing.T, cfg Config, b bus.Bus) *realServer {
 	t.Helper()
 	s := &realServer{terminated: make(chan string, 100)}
 	var err error
@@ -102,8 +102,8 @@ func startReal(t *testing.T, options Options, b bus.Bus) *realServer {
 		Routes: []channel.Route{{Pattern: "echo:*", New: func() channel.Channel { return &echo{s.terminated} }}},
 	})
 	require.NoError(t, err)
-	options.CheckOrigin = origin.Any()
-	s.Transport, err = New(s.endpoint, handler, options)
+	cfg.CheckOrigin = origin.Any()
+	s.Transport, err = New(s.endpoint, handler, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		closeTransport(t, s.Transport)
@@ -138,7 +138,7 @@ func requireFrames(t *testing.T, got []string, want ...string) {
 
 // What phoenix 1.8.16 was seen to send.
 func TestCapturedClientFrames(t *testing.T) {
-	inReal(t, Options{}, func(t *testing.T, s *realServer) {
+	inReal(t, Config{}, func(t *testing.T, s *realServer) {
 		a := do(t.Context(), s, "GET", "/socket/longpoll?user=x&vsn=2.0.0&", "", "X-Phoenix-AuthToken: abc")
 		require.Equal(t, 410, a.Status)
 		requireFrames(t, ask(t, s, a.Token, `["3","3","echo:lobby","phx_join",{}]`),
@@ -152,7 +152,7 @@ func TestCapturedClientFrames(t *testing.T) {
 }
 
 func TestAJoinErrorLeavesTheTopicRejoinable(t *testing.T) {
-	inReal(t, Options{}, func(t *testing.T, s *realServer) {
+	inReal(t, Config{}, func(t *testing.T, s *realServer) {
 		token := connectAs(t, s, "alice")
 		requireFrames(t, ask(t, s, token, `["1","1","echo:a","phx_join",{"deny":true}]`),
 			`["1","1","echo:a","phx_reply",{"status":"error","response":{"reason":"denied"}}]`)
@@ -165,7 +165,7 @@ func TestAJoinErrorLeavesTheTopicRejoinable(t *testing.T) {
 
 // B106: the reason that channels are given.
 func TestChannelsOfAClientThatStopsPollingTerminateAsInactive(t *testing.T) {
-	inReal(t, Options{}, func(t *testing.T, s *realServer) {
+	inReal(t, Config{}, func(t *testing.T, s *realServer) {
 		token := connectAs(t, s, "alice")
 		ask(t, s, token, `["1","1","echo:a","phx_join",{}]`)
 		begin := time.Now()
@@ -183,8 +183,8 @@ func TestDisconnectByIDEndsSessionsWhereverTheyArePolled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := membus.New()
 		one, two := net.Bus(), net.Bus()
-		home := startReal(t, Options{Bus: one, Secret: testSecret}, one)
-		away := startReal(t, Options{Bus: two, Secret: testSecret}, two)
+		home := startReal(t, Config{Bus: one, Secret: testSecret}, one)
+		away := startReal(t, Config{Bus: two, Secret: testSecret}, two)
 		token := connectAs(t, home, "alice")
 		ask(t, away, token, `["1","1","echo:a","phx_join",{}]`)
 		other := connectAs(t, home, "bob")
@@ -206,8 +206,8 @@ func TestBroadcastsReachClientsThatPollElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := membus.New()
 		one, two := net.Bus(), net.Bus()
-		a := startReal(t, Options{Bus: one, Secret: testSecret}, one)
-		b := startReal(t, Options{Bus: two, Secret: testSecret}, two)
+		a := startReal(t, Config{Bus: one, Secret: testSecret}, one)
+		b := startReal(t, Config{Bus: two, Secret: testSecret}, two)
 		alice, bob := connectAs(t, a, "alice"), connectAs(t, b, "bob")
 		ask(t, b, alice, `["1","1","echo:a","phx_join",{}]`)
 		ask(t, a, bob, `["1","1","echo:a","phx_join",{}]`)
@@ -223,7 +223,7 @@ func TestBroadcastsReachClientsThatPollElsewhere(t *testing.T) {
 }
 
 func TestDrainEndsSessionsAndTheirPolls(t *testing.T) {
-	inReal(t, Options{}, func(t *testing.T, s *realServer) {
+	inReal(t, Config{}, func(t *testing.T, s *realServer) {
 		token := connectAs(t, s, "alice")
 		ask(t, s, token, `["1","1","echo:a","phx_join",{}]`)
 		polled := make(chan answer, 1)
@@ -240,7 +240,7 @@ func TestDrainEndsSessionsAndTheirPolls(t *testing.T) {
 }
 
 func TestCloseEndsTheChannels(t *testing.T) {
-	inReal(t, Options{}, func(t *testing.T, s *realServer) {
+	inReal(t, Config{}, func(t *testing.T, s *realServer) {
 		ask(t, s, connectAs(t, s, "alice"), `["1","1","echo:a","phx_join",{}]`)
 		require.NoError(t, s.Close(t.Context()))
 		require.Equal(t, "echo:a closed", <-s.terminated)
@@ -249,14 +249,14 @@ func TestCloseEndsTheChannels(t *testing.T) {
 }
 
 func TestAPanicInConnectIsARefusal(t *testing.T) {
-	inReal(t, Options{}, func(t *testing.T, s *realServer) {
+	inReal(t, Config{}, func(t *testing.T, s *realServer) {
 		require.JSONEq(t, `{"status":403}`, do(t.Context(), s, "GET", "/?user=panic", "").Body)
 	})
 }
 
 // One channel of a session may fail; its client is told by poll.
 func TestACrashOfAChannelIsToldByPoll(t *testing.T) {
-	inReal(t, Options{}, func(t *testing.T, s *realServer) {
+	inReal(t, Config{}, func(t *testing.T, s *realServer) {
 		token := connectAs(t, s, "alice")
 		ask(t, s, token, `["1","1","echo:a","phx_join",{}]`)
 		frames := ask(t, s, token, `["1","2","echo:a","no_such_event",{}]`)

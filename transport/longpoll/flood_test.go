@@ -14,7 +14,7 @@ import (
 // bounded for all of them together.
 func TestBodiesThatAreBeingReadAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, Options{MaxBodies: 250})
+		r := start(t, Config{MaxBodies: 250})
 		token := connect(t, r)
 		var slow []*io.PipeWriter
 		for range 2 {

@@ -100,9 +100,9 @@ type replica struct {
 }
 
 // start makes a transport that lets everybody in, and closes it with the test.
-func start(t testing.TB, options Options) *replica {
+func start(t testing.TB, cfg Config) *replica {
 	t.Helper()
-	options, err := options.prepare()
+	cfg, err := cfg.prepare()
 	require.NoError(t, err)
 	r := &replica{}
 	r.Transport, err = newTransport(func(_ context.Context, info wire.ConnectInfo) (conn, error) {
@@ -114,7 +114,7 @@ func start(t testing.TB, options Options) *replica {
 		c := &fakeConn{info: info, receive: r.receive}
 		r.conns = append(r.conns, c)
 		return c, nil
-	}, func(wire.Rejection) {}, options)
+	}, func(wire.Rejection) {}, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { closeTransport(t, r.Transport) })
 	return r

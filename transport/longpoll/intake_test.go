@@ -16,14 +16,14 @@ import (
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
-func served(t *testing.T, options intake.Options) (*Transport, *intake.Intake, *bytes.Buffer, func()) {
+func served(t *testing.T, cfg intake.Config) (*Transport, *intake.Intake, *bytes.Buffer, func()) {
 	t.Helper()
-	in, err := intake.New(options)
+	in, err := intake.New(cfg)
 	require.NoError(t, err)
 	log := &bytes.Buffer{}
 	endpoint, err := channel.New(channel.Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	require.NoError(t, err)
-	tr, err := New(endpoint, mustHandler(channel.Handler{}), Options{Intake: in})
+	tr, err := New(endpoint, mustHandler(channel.Handler{}), Config{Intake: in})
 	require.NoError(t, err)
 	return tr, in, log, func() {
 		closeTransport(t, tr)
@@ -34,7 +34,7 @@ func served(t *testing.T, options intake.Options) (*Transport, *intake.Intake, *
 // Sessions wait for their turn to begin; polls of those that have begun do not.
 func TestSessionsWaitForTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, in, log, end := served(t, intake.Options{MaxHandshakes: 1, MaxWaiting: 2})
+		tr, in, log, end := served(t, intake.Config{MaxHandshakes: 1, MaxWaiting: 2})
 		token := get(tr, "").Token
 		blocker, err := in.Wait(httptest.NewRequest(http.MethodGet, "/", nil), nil)
 		require.NoError(t, err)
@@ -72,7 +72,7 @@ func TestSessionsWaitForTheirTurn(t *testing.T) {
 
 func TestSessionsOfAnAddressAboveTheLimitAreRefused429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, _, log, end := served(t, intake.Options{MaxPerAddress: 2})
+		tr, _, log, end := served(t, intake.Config{MaxPerAddress: 2})
 		first := get(tr, "").Token
 		second := get(tr, "").Token
 		third := get(tr, "")
@@ -90,7 +90,7 @@ func TestSessionsOfAnAddressAboveTheLimitAreRefused429(t *testing.T) {
 
 func TestRefusedSessionsOfAnAddressDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr, _, _, end := served(t, intake.Options{MaxPerAddress: 1})
+		tr, _, _, end := served(t, intake.Config{MaxPerAddress: 1})
 		for range 3 {
 			require.Equal(t, 403, do(t.Context(), tr, "GET", "/?vsn=9.0.0", "").Status)
 		}

@@ -28,45 +28,45 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 		return token
 	}
 	for _, c := range []struct {
-		name    string
-		options Options
-		does    func(*testing.T, *Transport) answer
-		http    int
-		status  int
-		log     string
+		name   string
+		cfg    Config
+		does   func(*testing.T, *Transport) answer
+		http   int
+		status int
+		log    string
 	}{
-		{"method", Options{}, func(t *testing.T, tr *Transport) answer { return do(t.Context(), tr, "PUT", "/", "") }, 400, 0, line + `handshake` + who + ` code=400 error="method \"PUT\""`},
-		{"origin", Options{}, func(t *testing.T, tr *Transport) answer {
+		{"method", Config{}, func(t *testing.T, tr *Transport) answer { return do(t.Context(), tr, "PUT", "/", "") }, 400, 0, line + `handshake` + who + ` code=400 error="method \"PUT\""`},
+		{"origin", Config{}, func(t *testing.T, tr *Transport) answer {
 			return do(t.Context(), tr, "GET", "/?vsn=2.0.0", "", "Origin: http://evil.com")
 		}, 200, 403, line + `origin` + who + ` code=403 error="origin \"http://evil.com\" at host \"example.com\""`},
-		{"version", Options{}, func(t *testing.T, tr *Transport) answer { return do(t.Context(), tr, "GET", "/?vsn=9.0.0", "") }, 200, 403, line + `version` + who + ` code=403`},
-		{"full", Options{MaxSessions: 1}, func(t *testing.T, tr *Transport) answer {
+		{"version", Config{}, func(t *testing.T, tr *Transport) answer { return do(t.Context(), tr, "GET", "/?vsn=9.0.0", "") }, 200, 403, line + `version` + who + ` code=403`},
+		{"full", Config{MaxSessions: 1}, func(t *testing.T, tr *Transport) answer {
 			begin(t, tr)
 			return get(tr, "")
 		}, 503, 500, line + `connections` + who + ` limit=1 code=503`},
-		{"closing", Options{}, func(t *testing.T, tr *Transport) answer {
+		{"closing", Config{}, func(t *testing.T, tr *Transport) answer {
 			require.NoError(t, tr.Close(t.Context()))
 			return get(tr, "")
 		}, 503, 500, `level=INFO msg="channel: rejected" cause=draining` + who + ` code=503`},
-		{"body", Options{MaxBody: 100}, func(t *testing.T, tr *Transport) answer {
+		{"body", Config{MaxBody: 100}, func(t *testing.T, tr *Transport) answer {
 			return post(tr, begin(t, tr), strings.Repeat("[", 101))
 		}, 400, 0, line + `frame_size` + who + ` id=users:bob limit=100 code=400`},
-		{"message", Options{MaxFrame: 100}, func(t *testing.T, tr *Transport) answer {
+		{"message", Config{MaxFrame: 100}, func(t *testing.T, tr *Transport) answer {
 			return post(tr, begin(t, tr), strings.Repeat("[", 101))
 		}, 400, 0, line + `frame_size` + who + ` id=users:bob limit=100 code=400`},
-		{"base64", Options{}, func(t *testing.T, tr *Transport) answer { return post(tr, begin(t, tr), "!") }, 500, 0, line + `malformed` + who + ` id=users:bob code=500 error="longpoll: a line`},
-		{"malformed", Options{}, func(t *testing.T, tr *Transport) answer { return post(tr, begin(t, tr), "[") }, 200, 408, line + `malformed` + who + ` id=users:bob code=1011 error=`},
-		{"malformed bytes", Options{}, func(t *testing.T, tr *Transport) answer {
+		{"base64", Config{}, func(t *testing.T, tr *Transport) answer { return post(tr, begin(t, tr), "!") }, 500, 0, line + `malformed` + who + ` id=users:bob code=500 error="longpoll: a line`},
+		{"malformed", Config{}, func(t *testing.T, tr *Transport) answer { return post(tr, begin(t, tr), "[") }, 200, 408, line + `malformed` + who + ` id=users:bob code=1011 error=`},
+		{"malformed bytes", Config{}, func(t *testing.T, tr *Transport) answer {
 			return post(tr, begin(t, tr), base64.StdEncoding.EncodeToString([]byte{9}))
 		}, 200, 408, line + `malformed` + who + ` id=users:bob code=1011 error=`},
-		{"not UTF-8", Options{}, func(t *testing.T, tr *Transport) answer { return post(tr, begin(t, tr), "[\"\xff\"]") }, 200, 408, line + `text` + who + ` id=users:bob code=1007`},
-		{"bytes for it", Options{}, func(t *testing.T, tr *Transport) answer {
+		{"not UTF-8", Config{}, func(t *testing.T, tr *Transport) answer { return post(tr, begin(t, tr), "[\"\xff\"]") }, 200, 408, line + `text` + who + ` id=users:bob code=1007`},
+		{"bytes for it", Config{}, func(t *testing.T, tr *Transport) answer {
 			token := join(t, tr)
 			post(tr, token, `["1","2","echo:a","binary",{}]`)
 			synctest.Wait()
 			return get(tr, token)
 		}, 200, 410, `level=ERROR msg="channel: rejected" cause=binary` + who + ` id=users:bob error=`},
-		{"flood", Options{}, func(t *testing.T, tr *Transport) answer {
+		{"flood", Config{}, func(t *testing.T, tr *Transport) answer {
 			token := begin(t, tr)
 			batch := slices.Repeat([]string{`[null,"1","phoenix","heartbeat",{}]`}, 100)
 			for range 200 {
@@ -75,7 +75,7 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 			}
 			return post(tr, token, batch...)
 		}, 200, 408, line + `flood` + who + ` id=users:bob limit=10000 code=1013`},
-		{"slow", Options{BufferBytes: 200}, func(t *testing.T, tr *Transport) answer {
+		{"slow", Config{BufferBytes: 200}, func(t *testing.T, tr *Transport) answer {
 			token := join(t, tr)
 			for range 5 {
 				post(tr, token, `["1","2","echo:a","ping",{}]`)
@@ -83,7 +83,7 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 			synctest.Wait()
 			return get(tr, token)
 		}, 200, 410, line + `slow` + who + ` id=users:bob limit=200`},
-		{"silent", Options{}, func(t *testing.T, tr *Transport) answer {
+		{"silent", Config{}, func(t *testing.T, tr *Transport) answer {
 			token := begin(t, tr)
 			time.Sleep(20 * time.Second)
 			return get(tr, token)
@@ -97,7 +97,7 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 				tr, err := New(endpoint, mustHandler(channel.Handler{
 					Connect: func(_ context.Context, c *channel.ConnectRequest) error { c.SetID("users:bob"); return nil },
 					Routes:  []channel.Route{{Pattern: "echo:*", New: func() channel.Channel { return &echo{make(chan string, 1)} }}},
-				}), c.options)
+				}), c.cfg)
 				require.NoError(t, err)
 				a := c.does(t, tr)
 				require.Equal(t, c.http, a.HTTP)
@@ -124,7 +124,7 @@ func TestASessionThatTheApplicationClosesIsGone(t *testing.T) {
 				c.Close(4001, "not now")
 			}
 			return nil
-		}}), Options{})
+		}}), Config{})
 		require.NoError(t, err)
 		first := get(tr, "").Token
 		conns[0].Close(4001, "not now")

@@ -64,7 +64,7 @@ func startRelay(t *Transport) (*relay, error) {
 	_, _ = rand.Read(start[:]) // never fails
 	r.next = binary.BigEndian.Uint64(start[:])
 	t.relay = r // the callbacks use it
-	conn, err := t.options.Bus.Open(t.options.Lane, bus.Handler{Message: r.receive, Event: r.event})
+	conn, err := t.config.Bus.Open(t.config.Lane, bus.Handler{Message: r.receive, Event: r.event})
 	if err != nil {
 		return nil, fmt.Errorf("open the bus: %w", err)
 	}
@@ -84,7 +84,7 @@ func (r *relay) receive(data []byte) {
 	m, err := decodeWire(data)
 	if err != nil {
 		r.host.stats.garbage.Add(1)
-		r.host.options.Logger.Warn("longpoll: message on the bus ignored", "error", err, "bytes", len(data))
+		r.host.config.Logger.Warn("longpoll: message on the bus ignored", "error", err, "bytes", len(data))
 		return
 	}
 	switch m.kind {

@@ -24,15 +24,15 @@ type pair struct {
 	token            string
 }
 
-func inPair(t *testing.T, options Options, run func(t *testing.T, p *pair), opts ...membus.Option) {
+func inPair(t *testing.T, cfg Config, run func(t *testing.T, p *pair), opts ...membus.Option) {
 	synctest.Test(t, func(t *testing.T) {
 		net := membus.New(opts...)
 		p := &pair{homeBus: net.Bus(), awayBus: net.Bus()}
-		options.Secret = testSecret
-		options.Bus = p.homeBus
-		p.home = start(t, options)
-		options.Bus = p.awayBus
-		p.away = start(t, options)
+		cfg.Secret = testSecret
+		cfg.Bus = p.homeBus
+		p.home = start(t, cfg)
+		cfg.Bus = p.awayBus
+		p.away = start(t, cfg)
 		p.token = connect(t, p.home)
 		run(t, p)
 	})
@@ -40,7 +40,7 @@ func inPair(t *testing.T, options Options, run func(t *testing.T, p *pair), opts
 
 // B105.
 func TestASessionIsReachedFromAnotherReplica(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		require.Equal(t, 200, post(p.away, p.token, "[1]", "AAEC").Status)
 		require.Equal(t, 200, do(t.Context(), p.away, "POST", "/", "{}", "X-Phoenix-Longpoll-Token: "+p.token).Status)
 		require.Equal(t, []string{"text [1]", "binary \x00\x01\x02", "text {}"}, p.home.last().got())
@@ -72,7 +72,7 @@ func TestASessionIsReachedFromAnotherReplica(t *testing.T) {
 
 // B106 and B110, from elsewhere.
 func TestPollsOfTwoReplicasTakeOverFromEachOther(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		for _, order := range [][2]*replica{{p.home, p.away}, {p.away, p.home}, {p.away, p.away}} {
 			begin := time.Now()
 			first := asyncGet(t.Context(), order[0], p.token)
@@ -100,7 +100,7 @@ func TestPollsOfTwoReplicasTakeOverFromEachOther(t *testing.T) {
 }
 
 func TestWhatEndsASessionEndsItFromElsewhereToo(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		p.home.receive = func(bool, []byte) *wire.Close { return &wire.Close{Code: wire.CloseInternal} }
 		token := connect(t, p.home)
 		require.JSONEq(t, `{"status":408}`, post(p.away, token, "[bad]").Body)
@@ -119,7 +119,7 @@ func TestWhatEndsASessionEndsItFromElsewhereToo(t *testing.T) {
 func TestAReplicaThatDoesNotAnswerMakesItsSessionsGone(t *testing.T) {
 	for _, what := range []string{"cut off", "away is cut off", "closed"} {
 		t.Run(what, func(t *testing.T) {
-			inPair(t, Options{}, func(t *testing.T, p *pair) {
+			inPair(t, Config{}, func(t *testing.T, p *pair) {
 				limit := 2 * time.Second
 				switch what {
 				case "cut off":
@@ -145,7 +145,7 @@ func TestAReplicaThatDoesNotAnswerMakesItsSessionsGone(t *testing.T) {
 
 // As when a route between NATS servers is reset.
 func TestAReplicaThatIsHiddenForASecondIsAskedAgain(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		p.homeBus.Disconnect()
 		go func() {
 			time.Sleep(time.Second)
@@ -168,7 +168,7 @@ func TestAnAnswerThatIsLostEndsTheSession(t *testing.T) {
 		{"connection returns later", synctest.Wait},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			inPair(t, Options{}, func(t *testing.T, p *pair) {
+			inPair(t, Config{}, func(t *testing.T, p *pair) {
 				polled := asyncGet(t.Context(), p.away, p.token)
 				synctest.Wait()
 				p.awayBus.Disconnect()
@@ -186,7 +186,7 @@ func TestAnAnswerThatIsLostEndsTheSession(t *testing.T) {
 }
 
 func TestDropsOwedToOtherReplicasAreBounded(t *testing.T) {
-	inPair(t, Options{MaxSessions: 3}, func(t *testing.T, p *pair) {
+	inPair(t, Config{MaxSessions: 3}, func(t *testing.T, p *pair) {
 		p.awayBus.Disconnect()
 		for range 5 {
 			p.away.relay.forsake(token{replica: p.home.self})
@@ -199,7 +199,7 @@ func TestDropsOwedToOtherReplicasAreBounded(t *testing.T) {
 }
 
 func TestAPollIsGoneAtOnceWhenTheBusHasLostSomething(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		begin := time.Now()
 		polled := asyncGet(t.Context(), p.away, p.token)
 		synctest.Wait()
@@ -212,7 +212,7 @@ func TestAPollIsGoneAtOnceWhenTheBusHasLostSomething(t *testing.T) {
 }
 
 func TestAnAnswerThatNobodyWaitsForEndsTheSession(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		s := p.home.onlySession(t)
 		late := wireMessage{kind: kindAnswer, session: s.id, status: answerMessages, last: true, data: appendMessage(nil, []byte("x"))}
 		require.NoError(t, p.home.relay.send(p.away.self, late))
@@ -222,7 +222,7 @@ func TestAnAnswerThatNobodyWaitsForEndsTheSession(t *testing.T) {
 }
 
 func TestAPollThatIsHungUpElsewhereTakesNoMessages(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		ctx, cancel := context.WithCancel(t.Context())
 		polled := asyncGet(ctx, p.away, p.token)
 		synctest.Wait()
@@ -237,7 +237,7 @@ func TestAPollThatIsHungUpElsewhereTakesNoMessages(t *testing.T) {
 }
 
 func TestCloseOfEitherReplicaAnswersPolls(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		overtaken := asyncGet(t.Context(), p.away, p.token)
 		synctest.Wait()
 		polled := asyncGet(t.Context(), p.away, p.token)
@@ -248,7 +248,7 @@ func TestCloseOfEitherReplicaAnswersPolls(t *testing.T) {
 		require.Equal(t, 204, (<-overtaken).Status)
 		require.Zero(t, time.Since(begin))
 	})
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		polled := asyncGet(t.Context(), p.away, p.token)
 		synctest.Wait()
 		closeTransport(t, p.away.Transport)
@@ -260,7 +260,7 @@ func TestCloseOfEitherReplicaAnswersPolls(t *testing.T) {
 
 // Messages and batches that are larger than one message of the bus.
 func TestMuchIsPassedOnInParts(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		large := "[" + strings.Repeat("x", 1900)
 		require.Equal(t, 200, post(p.away, p.token, large, "[1]", large, large).Status)
 		require.Equal(t, []string{"text " + large, "text [1]", "text " + large, "text " + large}, p.home.last().got())
@@ -276,7 +276,7 @@ func TestMuchIsPassedOnInParts(t *testing.T) {
 }
 
 func TestGarbageOnTheBusIsCountedAndIgnored(t *testing.T) {
-	inPair(t, Options{}, func(t *testing.T, p *pair) {
+	inPair(t, Config{}, func(t *testing.T, p *pair) {
 		s := p.home.onlySession(t)
 		dest := p.home.self.dest()
 		for _, data := range []string{"", "garbage", string([]byte{wireMagic, 9})} {
@@ -292,12 +292,12 @@ func TestGarbageOnTheBusIsCountedAndIgnored(t *testing.T) {
 
 func TestTwoTransportsOfOneBusNeedTwoLanes(t *testing.T) {
 	shared := membus.New().Bus()
-	one := start(t, Options{Bus: shared, Secret: testSecret})
-	options, err := Options{Bus: shared, Secret: testSecret}.prepare()
+	one := start(t, Config{Bus: shared, Secret: testSecret})
+	cfg, err := Config{Bus: shared, Secret: testSecret}.prepare()
 	require.NoError(t, err)
-	_, err = newTransport(nil, nil, options)
+	_, err = newTransport(nil, nil, cfg)
 	require.ErrorIs(t, err, bus.ErrLaneOpen)
-	two := start(t, Options{Bus: shared, Secret: testSecret, Lane: 'm'})
+	two := start(t, Config{Bus: shared, Secret: testSecret, Lane: 'm'})
 	require.Equal(t, 200, post(one, connect(t, one), "[]").Status)
 	require.Equal(t, 200, post(two, connect(t, two), "[]").Status)
 }
@@ -328,8 +328,8 @@ func TestOverNATSASessionIsReachedFromAnotherReplica(t *testing.T) {
 		s.WaitForShutdown()
 	})
 	require.True(t, s.ReadyForConnections(20*time.Second))
-	home := start(t, Options{Secret: testSecret, Bus: natsBus(t, s)})
-	away := start(t, Options{Secret: testSecret, Bus: natsBus(t, s), RelayTimeout: 20 * time.Second})
+	home := start(t, Config{Secret: testSecret, Bus: natsBus(t, s)})
+	away := start(t, Config{Secret: testSecret, Bus: natsBus(t, s), RelayTimeout: 20 * time.Second})
 	token := connect(t, home)
 	require.Equal(t, 200, post(away, token, "[1]", "AAEC").Status)
 	require.Equal(t, []string{"text [1]", "binary \x00\x01\x02"}, home.last().got())

@@ -55,11 +55,11 @@ func (r *relay) servePoll(m wireMessage) {
 func (r *relay) remember(p *remotePoll) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.polls[p.key] != nil || len(r.polls) >= r.host.options.MaxSessions {
+	if r.polls[p.key] != nil || len(r.polls) >= r.host.config.MaxSessions {
 		return false
 	}
 	r.polls[p.key] = p
-	p.window = time.AfterFunc(r.host.options.Window, func() { r.finish(p) })
+	p.window = time.AfterFunc(r.host.config.Window, func() { r.finish(p) })
 	return true
 }
 
@@ -134,7 +134,7 @@ func (r *relay) servePublish(m wireMessage) {
 	entries, err := decodeEntries(m.data)
 	if err != nil {
 		r.host.stats.garbage.Add(1)
-		r.host.options.Logger.Warn("longpoll: messages on the bus ignored", "error", err)
+		r.host.config.Logger.Warn("longpoll: messages on the bus ignored", "error", err)
 	}
 	if s == nil || err != nil || !r.host.enter() {
 		r.answer(m.from, m.call, m.session, answerGone, nil)
@@ -173,13 +173,13 @@ func (r *relay) release() {
 // answer sends an answer in parts that the bus carries, and tells whether the
 // bus has taken all.
 func (r *relay) answer(to replicaID, call uint64, id sessionID, status wireStatus, data []byte) bool {
-	room := r.host.options.Bus.MaxPayload() - answerOverhead
+	room := r.host.config.Bus.MaxPayload() - answerOverhead
 	rest := bytes.NewBuffer(data)
 	for part := uint64(0); ; part++ {
 		m := wireMessage{kind: kindAnswer, call: call, session: id, status: status, part: part, data: rest.Next(room)}
 		m.last = rest.Len() == 0
 		if err := r.send(to, m); err != nil {
-			r.host.options.Logger.Warn("longpoll: answer another replica", "error", err)
+			r.host.config.Logger.Warn("longpoll: answer another replica", "error", err)
 			return false
 		}
 		if m.last {

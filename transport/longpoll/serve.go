@@ -36,7 +36,7 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer t.leave()
-	if !t.options.CheckOrigin.Allows(r) {
+	if !t.config.CheckOrigin.Allows(r) {
 		t.tell(r, nil, wire.Rejection{
 			Cause: wire.CauseOrigin, Code: statusRefused, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
 		})
@@ -83,7 +83,7 @@ func (t *Transport) readToken(r *http.Request) shownToken {
 	if values := r.URL.Query()[tokenParam]; !fromHeader && len(values) > 0 {
 		shown.text = values[len(values)-1]
 	}
-	parsed, err := parseToken(shown.text, t.key, time.Now(), t.options.TokenAge)
+	parsed, err := parseToken(shown.text, t.key, time.Now(), t.config.TokenAge)
 	shown.token = parsed
 	shown.valid = err == nil
 	shown.inQuery = !fromHeader && (err == nil || errors.Is(err, errExpired))
@@ -143,7 +143,7 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 		t.stats.refused.Add(1)
 		switch { // of the third the endpoint has told
 		case errors.Is(err, errFull):
-			t.tell(r, nil, wire.Rejection{Cause: wire.CauseConnections, Limit: t.options.MaxSessions, Code: http.StatusServiceUnavailable})
+			t.tell(r, nil, wire.Rejection{Cause: wire.CauseConnections, Limit: t.config.MaxSessions, Code: http.StatusServiceUnavailable})
 		case errors.Is(err, errClosing):
 			t.tell(r, nil, wire.Rejection{Cause: wire.CauseDraining, Code: http.StatusServiceUnavailable})
 		}
@@ -183,7 +183,7 @@ func (t *Transport) await(ctx context.Context, s *session) ([]*wire.Frame, outco
 	if what != pollWaits {
 		return frames, what
 	}
-	window := time.NewTimer(t.options.Window)
+	window := time.NewTimer(t.config.Window)
 	defer window.Stop()
 	for {
 		select {
@@ -217,9 +217,9 @@ func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
 		answerStatus(w, statusGone)
 		return
 	}
-	counted := countedBody{from: http.MaxBytesReader(w, r.Body, int64(t.options.MaxBody)), t: t}
+	counted := countedBody{from: http.MaxBytesReader(w, r.Body, int64(t.config.MaxBody)), t: t}
 	defer counted.release()
-	body, err := readBody(w, &counted, t.options.BodyTimeout)
+	body, err := readBody(w, &counted, t.config.BodyTimeout)
 	if err != nil {
 		t.tellBody(r, shown, err)
 		if errors.Is(err, errBodies) {
@@ -233,7 +233,7 @@ func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
 	if values := r.Header["Content-Type"]; len(values) == 1 {
 		contentType = values[0]
 	}
-	entries, err := parseBody(contentType, body, t.options.MaxFrame)
+	entries, err := parseBody(contentType, body, t.config.MaxFrame)
 	if err != nil {
 		t.tellBody(r, shown, err)
 	}
@@ -268,7 +268,7 @@ var errBodies = errors.New("longpoll: too many bytes of bodies at a time")
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	b.n += int64(n)
-	if b.t.bodies.Add(int64(n)) > int64(b.t.options.MaxBodies) {
+	if b.t.bodies.Add(int64(n)) > int64(b.t.config.MaxBodies) {
 		return n, errBodies
 	}
 	return n, err
@@ -294,15 +294,15 @@ func (t *Transport) tellBody(r *http.Request, shown shownToken, err error) {
 	s := t.lookup(shown.session) // nil where it is another replica's
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.options.MaxBody, Code: http.StatusBadRequest})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.config.MaxBody, Code: http.StatusBadRequest})
 	case errors.Is(err, errBodies):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseConnections, Limit: t.options.MaxBodies, Code: http.StatusServiceUnavailable, Err: err})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseConnections, Limit: t.config.MaxBodies, Code: http.StatusServiceUnavailable, Err: err})
 	case errors.Is(err, errEntryTooBig):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.options.MaxFrame, Code: http.StatusBadRequest, Err: err})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.config.MaxFrame, Code: http.StatusBadRequest, Err: err})
 	case errors.Is(err, errBase64):
 		t.tell(r, s, wire.Rejection{Cause: wire.CauseMalformed, Code: http.StatusInternalServerError, Err: err})
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseIdle, Limit: t.options.BodyTimeout, Code: http.StatusBadRequest})
+		t.tell(r, s, wire.Rejection{Cause: wire.CauseIdle, Limit: t.config.BodyTimeout, Code: http.StatusBadRequest})
 	}
 }
 

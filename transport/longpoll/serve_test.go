@@ -19,7 +19,7 @@ import (
 
 // B095, B096, B097.
 func TestStatusesAndHeadersOfAnswers(t *testing.T) {
-	r := start(t, Options{CheckOrigin: origin.Any(), MaxBody: 100, MaxFrame: 50})
+	r := start(t, Config{CheckOrigin: origin.Any(), MaxBody: 100, MaxFrame: 50})
 	token := connect(t, r)
 	const json, noStore, reference = "application/json; charset=utf-8", "no-store", "max-age=0, private, must-revalidate"
 	tests := []struct {
@@ -58,7 +58,7 @@ func TestStatusesAndHeadersOfAnswers(t *testing.T) {
 }
 
 func TestAPreflightEchoesTheHeadersThatAreAskedFor(t *testing.T) {
-	r := start(t, Options{CheckOrigin: origin.Any()})
+	r := start(t, Config{CheckOrigin: origin.Any()})
 	a := do(context.Background(), r, "OPTIONS", "/", "", "Origin: http://other.example", "Access-Control-Request-Headers: content-type", "Access-Control-Request-Headers: x-phoenix-authtoken")
 	require.Equal(t, "content-type, x-phoenix-authtoken", a.Header.Get("Access-Control-Allow-Headers"))
 	require.Equal(t, "get, post, options", a.Header.Get("Access-Control-Allow-Methods"))
@@ -68,7 +68,7 @@ func TestAPreflightEchoesTheHeadersThatAreAskedFor(t *testing.T) {
 
 // B021, B023, B029.
 func TestAnOriginThatMayNotConnectIsRefusedInTheBody(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	token := connect(t, r)
 	for _, method := range []string{"GET", "POST", "OPTIONS"} {
 		a := do(context.Background(), r, method, "http://example.com/?token="+token, "", "Origin: http://evil.com")
@@ -83,7 +83,7 @@ func TestAnOriginThatMayNotConnectIsRefusedInTheBody(t *testing.T) {
 
 // B030.
 func TestTwoMountsKeepTwoOriginPolicies(t *testing.T) {
-	anyone, listed := start(t, Options{CheckOrigin: origin.Any()}), start(t, Options{CheckOrigin: origin.List("https://good.com")})
+	anyone, listed := start(t, Config{CheckOrigin: origin.Any()}), start(t, Config{CheckOrigin: origin.List("https://good.com")})
 	const evil, good = "Origin: http://evil.com", "Origin: https://good.com"
 	require.Equal(t, 410, do(context.Background(), anyone, "GET", "/", "", evil).Status)
 	require.Equal(t, 403, do(context.Background(), listed, "GET", "/", "", evil).Status)
@@ -92,7 +92,7 @@ func TestTwoMountsKeepTwoOriginPolicies(t *testing.T) {
 
 // B007, B098.
 func TestAClientThatConnectRefusesGets403WhateverTheHandlerChose(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	for name, refuse := range map[string]error{
 		"an error":         errors.New("not you"),
 		"a status of its":  &channel.ConnectError{Status: 429, Body: "Too many requests"},
@@ -114,7 +114,7 @@ func TestAClientIsToldToComeBackWhenThereIsNoRoom(t *testing.T) {
 		require.Equal(t, 503, a.HTTP)
 		require.JSONEq(t, `{"status":500}`, a.Body)
 	}
-	r := start(t, Options{MaxSessions: 2})
+	r := start(t, Config{MaxSessions: 2})
 	r.refuse = &channel.ConnectError{Status: 503, Err: channel.ErrClosed}
 	tryLater(get(r, "")) // the endpoint drains
 	r.refuse = nil
@@ -132,7 +132,7 @@ func TestAClientIsToldToComeBackWhenThereIsNoRoom(t *testing.T) {
 
 // B099, B107.
 func TestMessagesComeInOrderAsStrings(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	token := connect(t, r)
 	r.last().send(`[null,"1","t","e",{"a":"<é>"}]`)
 	r.last().send("second")
@@ -144,7 +144,7 @@ func TestMessagesComeInOrderAsStrings(t *testing.T) {
 
 // B103.
 func TestTheTokenOfTheHeaderWins(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	one := connect(t, r)
 	first := r.last()
 	two := connect(t, r)
@@ -161,7 +161,7 @@ func TestTheTokenOfTheHeaderWins(t *testing.T) {
 
 // B100, B109.
 func TestARequestWithoutAValidTokenIsGone(t *testing.T) {
-	r, other := start(t, Options{}), start(t, Options{})
+	r, other := start(t, Config{}), start(t, Config{})
 	foreign := connect(t, other)
 	unknown := token{issued: time.Now(), replica: r.self, session: sessionID{1}}.encode(r.key)
 	elsewhere := token{issued: time.Now(), replica: other.self, session: sessionID{1}}.encode(r.key)
@@ -179,7 +179,7 @@ func TestARequestWithoutAValidTokenIsGone(t *testing.T) {
 }
 
 func TestPostedMessagesReachTheConn(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	token := connect(t, r)
 	require.Equal(t, 200, post(r, token, `["3","3","room:lobby","phx_join",{}]`).Status)
 	require.Equal(t, 200, post(r, token, `["3","4","room:lobby","a",{"n":1}]`, `["3","5","room:lobby","b",{"n":2}]`, "AAEBCgMzNnJvb206bG9iYnliaW4BAg==").Status)
@@ -191,7 +191,7 @@ func TestPostedMessagesReachTheConn(t *testing.T) {
 }
 
 func TestAMalformedMessageEndsItsSessionOnly(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	r.receive = func(_ bool, data []byte) *wire.Close {
 		switch string(data) {
 		case "[bad]":
@@ -226,7 +226,7 @@ func TestAMalformedMessageEndsItsSessionOnly(t *testing.T) {
 
 // B108.
 func TestABinaryFrameEndsTheSession(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	token := connect(t, r)
 	r.last().send("before")
 	r.last().link.Send(&wire.Frame{Binary: true, Data: []byte{1}})
@@ -235,7 +235,7 @@ func TestABinaryFrameEndsTheSession(t *testing.T) {
 }
 
 func TestASessionWhoseBufferIsFullEnds(t *testing.T) {
-	r := start(t, Options{BufferBytes: 1000})
+	r := start(t, Config{BufferBytes: 1000})
 	token := connect(t, r)
 	slow := r.last()
 	slow.send(strings.Repeat("x", 5000)) // a single message may be larger
@@ -255,7 +255,7 @@ func TestASessionWhoseBufferIsFullEnds(t *testing.T) {
 
 // B002, B013, B016, B111.
 func TestConnectGetsWhatATransportKnows(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	a := do(context.Background(), r, "GET", "https://example.com:4000/socket/longpoll?u=x&vsn=2.0.0&", "",
 		"X-Phoenix-AuthToken: abc", "X-Forwarded-For: 192.0.2.9", "User-Agent: me/1", "Cookie: secret", "Authorization: secret",
 		"Traceparent: 00-1-2-01", "Tracestate: a=1", "Sec-WebSocket-Protocol: base64url.bearer.phx.c2VjcmV0", "Sec-WebSocket-Version: 13")
@@ -279,7 +279,7 @@ func TestConnectGetsWhatATransportKnows(t *testing.T) {
 // B014: when a session begins, and only then.
 func TestTheClientsSessionIsGivenToConnect(t *testing.T) {
 	asked := 0
-	r := start(t, Options{Session: func(r *http.Request) (any, error) {
+	r := start(t, Config{Session: func(r *http.Request) (any, error) {
 		asked++
 		cookie, err := r.Cookie("who")
 		if err != nil {
@@ -305,7 +305,7 @@ func TestTheClientsSessionIsGivenToConnect(t *testing.T) {
 
 // A token that the application sends under the name of ours is its own.
 func TestAnOldTokenIsNoParamOfTheApplication(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	old := token{issued: time.Now(), replica: r.self}.encode(r.key)
 	do(context.Background(), r, "GET", "/?token=theirs&token="+old, "")
 	require.Equal(t, []string{"theirs"}, r.last().info.Params["token"])
@@ -318,7 +318,7 @@ func TestAnOldTokenIsNoParamOfTheApplication(t *testing.T) {
 // Timeouts of the server that are shorter than a window do not end polls, and
 // leave nothing behind on the connection.
 func TestAPollOutlastsTheServersTimeouts(t *testing.T) {
-	r := start(t, Options{Window: 300 * time.Millisecond})
+	r := start(t, Config{Window: 300 * time.Millisecond})
 	server := httptest.NewUnstartedServer(r)
 	server.Config.ReadTimeout = 50 * time.Millisecond
 	server.Config.WriteTimeout = 50 * time.Millisecond
@@ -342,7 +342,7 @@ func TestAPollOutlastsTheServersTimeouts(t *testing.T) {
 }
 
 func TestABodyThatDoesNotComeIsGivenUp(t *testing.T) {
-	r := start(t, Options{BodyTimeout: 50 * time.Millisecond})
+	r := start(t, Config{BodyTimeout: 50 * time.Millisecond})
 	server := httptest.NewServer(r)
 	defer server.Close()
 	token := connect(t, r)
@@ -359,7 +359,7 @@ func TestABodyThatDoesNotComeIsGivenUp(t *testing.T) {
 
 // A client that hangs up takes nothing with it.
 func TestAPollThatIsHungUpTakesNoMessages(t *testing.T) {
-	r := start(t, Options{})
+	r := start(t, Config{})
 	server := httptest.NewServer(r)
 	defer server.Close()
 	token := connect(t, r)

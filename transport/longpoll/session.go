@@ -81,7 +81,7 @@ func (s *session) Send(frames ...*wire.Frame) {
 		case s.ended:
 		case f.Binary:
 			s.end(ending{wire.ReasonClosed, endBinary})
-		case s.bytes > 0 && s.bytes+size > s.host.options.BufferBytes:
+		case s.bytes > 0 && s.bytes+size > s.host.config.BufferBytes:
 			s.end(ending{wire.ReasonClosed, endSlow})
 		default:
 			s.frames = append(s.frames, f)
@@ -164,7 +164,7 @@ func (s *session) rest() {
 }
 
 // inactivity is how long a session lasts without a poll (B106).
-func (s *session) inactivity() time.Duration { return s.host.options.Window * 3 / 2 }
+func (s *session) inactivity() time.Duration { return s.host.config.Window * 3 / 2 }
 
 // expire is called by the timer, perhaps just when a poll has begun or ended.
 func (s *session) expire() {
@@ -234,7 +234,7 @@ func (s *session) isEnded() bool {
 // receive gives a client's messages to the conn, those of one call after those
 // of another. It waits for its turn for at most one window.
 func (s *session) receive(ctx context.Context, entries []entry) (status wireStatus) {
-	patience := time.NewTimer(s.host.options.Window)
+	patience := time.NewTimer(s.host.config.Window)
 	defer patience.Stop()
 	select {
 	case s.turn <- struct{}{}:
@@ -249,7 +249,7 @@ func (s *session) receive(ctx context.Context, entries []entry) (status wireStat
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.host.options.Logger.Error("longpoll: panic", "doing", "receiving", "panic", p, "stack", string(debug.Stack()))
+			s.host.config.Logger.Error("longpoll: panic", "doing", "receiving", "panic", p, "stack", string(debug.Stack()))
 			s.stop(ending{wire.ReasonClosed, endPanic})
 			status = answerTimeout
 		}

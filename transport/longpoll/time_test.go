@@ -16,16 +16,16 @@ import (
 // These tests run in virtual time.
 
 // inBubble connects one client.
-func inBubble(t *testing.T, options Options, run func(t *testing.T, r *replica, token string)) {
+func inBubble(t *testing.T, cfg Config, run func(t *testing.T, r *replica, token string)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, options)
+		r := start(t, cfg)
 		run(t, r, connect(t, r))
 	})
 }
 
 // B099.
 func TestAPollWithoutMessagesEndsWithItsWindow(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 		begin := time.Now()
 		a := get(r, token)
 		require.Equal(t, 10*time.Second, time.Since(begin))
@@ -35,7 +35,7 @@ func TestAPollWithoutMessagesEndsWithItsWindow(t *testing.T) {
 
 // B099, B107.
 func TestAPollThatWaitsIsAnsweredAtOnce(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 		begin := time.Now()
 		polled := asyncGet(t.Context(), r, token)
 		time.Sleep(7 * time.Second)
@@ -78,7 +78,7 @@ func TestASessionThatIsNotPolledEnds(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+			inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 				tt.do(r, token)
 				c := r.last()
 				time.Sleep(tt.idle - time.Nanosecond)
@@ -97,7 +97,7 @@ func TestASessionThatIsNotPolledEnds(t *testing.T) {
 }
 
 func TestAClientThatKeepsPollingStaysForHours(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 		for i := range 1000 {
 			require.Equal(t, 204, get(r, token).Status)
 			time.Sleep(14 * time.Second)
@@ -110,7 +110,7 @@ func TestAClientThatKeepsPollingStaysForHours(t *testing.T) {
 
 // B104: the token's age, not the session's activity, counts.
 func TestATokenExpiresWhileItIsPolled(t *testing.T) {
-	inBubble(t, Options{TokenAge: 30 * time.Second}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{TokenAge: 30 * time.Second}, func(t *testing.T, r *replica, token string) {
 		for range 3 {
 			require.Equal(t, 204, get(r, token).Status)
 		}
@@ -125,7 +125,7 @@ func TestATokenExpiresWhileItIsPolled(t *testing.T) {
 
 // B110.
 func TestOfTwoPollsTheLaterTakesOver(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 		begin := time.Now()
 		first := asyncGet(t.Context(), r, token)
 		time.Sleep(time.Second)
@@ -142,7 +142,7 @@ func TestOfTwoPollsTheLaterTakesOver(t *testing.T) {
 }
 
 func TestAnOvertakenPollThatHangsUpDisturbsNobody(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 		ctx, cancel := context.WithCancel(t.Context())
 		first := asyncGet(ctx, r, token)
 		synctest.Wait()
@@ -158,7 +158,7 @@ func TestAnOvertakenPollThatHangsUpDisturbsNobody(t *testing.T) {
 
 // B112: the poll that waits need not wait for its window.
 func TestAPollThatWaitsLearnsOfTheEndOfItsSession(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 		begin := time.Now()
 		polled := asyncGet(t.Context(), r, token)
 		time.Sleep(time.Second)
@@ -176,7 +176,7 @@ func TestAPollThatWaitsLearnsOfTheEndOfItsSession(t *testing.T) {
 
 // B100.
 func TestAPostThatDoesNotGetItsTurnIs408(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, _ string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, _ string) {
 		r.receive = func(bool, []byte) *wire.Close {
 			time.Sleep(12 * time.Second)
 			return nil
@@ -195,7 +195,7 @@ func TestAPostThatDoesNotGetItsTurnIs408(t *testing.T) {
 }
 
 func TestConcurrentPostsAreReceivedOneAfterTheOther(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, _ string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, _ string) {
 		r.receive = func(bool, []byte) *wire.Close {
 			time.Sleep(time.Second)
 			return nil
@@ -220,7 +220,7 @@ func TestConcurrentPostsAreReceivedOneAfterTheOther(t *testing.T) {
 }
 
 func TestCloseAnswersPollsAndWaitsForRequests(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 		c := r.last()
 		first := asyncGet(t.Context(), r, token)
 		synctest.Wait()
@@ -239,7 +239,7 @@ func TestCloseAnswersPollsAndWaitsForRequests(t *testing.T) {
 }
 
 func TestCloseTellsWhatRemainsWhenItsContextEnds(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, r *replica, token string) {
+	inBubble(t, Config{}, func(t *testing.T, r *replica, token string) {
 		r.receive = func(bool, []byte) *wire.Close {
 			time.Sleep(time.Minute)
 			return nil

@@ -99,7 +99,7 @@ func TestTranscripts(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			steps := readTranscript(t, path)
 			// The server's socket /short.
-			inReal(t, Options{Window: 2 * time.Second, TokenAge: 3 * time.Second}, func(t *testing.T, s *realServer) {
+			inReal(t, Config{Window: 2 * time.Second, TokenAge: 3 * time.Second}, func(t *testing.T, s *realServer) {
 				r := &replay{server: s, tokens: map[string]string{}, asked: map[string]<-chan timedAnswer{}, request: map[string]step{}}
 				for _, step := range steps {
 					switch step.what {

@@ -23,13 +23,13 @@ import (
 // http.Handler; all its methods may be called concurrently.
 type Transport struct {
 	// Static after New.
-	door    httptransport.Door[conn]
-	reject  func(wire.Rejection) // tells of a client that was refused without a session
-	options Options
-	self    replicaID
-	key     []byte // of tokens
-	relay   *relay // nil without a bus
-	done    chan struct{}
+	door   httptransport.Door[conn]
+	reject func(wire.Rejection) // tells of a client that was refused without a session
+	config Config
+	self   replicaID
+	key    []byte // of tokens
+	relay  *relay // nil without a bus
+	done   chan struct{}
 
 	// Of their own.
 	stats  counters
@@ -69,30 +69,30 @@ type Stats struct {
 // New returns the transport of a handler, to be mounted where its clients look
 // for it: phoenix.js appends "/longpoll" to the path that its user gives. The
 // same handler may be given to several transports. The error names every fault
-// of the options, or is the bus's.
-func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) (*Transport, error) {
-	options, err := options.prepare()
+// of the config, or is the bus's.
+func New(endpoint *channel.Endpoint, handler *channel.Handler, cfg Config) (*Transport, error) {
+	cfg, err := cfg.prepare()
 	connect, err := httptransport.NewConnect(transportName, endpoint, handler, err, func(c *channel.Conn) conn { return c })
 	if err != nil {
 		return nil, err
 	}
-	return newTransport(connect, endpoint.Reject, options)
+	return newTransport(connect, endpoint.Reject, cfg)
 }
 
-// newTransport takes prepared options.
-func newTransport(connect httptransport.Connect[conn], reject func(wire.Rejection), options Options) (*Transport, error) {
+// newTransport takes a prepared config.
+func newTransport(connect httptransport.Connect[conn], reject func(wire.Rejection), cfg Config) (*Transport, error) {
 	t := &Transport{
 		door: httptransport.Door[conn]{
-			Transport: transportName, Session: options.Session, Connect: connect, Reject: reject, Logger: options.Logger,
+			Transport: transportName, Session: cfg.Session, Connect: connect, Reject: reject, Logger: cfg.Logger,
 		},
 		reject:   reject,
-		options:  options,
-		key:      tokenKey(options.Secret),
+		config:   cfg,
+		key:      tokenKey(cfg.Secret),
 		done:     make(chan struct{}),
 		sessions: make(map[sessionID]*session),
 	}
 	_, _ = rand.Read(t.self[:]) // never fails
-	if options.Bus != nil {
+	if cfg.Bus != nil {
 		var err error
 		if t.relay, err = startRelay(t); err != nil {
 			return nil, fmt.Errorf("longpoll: %w", err)
@@ -142,7 +142,7 @@ func (t *Transport) begin(r *http.Request, info wire.ConnectInfo) (*session, err
 	if err := t.room(); err != nil {
 		return nil, err
 	}
-	address, err := t.options.Intake.Count(r)
+	address, err := t.config.Intake.Count(r)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (t *Transport) begin(r *http.Request, info wire.ConnectInfo) (*session, err
 
 // beginCounted is begin once the session counts among those of its address.
 func (t *Transport) beginCounted(r *http.Request, info wire.ConnectInfo, address *intake.Place) (*session, error) {
-	turn, err := t.options.Intake.Wait(r, t.done)
+	turn, err := t.config.Intake.Wait(r, t.done)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (t *Transport) full() error {
 	switch {
 	case t.closing:
 		return errClosing
-	case len(t.sessions) >= t.options.MaxSessions:
+	case len(t.sessions) >= t.config.MaxSessions:
 		return errFull
 	}
 	return nil
@@ -209,7 +209,7 @@ func (t *Transport) bury(s *session, e ending) {
 	defer t.leave()
 	defer func() {
 		if p := recover(); p != nil {
-			t.options.Logger.Error("longpoll: panic", "doing", "closing", "panic", p, "stack", string(debug.Stack()))
+			t.config.Logger.Error("longpoll: panic", "doing", "closing", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	t.mu.Lock()
@@ -220,7 +220,7 @@ func (t *Transport) bury(s *session, e ending) {
 		t.stats.malformed.Add(1)
 	case endSlow:
 		t.stats.slow.Add(1)
-		s.conn.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: t.options.BufferBytes})
+		s.conn.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: t.config.BufferBytes})
 	case endBinary:
 		t.stats.binary.Add(1)
 		s.conn.Reject(wire.Rejection{Cause: wire.CauseBinary, Err: errBinary})

@@ -1,6 +1,6 @@
 // Package origin decides which web pages may connect.
 //
-//	websocket.Options{CheckOrigin: origin.List("https://example.com", "//*.example.org")}
+//	websocket.Config{CheckOrigin: origin.List("https://example.com", "//*.example.org")}
 //
 // Browsers let any page open a WebSocket, or post a form, to any server, with
 // the cookies that its visitor has there. What they do not let a page do is lie

@@ -25,7 +25,7 @@ import (
 func (k kind) openClients(tb testing.TB, n int) (links []wire.Link, received *meter) {
 	tb.Helper()
 	sessions := make(chan *fakeSession, n)
-	transport := transportFor(tb, Options{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
+	transport := transportFor(tb, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil
@@ -159,7 +159,7 @@ func BenchmarkMessage(b *testing.B) {
 			heard <- struct{}{}
 			return nil
 		}
-		transport := transportFor(b, Options{Compress: k.compress}, letIn(s))
+		transport := transportFor(b, Config{Compress: k.compress}, letIn(s))
 		server := httptest.NewUnstartedServer(transport)
 		k.start(server)
 		client := rawClient(b, server)
@@ -185,7 +185,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 			const n = 1000
 			before := memoryInUse()
 			s := func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil }
-			transport := transportFor(b, Options{Compress: k.compress}, s)
+			transport := transportFor(b, Config{Compress: k.compress}, s)
 			server := httptest.NewUnstartedServer(transport)
 			k.start(server)
 			var clients []*os.File

@@ -114,7 +114,7 @@ func (c *conn) contain(doing string) {
 }
 
 func (c *conn) logPanic(doing string, p any) {
-	c.t.options.Logger.Error("websocket: panic", "doing", doing, "panic", p, "stack", string(debug.Stack()))
+	c.t.config.Logger.Error("websocket: panic", "doing", doing, "panic", p, "stack", string(debug.Stack()))
 }
 
 // hangUp ends what is left of the connection and waits for writing to end.

@@ -42,7 +42,7 @@ func echo() *fakeSession {
 
 func TestMessagesOfEveryKindAndSizeComeBack(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		_, server := k.serve(t, Options{}, letIn(echo()))
+		_, server := k.serve(t, Config{}, letIn(echo()))
 		client, answer, err := dialerFor(server).Dial(wsURL(server), nil)
 		require.NoError(t, err)
 		defer client.Close()
@@ -153,7 +153,7 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 					received = append(received, string(data))
 					return nil
 				}
-				transport, server := k.serve(t, Options{MaxFrame: 1000}, letIn(s))
+				transport, server := k.serve(t, Config{MaxFrame: 1000}, letIn(s))
 				client := dial(t, server, nil)
 				_, err := client.NetConn().Write(test.send)
 				require.NoError(t, err)
@@ -171,7 +171,7 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 // What is deflated may end before its message (RFC 7692, 7.2.3.4). The rest, which comes
 // later, is neither part of the next message nor of one of another client.
 func TestRestOfADeflatedMessageIsSkipped(t *testing.T) {
-	_, server := kind{compress: true}.serve(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) { return echo(), nil })
+	_, server := kind{compress: true}.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) { return echo(), nil })
 	hello := rawFrame(0xc1, []byte("\xf3\x48\xcd\xc9\xc9\x07\x00"+strings.Repeat("\x00", 200)))
 	for range 10 {
 		client, other := dial(t, server, nil), dial(t, server, nil)
@@ -191,7 +191,7 @@ func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
 	var logged bytes.Buffer
 	bad, good := newSession(), echo()
 	bad.receive = func(bool, []byte) *wire.Close { panic("boom") }
-	_, server := serveLoopback(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
+	_, server := serveLoopback(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
 		func(_ context.Context, info wire.ConnectInfo) (session, error) {
 			if info.XHeaders["x-who"][0] == "bad" {
 				return bad, nil
@@ -212,7 +212,7 @@ func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
 func TestPanicWhileWritingEndsThatConnection(t *testing.T) {
 	var logged bytes.Buffer
 	s := newSession()
-	transport := transportFor(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, letIn(s))
+	transport := transportFor(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, letIn(s))
 	c := &conn{t: transport}
 	near, far := net.Pipe()
 	defer far.Close()
@@ -233,7 +233,7 @@ func TestPanicWhileWritingEndsThatConnection(t *testing.T) {
 // without it.
 func TestSharedFrameWithoutAPreparedFormOfOurs(t *testing.T) {
 	s := newSession()
-	_, server := serveLoopback(t, Options{}, letIn(s))
+	_, server := serveLoopback(t, Config{}, letIn(s))
 	client := dial(t, server, nil)
 	link := awaitLink(t, s)
 	f := shared("x")
@@ -248,7 +248,7 @@ func TestSharedFrameWithoutAPreparedFormOfOurs(t *testing.T) {
 func TestClientThatVanishesEndsTheSession(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newSession()
-		transport, server := k.serve(t, Options{}, letIn(s))
+		transport, server := k.serve(t, Config{}, letIn(s))
 		client := dial(t, server, nil)
 		link := awaitLink(t, s)
 		require.NoError(t, client.Close()) // no close frame
@@ -263,7 +263,7 @@ func TestClientThatVanishesEndsTheSession(t *testing.T) {
 func TestCloseOfTheLinkSendsWhatWaitsAndTheReason(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newSession()
-		_, server := k.serve(t, Options{}, letIn(s))
+		_, server := k.serve(t, Config{}, letIn(s))
 		client := dial(t, server, nil)
 		link := awaitLink(t, s)
 		for i := range 100 {
@@ -285,7 +285,7 @@ func TestCloseOfTheLinkSendsWhatWaitsAndTheReason(t *testing.T) {
 func TestConcurrentTrafficIsIntact(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newSession()
-		_, server := k.serve(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, letIn(s))
+		_, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, letIn(s))
 		client := dial(t, server, nil)
 		client.SetReadDeadline(time.Now().Add(60 * time.Second))
 		link := awaitLink(t, s)

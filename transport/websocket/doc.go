@@ -2,7 +2,7 @@
 // handshake, the framing, the limits and the end of a connection. What the messages
 // mean is left to package channel.
 //
-//	transport, err := websocket.New(endpoint, handler, websocket.Options{})
+//	transport, err := websocket.New(endpoint, handler, websocket.Config{})
 //	mux.Handle("/socket/websocket", transport)
 //
 // phoenix.js is then given "/socket"; it appends "/websocket" and "?vsn=2.0.0".
@@ -22,16 +22,16 @@
 // [channel.ConnectError]. Every refusal, and every end below that the client caused, is
 // reported to the endpoint as a [wire.Rejection], for its log and its metrics.
 //
-// Options.CheckOrigin decides which web pages may connect. The default accepts pages of
+// Config.CheckOrigin decides which web pages may connect. The default accepts pages of
 // the host that the request names, and programs that are not browsers. Behind a proxy
 // that rewrites the Host header, list the origins with [Origins].
 //
 // phoenix.js can send an auth token in Sec-WebSocket-Protocol, where it does not
 // appear in the logs of proxies. It is passed to Connect as Info.AuthToken. The result
-// of Options.Session, which reads the client's cookies, is passed as Info.Session.
+// of Config.Session, which reads the client's cookies, is passed as Info.Session.
 //
 // Handshakes are rate-limited, so that a reconnect storm does not delay established
-// clients. Options.Intake sets how many run at once, how long the others wait, and how
+// clients. Config.Intake sets how many run at once, how long the others wait, and how
 // many connections an address may have; see package transport/intake.
 //
 // # Messages in
@@ -51,10 +51,10 @@
 //
 // Limits:
 //
-//   - Options.MaxFrame limits a message (1009). On the wire it may take twice as much,
+//   - Config.MaxFrame limits a message (1009). On the wire it may take twice as much,
 //     since it may consist of any number of parts without content.
 //   - Text must be UTF-8 (1007).
-//   - A client that sends nothing for Options.IdleTimeout is closed (1002). Any byte
+//   - A client that sends nothing for Config.IdleTimeout is closed (1002). Any byte
 //     counts, also part of a message.
 //   - [channel.Config].MessageRate limits messages, pings and pongs (1013).
 //
@@ -94,9 +94,9 @@
 //
 // A client that does not read fast enough does not delay others, and is closed:
 //
-//   - with 1013 ("try again later") when more than Options.OutboxBytes would wait;
+//   - with 1013 ("try again later") when more than Config.OutboxBytes would wait;
 //   - without a close frame, which it sees as 1006, when a batch is not written within
-//     Options.OutboxAge. The time for which it waited at the low priority does not count.
+//     Config.OutboxAge. The time for which it waited at the low priority does not count.
 //
 // Clients reconnect after 1013, and unlike 1012 it does not look like a deploy.
 // [Stats] counts both as slow.
@@ -130,7 +130,7 @@
 //
 // Every goroutine is waited for: those of an outbox by the goroutine that reads for the
 // connection, all others by [Transport.Close]. A connection that is closed is gone after
-// Options.CloseTimeout: until then what waits is written, then the close frame,
+// Config.CloseTimeout: until then what waits is written, then the close frame,
 // and the client's answer is awaited. A program ends in this order:
 //
 //	endpoint.Drain(ctx)   // refuses new clients, closes all with 1012, in batches

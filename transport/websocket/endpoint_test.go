@@ -45,14 +45,14 @@ type realServer struct {
 	terminated chan string
 }
 
-func serveEndpoint(t *testing.T, options Options) *realServer {
+func serveEndpoint(t *testing.T, cfg Config) *realServer {
 	t.Helper()
-	return plain.serveEndpoint(t, options)
+	return plain.serveEndpoint(t, cfg)
 }
 
-func (k kind) serveEndpoint(t *testing.T, options Options) *realServer {
+func (k kind) serveEndpoint(t *testing.T, cfg Config) *realServer {
 	t.Helper()
-	options.Compress = k.compress
+	cfg.Compress = k.compress
 	s := &realServer{terminated: make(chan string, 100)}
 	endpoint, err := channel.New(channel.Config{})
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func (k kind) serveEndpoint(t *testing.T, options Options) *realServer {
 	})
 	require.NoError(t, err)
 	s.endpoint = endpoint
-	s.transport, err = New(endpoint, handler, options)
+	s.transport, err = New(endpoint, handler, cfg)
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/socket/websocket", s.transport)
@@ -115,7 +115,7 @@ func exchange(t *testing.T, client *gorilla.Conn, frame, want string) {
 
 // B004, B005, B006, B007 and B003 as a client sees them.
 func TestVersionsAndRefusals(t *testing.T) {
-	s := serveEndpoint(t, Options{})
+	s := serveEndpoint(t, Config{})
 	tests := []struct {
 		query  string
 		status int
@@ -146,7 +146,7 @@ func TestVersionsAndRefusals(t *testing.T) {
 // B089: heartbeats need no join; and a channel's messages go through.
 func TestHeartbeatJoinReplyAndBroadcast(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		s := k.serveEndpoint(t, Options{})
+		s := k.serveEndpoint(t, Config{})
 		a, b := s.dial(t, "vsn=2.0.0"), s.dial(t, "vsn=2.0.0")
 		exchange(t, a, `[null,"1","phoenix","heartbeat",{}]`, `[null,"1","phoenix","phx_reply",{"status":"ok","response":{}}]`)
 		exchange(t, a, `[null,"2","phoenix","other",{}]`, `[null,"2","phoenix","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`)
@@ -187,7 +187,7 @@ func TestCloseCodesOfTheEndpoint(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				s := k.serveEndpoint(t, Options{IdleTimeout: 500 * time.Millisecond})
+				s := k.serveEndpoint(t, Config{IdleTimeout: 500 * time.Millisecond})
 				client := s.dial(t, "vsn=2.0.0&user=u")
 				exchange(t, client, `["1","1","room:a","phx_join",{}]`, `["1","1","room:a","phx_reply",{"status":"ok","response":{}}]`)
 				test.end(t, s, client)
@@ -208,7 +208,7 @@ func TestCloseCodesOfTheEndpoint(t *testing.T) {
 }
 
 func TestDrainingEndpointRefuses503(t *testing.T) {
-	s := serveEndpoint(t, Options{})
+	s := serveEndpoint(t, Config{})
 	require.NoError(t, s.endpoint.Drain(context.Background()))
 	status, _, _ := ask(t, s.Server, request("GET", "/socket/websocket?vsn=2.0.0", handshakeHeaders))
 	require.Equal(t, http.StatusServiceUnavailable, status)
@@ -216,7 +216,7 @@ func TestDrainingEndpointRefuses503(t *testing.T) {
 
 func TestManyClientsGetEveryBroadcastInOrder(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		s := k.serveEndpoint(t, Options{})
+		s := k.serveEndpoint(t, Config{})
 		const clients, broadcasts = 50, 200
 		all := make([]*gorilla.Conn, clients)
 		for i := range all {

@@ -17,7 +17,7 @@ import (
 // compress nothing themselves: what they are sent is what that form says.
 func TestASharedFrameIsCompressedOnce(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
-	_, server := kind{compress: true}.serve(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
+	_, server := kind{compress: true}.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil
@@ -39,7 +39,7 @@ func TestASharedFrameIsCompressedOnce(t *testing.T) {
 // mutex stops the time, and the test.)
 func TestAStuckWriteHoldsNoLock(t *testing.T) {
 	eachPipe(t, func(t *testing.T, k kind) {
-		transport, endpoint, _ := rejecting(t, Options{Compress: k.compress})
+		transport, endpoint, _ := rejecting(t, Config{Compress: k.compress})
 		stuck, _ := k.dialPipe(t, transport)
 		client, _ := k.dialPipe(t, transport)
 		for _, c := range []*gorilla.Conn{stuck, client} {

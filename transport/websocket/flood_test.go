@@ -44,7 +44,7 @@ func TestFloodsAreClosed(t *testing.T) {
 					return // to compress 20,000 replies takes it a minute
 				}
 				// However slowly the replies are compressed, the client is not too slow.
-				transport, endpoint, log := rejecting(t, Options{Compress: k.compress, OutboxBytes: 64 << 20})
+				transport, endpoint, log := rejecting(t, Config{Compress: k.compress, OutboxBytes: 64 << 20})
 				client, near := k.dialPipe(t, transport)
 				client.SetCloseHandler(func(int, string) error { return nil }) // it only floods
 				began := time.Now()
@@ -71,7 +71,7 @@ func TestFloodsAreClosed(t *testing.T) {
 
 // Dropping what a flood goes on with must not cost what handling it would.
 func TestWhatComesAfterAFloodIsReadSlowly(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		s.receive = func(bool, []byte) *wire.Close { return &wire.Close{Code: 1013, Reason: "enough"} }
 		near := client.NetConn()
 		client.SetCloseHandler(func(int, string) error { return nil }) // it only floods
@@ -98,7 +98,7 @@ func TestWhatComesAfterAFloodIsReadSlowly(t *testing.T) {
 // A message in many small parts, and any number of pings over a long time, are
 // no flood.
 func TestSmallFragmentsAndPingsArePossible(t *testing.T) {
-	inBubble(t, Options{MaxFrame: 1 << 10}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{MaxFrame: 1 << 10}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		got := make(chan string, 1)
 		s.receive = func(_ bool, data []byte) *wire.Close { got <- string(data); return nil }
 		near := client.NetConn()

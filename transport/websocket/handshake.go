@@ -22,8 +22,8 @@ import (
 // admit waits for the turn of the handshake, or refuses it.
 func (t *Transport) admit(c *conn, w http.ResponseWriter, r *http.Request) (turn *intake.Turn, ok bool) {
 	var err error
-	if c.address, err = t.options.Intake.Count(r); err == nil {
-		turn, err = t.options.Intake.Wait(r, t.done)
+	if c.address, err = t.config.Intake.Count(r); err == nil {
+		turn, err = t.config.Intake.Wait(r, t.done)
 	}
 	if err == nil {
 		return turn, true
@@ -42,7 +42,7 @@ func (t *Transport) admit(c *conn, w http.ResponseWriter, r *http.Request) (turn
 
 // handshake upgrades the request or refuses it.
 func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) bool {
-	if !t.options.CheckOrigin.Allows(r) {
+	if !t.config.CheckOrigin.Allows(r) {
 		t.refuse(w, r, http.StatusForbidden, "", wire.Rejection{
 			Cause: wire.CauseOrigin, Err: fmt.Errorf("origin %q at host %q", r.Header.Get("Origin"), r.Host),
 		})
@@ -51,7 +51,7 @@ func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) b
 	offered, token, err := parseProtocols(r.Header)
 	var protocol string
 	if err == nil {
-		protocol, err = chooseProtocol(t.options.Subprotocols, offered)
+		protocol, err = chooseProtocol(t.config.Subprotocols, offered)
 	}
 	if err != nil {
 		t.refuse(w, r, http.StatusForbidden, "", wire.Rejection{Cause: wire.CauseSubprotocol, Err: err})

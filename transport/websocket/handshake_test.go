@@ -75,7 +75,7 @@ func replace(name, value string) string {
 // B011: validated by us, 400 with a reason that names the header; never 426.
 func TestInvalidUpgradeIsAnswered400(t *testing.T) {
 	session := newSession()
-	transport, server := serveLoopback(t, Options{}, letIn(session))
+	transport, server := serveLoopback(t, Config{}, letIn(session))
 	tests := []struct {
 		name, request, body string
 	}{
@@ -131,7 +131,7 @@ func TestRefusedByConnect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			transport, server := serveLoopback(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
+			transport, server := serveLoopback(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) {
 				return nil, test.err
 			})
 			status, _, body := ask(t, server, request("GET", "/", handshakeHeaders+"Connection: close\r\n"))
@@ -145,7 +145,7 @@ func TestRefusedByConnect(t *testing.T) {
 func TestPanicInConnectRefusesThatClientAlone(t *testing.T) {
 	var logged bytes.Buffer
 	survivor, calls := newSession(), 0
-	transport, server := serveLoopback(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
+	transport, server := serveLoopback(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
 		func(context.Context, wire.ConnectInfo) (session, error) {
 			if calls++; calls == 1 {
 				panic("boom")
@@ -165,7 +165,7 @@ func TestPanicInConnectRefusesThatClientAlone(t *testing.T) {
 func TestOrderOfChecks(t *testing.T) {
 	var connects int
 	refuse := errors.New("no")
-	transport := transportFor(t, Options{Subprotocols: []string{"phoenix"}}, func(context.Context, wire.ConnectInfo) (session, error) {
+	transport := transportFor(t, Config{Subprotocols: []string{"phoenix"}}, func(context.Context, wire.ConnectInfo) (session, error) {
 		connects++
 		return nil, refuse
 	})
@@ -197,8 +197,8 @@ func TestOrderOfChecks(t *testing.T) {
 func TestTwoMountsKeepTwoOriginPolicies(t *testing.T) {
 	var logged bytes.Buffer
 	open, closed := newSession(), newSession()
-	_, anyone := serveLoopback(t, Options{CheckOrigin: AnyOrigin()}, letIn(open))
-	_, listed := serveLoopback(t, Options{
+	_, anyone := serveLoopback(t, Config{CheckOrigin: AnyOrigin()}, letIn(open))
+	_, listed := serveLoopback(t, Config{
 		CheckOrigin: Origins("https://good.com"),
 		Logger:      slog.New(slog.NewTextHandler(&logged, nil)),
 	}, letIn(closed))
@@ -235,7 +235,7 @@ func TestSubprotocolIsAnswered(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			tokens := make(chan string, 1)
-			_, server := serveLoopback(t, Options{Subprotocols: test.served}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
+			_, server := serveLoopback(t, Config{Subprotocols: test.served}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
 				tokens <- info.AuthToken
 				return newSession(), nil
 			})
@@ -258,7 +258,7 @@ func TestSubprotocolIsAnswered(t *testing.T) {
 // B002, B003, B013.
 func TestConnectInfo(t *testing.T) {
 	infos := make(chan wire.ConnectInfo, 1)
-	transport := transportFor(t, Options{}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
+	transport := transportFor(t, Config{}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
 		infos <- info
 		return nil, errors.New("seen enough")
 	})
@@ -311,7 +311,7 @@ func TestConnectInfo(t *testing.T) {
 // B013: peer_data with its certificate.
 func TestConnectInfoHasTheCertificateOfTheClient(t *testing.T) {
 	infos := make(chan wire.ConnectInfo, 1)
-	transport := transportFor(t, Options{}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
+	transport := transportFor(t, Config{}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
 		infos <- info
 		return nil, errors.New("seen enough")
 	})
@@ -337,7 +337,7 @@ func TestConnectInfoHasTheCertificateOfTheClient(t *testing.T) {
 func TestSessionIsGivenToConnect(t *testing.T) {
 	infos := make(chan wire.ConnectInfo, 1)
 	asked := 0
-	_, server := serveLoopback(t, Options{Session: func(r *http.Request) (any, error) {
+	_, server := serveLoopback(t, Config{Session: func(r *http.Request) (any, error) {
 		asked++
 		switch cookie, err := r.Cookie("who"); {
 		case err != nil:
@@ -379,7 +379,7 @@ func TestSessionIsGivenToConnect(t *testing.T) {
 
 func TestConnectionsAboveTheLimitAreRefused503(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
-	transport, server := serveLoopback(t, Options{MaxConnections: 2}, func(context.Context, wire.ConnectInfo) (session, error) {
+	transport, server := serveLoopback(t, Config{MaxConnections: 2}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil
@@ -404,7 +404,7 @@ func TestConnectionsAboveTheLimitAreRefused503(t *testing.T) {
 // A middleware's ResponseWriter need not be a Hijacker.
 func TestHandshakeThroughMiddleware(t *testing.T) {
 	s := newSession()
-	transport := transportFor(t, Options{}, letIn(s))
+	transport := transportFor(t, Config{}, letIn(s))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		transport.ServeHTTP(unwrapper{w}, r)
 	}))
@@ -425,7 +425,7 @@ func (u unwrapper) Unwrap() http.ResponseWriter { return u.inner }
 
 func TestHandshakeThatCannotBeHijackedIsAnswered500(t *testing.T) {
 	s := newSession()
-	transport := transportFor(t, Options{}, letIn(s))
+	transport := transportFor(t, Config{}, letIn(s))
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header = http.Header{
 		"Connection": {"upgrade"}, "Upgrade": {"websocket"},
@@ -441,7 +441,7 @@ func TestHandshakeThatCannotBeHijackedIsAnswered500(t *testing.T) {
 
 func TestOverTLS(t *testing.T) {
 	s := newSession()
-	transport := transportFor(t, Options{CheckOrigin: SameOrigin(), IdleTimeout: 100 * time.Millisecond}, letIn(s))
+	transport := transportFor(t, Config{CheckOrigin: SameOrigin(), IdleTimeout: 100 * time.Millisecond}, letIn(s))
 	received := make(chan string, 10)
 	s.receive = func(_ bool, data []byte) *wire.Close {
 		received <- string(data)

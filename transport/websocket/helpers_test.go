@@ -100,14 +100,14 @@ func letIn(s *fakeSession) connectFunc {
 	return func(context.Context, wire.ConnectInfo) (session, error) { return s, nil }
 }
 
-func transportFor(t testing.TB, options Options, connect connectFunc) *Transport {
+func transportFor(t testing.TB, cfg Config, connect connectFunc) *Transport {
 	t.Helper()
-	options, err := options.prepare()
+	cfg, err := cfg.prepare()
 	require.NoError(t, err)
 	reject := func(r wire.Rejection) {
-		options.Logger.Warn("refused", "cause", r.Cause, "code", r.Code, "error", r.Err)
+		cfg.Logger.Warn("refused", "cause", r.Cause, "code", r.Code, "error", r.Err)
 	}
-	return newTransport(connect, reject, options)
+	return newTransport(connect, reject, cfg)
 }
 
 // closeTransport ends a transport and requires that nothing remains of it.
@@ -149,10 +149,10 @@ func eachKind(t *testing.T, run func(t *testing.T, k kind)) {
 func (k kind) parks() bool { return runtime.GOOS == "linux" && !k.wrapped }
 
 // serve mounts a transport on a server of its own until the test ends.
-func (k kind) serve(t testing.TB, options Options, connect connectFunc) (*Transport, *httptest.Server) {
+func (k kind) serve(t testing.TB, cfg Config, connect connectFunc) (*Transport, *httptest.Server) {
 	t.Helper()
-	options.Compress = k.compress
-	transport := transportFor(t, options, connect)
+	cfg.Compress = k.compress
+	transport := transportFor(t, cfg, connect)
 	server := httptest.NewUnstartedServer(transport)
 	k.start(server)
 	t.Cleanup(func() {
@@ -191,9 +191,9 @@ func (l kindListener) Accept() (net.Conn, error) {
 }
 
 // serveLoopback serves plain connections.
-func serveLoopback(t testing.TB, options Options, connect connectFunc) (*Transport, *httptest.Server) {
+func serveLoopback(t testing.TB, cfg Config, connect connectFunc) (*Transport, *httptest.Server) {
 	t.Helper()
-	return plain.serve(t, options, connect)
+	return plain.serve(t, cfg, connect)
 }
 
 func wsURL(server *httptest.Server) string { return "ws" + strings.TrimPrefix(server.URL, "http") }

@@ -25,7 +25,7 @@ func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 		if !k.parks() {
 			return
 		}
-		transport, server := k.serve(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
+		transport, server := k.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
 		before := runtime.NumGoroutine()
 		for range n {
 			raw := rawClient(t, server)
@@ -44,7 +44,7 @@ func TestClientsAreHeardUntilTheyAreSilentForTheTimeout(t *testing.T) {
 		t.Parallel()
 		const idle = time.Second
 		sessions := make(chan *fakeSession, 3)
-		transport, server := k.serve(t, Options{IdleTimeout: idle}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport, server := k.serve(t, Config{IdleTimeout: idle}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := echo()
 			sessions <- s
 			return s, nil
@@ -94,7 +94,7 @@ func TestClientsAreHeardUntilTheyAreSilentForTheTimeout(t *testing.T) {
 func TestParkedConnectionThatIsCutEnds(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newSession()
-		transport, server := k.serve(t, Options{}, letIn(s))
+		transport, server := k.serve(t, Config{}, letIn(s))
 		dial(t, server, nil)
 		link := awaitLink(t, s)
 		awaitParked(t, transport, 1)

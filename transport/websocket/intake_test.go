@@ -15,9 +15,9 @@ import (
 	"github.com/rollcall-go/rollcall/transport/intake"
 )
 
-func newIntake(t *testing.T, options intake.Options) *intake.Intake {
+func newIntake(t *testing.T, cfg intake.Config) *intake.Intake {
 	t.Helper()
-	in, err := intake.New(options)
+	in, err := intake.New(cfg)
 	require.NoError(t, err)
 	return in
 }
@@ -26,8 +26,8 @@ func newIntake(t *testing.T, options intake.Options) *intake.Intake {
 // too many wait and when the transport closes, and leaves when its client does.
 func TestHandshakesWaitForTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := newIntake(t, intake.Options{MaxHandshakes: 1, MaxWaiting: 2})
-		transport, endpoint, log := rejecting(t, Options{Intake: in})
+		in := newIntake(t, intake.Config{MaxHandshakes: 1, MaxWaiting: 2})
+		transport, endpoint, log := rejecting(t, Config{Intake: in})
 		ask := func(ctx context.Context) (w *httptest.ResponseRecorder, served chan struct{}) {
 			w, served = httptest.NewRecorder(), make(chan struct{})
 			go func() {
@@ -79,8 +79,8 @@ func TestHandshakesWaitForTheirTurn(t *testing.T) {
 func TestConnectionsOfAnAddressAboveTheLimitAreRefused429(t *testing.T) {
 	sessions := make(chan *fakeSession, 3)
 	told := &logBuffer{}
-	in := newIntake(t, intake.Options{MaxPerAddress: 2})
-	transport, server := serveLoopback(t, Options{Intake: in, Logger: slog.New(slog.NewTextHandler(told, nil))}, func(context.Context, wire.ConnectInfo) (session, error) {
+	in := newIntake(t, intake.Config{MaxPerAddress: 2})
+	transport, server := serveLoopback(t, Config{Intake: in, Logger: slog.New(slog.NewTextHandler(told, nil))}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		sessions <- s
 		return s, nil
@@ -111,7 +111,7 @@ func TestConnectionsOfAnAddressAboveTheLimitAreRefused429(t *testing.T) {
 // A handshake that is refused gives its place back, as one that is upgraded does
 // at its end.
 func TestRefusedHandshakesOfAnAddressDoNotCount(t *testing.T) {
-	transport, endpoint, _ := rejecting(t, Options{Intake: newIntake(t, intake.Options{MaxPerAddress: 1})})
+	transport, endpoint, _ := rejecting(t, Config{Intake: newIntake(t, intake.Config{MaxPerAddress: 1})})
 	server := httptest.NewServer(transport)
 	defer server.Close()
 	for range 3 {

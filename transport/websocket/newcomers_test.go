@@ -55,7 +55,7 @@ type crowd struct {
 
 func newCrowd(t *testing.T, k kind, most int) *crowd {
 	c := &crowd{T: t, heard: make(chan string, 100), deal: make(chan struct{})}
-	transport, server := k.serve(t, Options{CloseTimeout: 100 * time.Millisecond}, func(context.Context, wire.ConnectInfo) (session, error) {
+	transport, server := k.serve(t, Config{CloseTimeout: 100 * time.Millisecond}, func(context.Context, wire.ConnectInfo) (session, error) {
 		s := newSession()
 		s.receive = func(_ bool, data []byte) *wire.Close {
 			c.heard <- string(data)

@@ -450,7 +450,7 @@ func TestEveryKindOfConnectionWaitsForTheWriters(t *testing.T) {
 			return
 		}
 		sessions := make(chan *fakeSession, 20)
-		transport, server := k.serve(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport, server := k.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := newSession()
 			sessions <- s
 			return s, nil

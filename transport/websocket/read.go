@@ -98,7 +98,7 @@ func (c *conn) readMore() bool {
 func (c *conn) read(p []byte) (n int, err error) {
 	// A message may consist of any number of frames without content, and headers may
 	// take as much as what they are the headers of.
-	if int64(c.sinceMessage) > 2*int64(c.t.options.MaxFrame)+readAhead && !c.slowly {
+	if int64(c.sinceMessage) > 2*int64(c.t.config.MaxFrame)+readAhead && !c.slowly {
 		return 0, errMessageTooBig
 	}
 	defer func() { c.sinceMessage = uint32(min(uint64(c.sinceMessage)+uint64(n), math.MaxUint32)) }()
@@ -133,7 +133,7 @@ func (c *conn) await(read func() error) error {
 		time.Sleep(slowPause)
 	}
 	since := time.Now()
-	c.out.armRead(since.Add(c.t.options.IdleTimeout))
+	c.out.armRead(since.Add(c.t.config.IdleTimeout))
 	for {
 		err := read()
 		if err == nil {
@@ -154,10 +154,10 @@ func (c *conn) await(read func() error) error {
 // been silent since then, or the outbox was closed. It sets the read deadline, and closes
 // an idle connection. It returns since as idleUntil does.
 func (c *conn) readAgain(since time.Time) (time.Time, bool) {
-	since, until, idle := idleUntil(since, time.Now(), c.t.options.IdleTimeout)
+	since, until, idle := idleUntil(since, time.Now(), c.t.config.IdleTimeout)
 	if _, closing := c.out.closing(); idle && !closing { // counted before the client can see the close
 		c.t.stats.idle.Add(1)
-		c.session.Reject(wire.Rejection{Cause: wire.CauseIdle, Limit: c.t.options.IdleTimeout, Code: wire.CloseProtocol})
+		c.session.Reject(wire.Rejection{Cause: wire.CauseIdle, Limit: c.t.config.IdleTimeout, Code: wire.CloseProtocol})
 		c.out.close(wire.CloseProtocol, "idle timeout")
 	}
 	if c.out.armRead(until) {
@@ -191,10 +191,10 @@ func (c *conn) receive(kind int, r io.Reader) error {
 			scratch.Put(buf)
 		}
 	}()
-	err := readMessage(r, c.t.options.MaxFrame, buf)
+	err := readMessage(r, c.t.config.MaxFrame, buf)
 	switch {
 	case errors.Is(err, errMessageTooBig):
-		c.session.Reject(wire.Rejection{Cause: wire.CauseFrameSize, Limit: c.t.options.MaxFrame, Code: wire.CloseTooBig})
+		c.session.Reject(wire.Rejection{Cause: wire.CauseFrameSize, Limit: c.t.config.MaxFrame, Code: wire.CloseTooBig})
 		c.refuse(&wire.Close{Code: wire.CloseTooBig, Reason: "message too big"})
 	case err != nil:
 		return err

@@ -40,7 +40,7 @@ func only(t *testing.T, transport *Transport) *conn {
 
 func TestIdleConnectionHoldsNoBuffers(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		transport, server := k.serve(t, Options{}, letIn(echo()))
+		transport, server := k.serve(t, Config{}, letIn(echo()))
 		client := dial(t, server, nil)
 		for _, size := range []int{1, readBuffer, readAhead, 3 * readAhead} {
 			message := strings.Repeat("x", size)
@@ -67,7 +67,7 @@ func TestRestOfAMessageIsNotReadFromAnotherClient(t *testing.T) {
 		for name, message := range map[string][]byte{"too big": tooBig, "while closing": whileClosing} {
 			t.Run(name, func(t *testing.T) {
 				sessions := make(chan *fakeSession, 1)
-				_, server := k.serve(t, Options{MaxFrame: 1000}, func(context.Context, wire.ConnectInfo) (session, error) {
+				_, server := k.serve(t, Config{MaxFrame: 1000}, func(context.Context, wire.ConnectInfo) (session, error) {
 					s := echo()
 					sessions <- s
 					return s, nil
@@ -102,7 +102,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		return // they have a goroutine there
 	}
 	const n = 500
-	transport := transportFor(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
+	transport := transportFor(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
 	server := httptest.NewServer(transport)
 	before := memoryInUse()
 	clients := make([]net.Conn, n)
@@ -131,7 +131,7 @@ func TestMessagesThatArriveTogetherAreAllReceived(t *testing.T) {
 			got = append(got, string(data))
 			return nil
 		}
-		_, server := k.serve(t, Options{}, letIn(s))
+		_, server := k.serve(t, Config{}, letIn(s))
 		client := dial(t, server, nil)
 		var want []string
 		var sent []byte
@@ -220,7 +220,7 @@ func TestFullSocketDelaysNoOtherAndLosesNothing(t *testing.T) {
 		sessions := make(chan *fakeSession, 2)
 		sessions <- slow
 		sessions <- fast
-		_, server := k.serve(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (session, error) {
+		_, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (session, error) {
 			return <-sessions, nil
 		})
 		client, link := stuck(t, server, slow, fillers()...)
@@ -259,7 +259,7 @@ func TestFullSocketIsCutAtTheAge(t *testing.T) {
 		for name, frames := range map[string][]*wire.Frame{"many frames": fillers(), "a large one": {large(), text("behind it")}} {
 			t.Run(name, func(t *testing.T) {
 				s := newSession()
-				transport, server := k.serve(t, Options{OutboxBytes: 64 << 20, OutboxAge: 300 * time.Millisecond}, letIn(s))
+				transport, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: 300 * time.Millisecond}, letIn(s))
 				_, link := stuck(t, server, s, frames...)
 				await(t, s.closed, "the cut")
 				require.EqualValues(t, 1, transport.Stats().Slow)
@@ -292,7 +292,7 @@ func TestLargeBatchArrivesWholeWhileOthersAreServed(t *testing.T) {
 		sessions := make(chan *fakeSession, 2)
 		sessions <- slow
 		sessions <- fast
-		transport, server := k.serve(t, Options{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (session, error) {
 			return <-sessions, nil
 		})
 		transport.writers.most = 1
@@ -321,7 +321,7 @@ func TestLargeBatchArrivesWholeWhileOthersAreServed(t *testing.T) {
 func TestCloseInTheMiddleOfALargeBatch(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
 		s := newSession()
-		transport, server := k.serve(t, Options{OutboxBytes: 64 << 20, CloseTimeout: 20 * time.Second}, letIn(s))
+		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20, CloseTimeout: 20 * time.Second}, letIn(s))
 		f := large()
 		client, link := stuck(t, server, s, f, text("last"))
 		link.Close(wire.CloseRestart, "restart")
@@ -337,7 +337,7 @@ func TestCloseInTheMiddleOfALargeBatch(t *testing.T) {
 func TestClientThatGoesInTheMiddleOfALargeBatchLeavesNothing(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
 		s := newSession()
-		transport, server := k.serve(t, Options{OutboxBytes: 64 << 20}, letIn(s))
+		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20}, letIn(s))
 		client, link := stuck(t, server, s, large(), text("behind it"))
 		require.NoError(t, client.NetConn().Close())
 		await(t, s.closed, "the session's end")
@@ -351,7 +351,7 @@ func TestClientThatGoesInTheMiddleOfALargeBatchLeavesNothing(t *testing.T) {
 func TestCloseFrameOfAViolationTearsNoOther(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
 		s := newSession()
-		transport, server := k.serve(t, Options{OutboxBytes: 64 << 20}, letIn(s))
+		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20}, letIn(s))
 		f := large()
 		client, link := stuck(t, server, s, f)
 		_, err := client.NetConn().Write([]byte{0xff, 0xff, 0, 0, 0, 0})
@@ -374,7 +374,7 @@ func TestCloseFrameOfAViolationTearsNoOther(t *testing.T) {
 func TestPanicInStartEndsThatConnection(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		var logged bytes.Buffer
-		_, server := k.serve(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, func(context.Context, wire.ConnectInfo) (session, error) {
+		_, server := k.serve(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, func(context.Context, wire.ConnectInfo) (session, error) {
 			return panickingStart{}, nil
 		})
 		client := dial(t, server, nil)

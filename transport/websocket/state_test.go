@@ -42,7 +42,7 @@ func serveShown(t *testing.T, k kind, rooms ...int) *shownServer {
 		{Pattern: "*", PushState: true, New: func() channel.Channel { return shown{} }},
 	}})
 	require.NoError(t, err)
-	transport, err := New(endpoint, handler, Options{Compress: k.compress})
+	transport, err := New(endpoint, handler, Config{Compress: k.compress})
 	require.NoError(t, err)
 	server := httptest.NewUnstartedServer(transport)
 	k.start(server)

@@ -31,11 +31,11 @@ func eachPipe(t *testing.T, run func(t *testing.T, k kind)) {
 }
 
 // inBubble connects one client.
-func inBubble(t *testing.T, options Options, run func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link)) {
+func inBubble(t *testing.T, cfg Config, run func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link)) {
 	eachPipe(t, func(t *testing.T, k kind) {
 		s := newSession()
-		options.Compress = k.compress
-		transport := transportFor(t, options, letIn(s))
+		cfg.Compress = k.compress
+		transport := transportFor(t, cfg, letIn(s))
 		client, _ := k.dialPipe(t, transport)
 		run(t, s, transport, client, <-s.started)
 		client.Close()
@@ -47,7 +47,7 @@ func inBubble(t *testing.T, options Options, run func(t *testing.T, s *fakeSessi
 
 // B090.
 func TestSilentClientIsClosedWith1002(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
 		requireClosed(t, client, wire.CloseProtocol, "idle timeout")
 		require.Equal(t, 60*time.Second, time.Since(begin))
@@ -59,7 +59,7 @@ func TestSilentClientIsClosedWith1002(t *testing.T) {
 }
 
 func TestOutputDoesNotKeepASilentClientAlive(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
 		go func() {
 			for range 59 {
@@ -81,7 +81,7 @@ func TestAnyInputKeepsAClientAlive(t *testing.T) {
 	}
 	for name, send := range sends {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
+			inBubble(t, Config{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
 				begin := time.Now()
 				go func() {
 					time.Sleep(59 * time.Second)
@@ -95,7 +95,7 @@ func TestAnyInputKeepsAClientAlive(t *testing.T) {
 }
 
 func TestHeartbeatsKeepAClientForHours(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link wire.Link) {
 		for i := range 500 {
 			time.Sleep(30 * time.Second)
 			require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("heartbeat")))
@@ -108,7 +108,7 @@ func TestHeartbeatsKeepAClientForHours(t *testing.T) {
 
 // A session that is slow with one message is not the client's silence.
 func TestTimeSpentInReceiveIsNotSilence(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
 		received := make(chan string, 2)
 		s.receive = func(_ bool, data []byte) *wire.Close {
 			if string(data) == "slow" {
@@ -128,7 +128,7 @@ func TestTimeSpentInReceiveIsNotSilence(t *testing.T) {
 // Answering a ping puts a deadline of 1 s on the socket in gorilla's default
 // handler; a later write must not die of it, nor of a deadline of its own kind.
 func TestPongLeavesNoDeadlineBehind(t *testing.T) {
-	inBubble(t, Options{IdleTimeout: time.Hour}, func(t *testing.T, _ *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{IdleTimeout: time.Hour}, func(t *testing.T, _ *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		for i := range 5 {
 			pong := make(chan string, 1)
 			client.SetPongHandler(func(data string) error { pong <- data; return nil })
@@ -151,7 +151,7 @@ func TestPongLeavesNoDeadlineBehind(t *testing.T) {
 
 // A client may send pings and never read: one pong waits, and then it is slow.
 func TestPingFloodWithoutReadingIsBounded(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		begin := time.Now()
 		for client.WriteMessage(gorilla.PingMessage, []byte("ping")) == nil {
 			time.Sleep(time.Millisecond)
@@ -163,7 +163,7 @@ func TestPingFloodWithoutReadingIsBounded(t *testing.T) {
 }
 
 func TestClientThatReadsNothingIsCutAtTheAge(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
 		link.Send(shared("never read"))
 		<-s.closed
@@ -174,7 +174,7 @@ func TestClientThatReadsNothingIsCutAtTheAge(t *testing.T) {
 }
 
 func TestClientOverItsBytesIsClosedWith1013(t *testing.T) {
-	inBubble(t, Options{OutboxBytes: 1000}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{OutboxBytes: 1000}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		link.Send(shared("in flight"))
 		synctest.Wait()
 		for range 20 {
@@ -193,7 +193,7 @@ func TestSlowClientCostsOthersNothing(t *testing.T) {
 	eachPipe(t, func(t *testing.T, k kind) {
 		slow, fast := newSession(), newSession()
 		sessions := []*fakeSession{slow, fast}
-		transport := transportFor(t, Options{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport := transportFor(t, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := sessions[0]
 			sessions = sessions[1:]
 			return s, nil
@@ -235,7 +235,7 @@ func TestCloseEndsInTimeWhateverTheClientDoes(t *testing.T) {
 	}
 	for name, test := range clients {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+			inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
 				received := 0
 				s.receive = func(bool, []byte) *wire.Close { received++; return nil }
 				begin := time.Now()
@@ -274,7 +274,7 @@ func flood(c *gorilla.Conn) {
 func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
 	eachPipe(t, func(t *testing.T, k kind) {
 		var sessions []*fakeSession
-		transport := transportFor(t, Options{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport := transportFor(t, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := newSession()
 			sessions = append(sessions, s)
 			return s, nil
@@ -302,7 +302,7 @@ func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
 }
 
 func TestTransportCloseCutsWhenItsContextEnds(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, _ *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, _ *gorilla.Conn, link wire.Link) {
 		link.Send(text("never read"))
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -316,7 +316,7 @@ func TestTransportCloseCutsWhenItsContextEnds(t *testing.T) {
 }
 
 func TestTransportCloseIsNotHeldUpForEverByASession(t *testing.T) {
-	inBubble(t, Options{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		release := make(chan struct{})
 		s.receive = func(bool, []byte) *wire.Close { <-release; return nil }
 		require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("x")))
@@ -334,7 +334,7 @@ func TestHandshakeOvertakenByCloseIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSession()
 		asked, release := make(chan struct{}), make(chan struct{})
-		transport := transportFor(t, Options{}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport := transportFor(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) {
 			close(asked)
 			<-release
 			return s, nil

@@ -25,7 +25,7 @@ type Transport struct {
 	// Static after New.
 	door     httptransport.Door[session]
 	reject   func(wire.Rejection) // tells of a client that was refused before there was a session
-	options  Options
+	config   Config
 	bounds   outboxBounds
 	upgrader gorilla.Upgrader
 	done     chan struct{} // closed at Close, for handshakes that wait
@@ -84,36 +84,36 @@ const writeBuffer = 1024
 
 // New returns the transport of a handler, to be mounted where its clients look
 // for it: phoenix.js appends "/websocket" to the path that its user gives. The
-// same handler may be given to several transports with different options. The
-// error names every fault of the options.
-func New(endpoint *channel.Endpoint, handler *channel.Handler, options Options) (*Transport, error) {
-	options, err := options.prepare()
+// same handler may be given to several transports with different configs. The
+// error names every fault of the config.
+func New(endpoint *channel.Endpoint, handler *channel.Handler, cfg Config) (*Transport, error) {
+	cfg, err := cfg.prepare()
 	connect, err := httptransport.NewConnect(transportName, endpoint, handler, err, func(c *channel.Conn) session { return c })
 	if err != nil {
 		return nil, err
 	}
-	return newTransport(connect, endpoint.Reject, options), nil
+	return newTransport(connect, endpoint.Reject, cfg), nil
 }
 
-// newTransport takes prepared options.
-func newTransport(connect httptransport.Connect[session], reject func(wire.Rejection), options Options) *Transport {
+// newTransport takes a prepared config.
+func newTransport(connect httptransport.Connect[session], reject func(wire.Rejection), cfg Config) *Transport {
 	t := &Transport{
 		door: httptransport.Door[session]{
-			Transport: transportName, Session: options.Session, Connect: connect, Reject: reject, Logger: options.Logger,
+			Transport: transportName, Session: cfg.Session, Connect: connect, Reject: reject, Logger: cfg.Logger,
 		},
-		reject:  reject,
-		options: options,
+		reject: reject,
+		config: cfg,
 		bounds: outboxBounds{
-			maxBytes:     options.OutboxBytes,
-			maxAge:       options.OutboxAge,
-			closeTimeout: options.CloseTimeout,
+			maxBytes:     cfg.OutboxBytes,
+			maxAge:       cfg.OutboxAge,
+			closeTimeout: cfg.CloseTimeout,
 		},
-		upgrader: newUpgrader(options.Compress),
+		upgrader: newUpgrader(cfg.Compress),
 		conns:    make(map[*conn]struct{}),
 		done:     make(chan struct{}),
 	}
 	t.writers, t.newcomers = newWriters(&t.helpers), newNewcomers(&t.helpers)
-	t.poller = netpoll.NewPoller(options.IdleTimeout, &t.helpers)
+	t.poller = netpoll.NewPoller(cfg.IdleTimeout, &t.helpers)
 	return t
 }
 
@@ -124,7 +124,7 @@ func newTransport(connect httptransport.Connect[session], reject func(wire.Rejec
 // The checks come in the order of row B012 of the contract: method (400), room
 // for one more (503, and for one more of this address 429), the handshake's turn
 // (503 when it does not come), origin (403), auth token and subprotocol (403),
-// Options.Session and the handler's Connect (403, or what its *channel.ConnectError says), and the
+// Config.Session and the handler's Connect (403, or what its *channel.ConnectError says), and the
 // headers of the upgrade (400). Connect thus runs for a request whose upgrade
 // then fails.
 func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -135,7 +135,7 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := t.enter(); err != nil {
 		rejection := wire.Rejection{Cause: wire.CauseDraining}
 		if errors.Is(err, errFull) {
-			rejection = wire.Rejection{Cause: wire.CauseConnections, Limit: t.options.MaxConnections}
+			rejection = wire.Rejection{Cause: wire.CauseConnections, Limit: t.config.MaxConnections}
 		}
 		t.refuse(w, r, http.StatusServiceUnavailable, err.Error(), rejection)
 		return
@@ -173,7 +173,7 @@ func (t *Transport) enter() error {
 	switch {
 	case t.closing:
 		return errClosing
-	case t.slots >= t.options.MaxConnections:
+	case t.slots >= t.config.MaxConnections:
 		return errFull
 	}
 	t.slots++
@@ -232,7 +232,7 @@ func (t *Transport) Close(ctx context.Context) error {
 	for _, c := range conns {
 		c.abort()
 	}
-	last := time.NewTimer(t.options.CloseTimeout)
+	last := time.NewTimer(t.config.CloseTimeout)
 	defer last.Stop()
 	select {
 	case <-empty:

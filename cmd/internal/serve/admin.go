@@ -32,7 +32,7 @@ func listenAdmin(ctx context.Context, address string) (*admin, error) {
 // serveAdmin begins to serve the admin address. The Intake bounds how many
 // connections there are, and paces nobody: that is done by its Listener.
 func (r *replica) serveAdmin() error {
-	bounds, err := intake.New(intake.Options{MaxHTTP: maxAdminConns})
+	bounds, err := intake.New(intake.Config{MaxHTTP: maxAdminConns})
 	if err != nil {
 		return err
 	}

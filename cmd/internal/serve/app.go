@@ -37,11 +37,11 @@ type Env struct {
 	Tracker  *presence.Tracker
 	Logger   *slog.Logger
 	// Socket are options for websocket.New: what the flags say about origins.
-	Socket websocket.Options
+	Socket websocket.Config
 	// Polling are options for longpoll.New: the same of origins, and the bus where
 	// there may be other replicas. Then Mount needs a Polling.Secret, which is the
 	// app's to set, the same on all replicas.
-	Polling longpoll.Options
+	Polling longpoll.Config
 	// Authenticated is to be set by an app that lets in only clients who can
 	// prove something. Otherwise a warning is logged.
 	Authenticated bool

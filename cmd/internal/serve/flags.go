@@ -170,7 +170,7 @@ func (s *settings) setOrigins(v string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := websocket.New(endpoint, &channel.Handler{}, websocket.Options{CheckOrigin: check}); err != nil {
+	if _, err := websocket.New(endpoint, &channel.Handler{}, websocket.Config{CheckOrigin: check}); err != nil {
 		return err
 	}
 	s.origins = check

@@ -130,8 +130,8 @@ func (r *replica) start(ctx context.Context, app App, s *settings) error {
 
 	env := &Env{
 		Replica: r.name, Endpoint: r.endpoint, Tracker: r.tracker, Logger: r.logger,
-		Socket:  websocket.Options{CheckOrigin: s.origins, Logger: r.logger, MaxConnections: s.maxConns, Intake: r.intake},
-		Polling: longpoll.Options{CheckOrigin: s.origins, Logger: r.logger, Intake: r.intake},
+		Socket:  websocket.Config{CheckOrigin: s.origins, Logger: r.logger, MaxConnections: s.maxConns, Intake: r.intake},
+		Polling: longpoll.Config{CheckOrigin: s.origins, Logger: r.logger, Intake: r.intake},
 	}
 	if !s.alone() { // or nobody else has a session
 		env.Polling.Bus = bus
@@ -197,8 +197,8 @@ func (r *replica) startNATS(s *settings) error {
 }
 
 // intakeOptions are the bounds of those who connect.
-func (r *replica) intakeOptions(s *settings) intake.Options {
-	options := intake.Options{MaxPerAddress: s.maxPerAddress, MaxHTTP: maxHTTPConns}
+func (r *replica) intakeOptions(s *settings) intake.Config {
+	options := intake.Config{MaxPerAddress: s.maxPerAddress, MaxHTTP: maxHTTPConns}
 	if s.addressHeader != "" {
 		options.Address = intake.FromHeader(s.addressHeader)
 	}

@@ -13,7 +13,7 @@ func Intake(faults *[]error, value **intake.Intake) {
 	if *value != nil {
 		return
 	}
-	own, err := intake.New(intake.Options{})
+	own, err := intake.New(intake.Config{})
 	if err != nil {
 		*faults = append(*faults, err)
 	}

@@ -67,17 +67,17 @@ func (s *Server) start(cfg Config, b bus.Bus) (err error) {
 	for _, socket := range []struct {
 		path     string
 		connect  func(ctx context.Context, c *channel.ConnectRequest) error
-		ws       websocket.Options
-		longpoll longpoll.Options
+		ws       websocket.Config
+		longpoll longpoll.Config
 	}{
-		{"/socket", connect, websocket.Options{CheckOrigin: origin.Any()}, longpoll.Options{CheckOrigin: origin.Any()}},
+		{"/socket", connect, websocket.Config{CheckOrigin: origin.Any()}, longpoll.Config{CheckOrigin: origin.Any()}},
 		{
 			"/short", connect,
-			websocket.Options{CheckOrigin: origin.Any(), IdleTimeout: 2 * time.Second, MaxFrame: 64 << 10},
-			longpoll.Options{CheckOrigin: origin.Any(), Window: 2 * time.Second, TokenAge: 3 * time.Second},
+			websocket.Config{CheckOrigin: origin.Any(), IdleTimeout: 2 * time.Second, MaxFrame: 64 << 10},
+			longpoll.Config{CheckOrigin: origin.Any(), Window: 2 * time.Second, TokenAge: 3 * time.Second},
 		},
-		{"/origin", connect, websocket.Options{CheckOrigin: origin.List("//localhost")}, longpoll.Options{CheckOrigin: origin.List("//localhost")}},
-		{"/auth", connectWithToken, websocket.Options{CheckOrigin: origin.Any()}, longpoll.Options{CheckOrigin: origin.Any()}},
+		{"/origin", connect, websocket.Config{CheckOrigin: origin.List("//localhost")}, longpoll.Config{CheckOrigin: origin.List("//localhost")}},
+		{"/auth", connectWithToken, websocket.Config{CheckOrigin: origin.Any()}, longpoll.Config{CheckOrigin: origin.Any()}},
 	} {
 		handler, err := channel.NewHandler(channel.Handler{Connect: socket.connect, Routes: routes})
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 func TestNewReportsAllFaultsAtOnce(t *testing.T) {
-	_, err := New(nil, nil, Options{
+	_, err := New(nil, nil, Config{
 		CheckOrigin:    Origins("example.com", "nor this"),
 		Subprotocols:   []string{"ok", "not ok", ""},
 		MaxConnections: -1,
@@ -31,12 +31,12 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, part)
 	}
-	_, err = New(&channel.Endpoint{}, mustHandler(channel.Handler{}), Options{Subprotocols: []string{}})
+	_, err = New(&channel.Endpoint{}, mustHandler(channel.Handler{}), Config{Subprotocols: []string{}})
 	require.ErrorContains(t, err, "Subprotocols: empty")
 }
 
 func TestZeroOptionsHaveTheDocumentedDefaults(t *testing.T) {
-	o, err := Options{}.prepare()
+	o, err := Config{}.prepare()
 	require.NoError(t, err)
 	require.Equal(t, 1<<20, o.MaxFrame)
 	require.Equal(t, time.Minute, o.IdleTimeout)
@@ -51,7 +51,7 @@ func TestZeroOptionsHaveTheDocumentedDefaults(t *testing.T) {
 
 func TestOptionsAreCopied(t *testing.T) {
 	mine := []string{"a", "b"}
-	o, err := Options{Subprotocols: mine}.prepare()
+	o, err := Config{Subprotocols: mine}.prepare()
 	require.NoError(t, err)
 	mine[0] = "changed"
 	require.Equal(t, []string{"a", "b"}, o.Subprotocols)

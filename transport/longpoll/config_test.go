@@ -14,7 +14,7 @@ import (
 )
 
 func TestNewReportsAllFaultsAtOnce(t *testing.T) {
-	_, err := New(nil, nil, Options{
+	_, err := New(nil, nil, Config{
 		CheckOrigin: origin.List("example.com"), Bus: membus.New(membus.MaxPayload(100)).Bus(), Secret: []byte("short"),
 		TokenAge: -1, Window: -2, RelayTimeout: -3, BodyTimeout: -4, MaxSessions: -5, MaxBody: -6, MaxFrame: -7, BufferBytes: -8, MaxBodies: -9,
 	})
@@ -26,15 +26,15 @@ func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, part)
 	}
-	_, err = New(nil, nil, Options{Bus: membus.New().Bus()})
+	_, err = New(nil, nil, Config{Bus: membus.New().Bus()})
 	require.ErrorContains(t, err, "Secret: required with a Bus")
 }
 
 func TestZeroOptionsHaveTheDocumentedDefaults(t *testing.T) {
-	o, err := Options{}.prepare()
+	o, err := Config{}.prepare()
 	require.NoError(t, err)
 	require.Len(t, o.Secret, 32)
-	other, err := Options{}.prepare()
+	other, err := Config{}.prepare()
 	require.NoError(t, err)
 	require.NotEqual(t, o.Secret, other.Secret)
 	require.Equal(t, bus.LaneLongPoll, o.Lane)
@@ -52,7 +52,7 @@ func TestZeroOptionsHaveTheDocumentedDefaults(t *testing.T) {
 
 func TestTheSecretIsCopied(t *testing.T) {
 	mine := bytes.Clone(testSecret)
-	o, err := Options{Secret: mine}.prepare()
+	o, err := Config{Secret: mine}.prepare()
 	require.NoError(t, err)
 	mine[0]++
 	require.Equal(t, testSecret, o.Secret)
@@ -61,7 +61,7 @@ func TestTheSecretIsCopied(t *testing.T) {
 // A message is refused by every replica alike, not only by those that would
 // have to pass it on.
 func TestMessagesAreNoLargerThanTheBusCarries(t *testing.T) {
-	o, err := Options{Secret: testSecret, Bus: membus.New(membus.MaxPayload(5000)).Bus()}.prepare()
+	o, err := Config{Secret: testSecret, Bus: membus.New(membus.MaxPayload(5000)).Bus()}.prepare()
 	require.NoError(t, err)
 	require.Equal(t, 5000-askOverhead, o.MaxFrame)
 	whole := wireMessage{kind: kindPublish, data: appendEntry(nil, entry{data: make([]byte, o.MaxFrame)})}.encode()

@@ -13,9 +13,9 @@ import (
 	"github.com/rollcall-go/rollcall/transport/internal/netpoll"
 )
 
-// Options says how connections are accepted and what they may cost. The zero
+// Config says how connections are accepted and what they may cost. The zero
 // value serves well; New copies it.
-type Options struct {
+type Config struct {
 	// CheckOrigin decides which web pages may connect. Zero: those whose host is
 	// the host of the request.
 	CheckOrigin OriginCheck
@@ -81,7 +81,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Defaults of Options.
+// Defaults of Config.
 const (
 	defaultMaxFrame       = 1 << 20
 	defaultIdleTimeout    = 60 * time.Second
@@ -92,7 +92,7 @@ const (
 )
 
 // prepare returns the options with their defaults, or all their faults at once.
-func (o Options) prepare() (Options, error) {
+func (o Config) prepare() (Config, error) {
 	var faults []error
 	if err := o.CheckOrigin.Err(); err != nil {
 		faults = append(faults, fmt.Errorf("CheckOrigin: %w", err))

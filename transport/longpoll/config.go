@@ -15,10 +15,10 @@ import (
 	"github.com/rollcall-go/rollcall/transport/origin"
 )
 
-// Options says who may connect and what sessions may cost. The zero value
+// Config says who may connect and what sessions may cost. The zero value
 // serves one replica well; New copies it. Replicas of a cluster must agree on
 // Secret, Lane and Window.
-type Options struct {
+type Config struct {
 	// CheckOrigin decides which web pages may connect. Zero: those whose host is
 	// the host of the request.
 	CheckOrigin origin.Check
@@ -95,7 +95,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Defaults of Options.
+// Defaults of Config.
 const (
 	defaultTokenAge     = 14 * 24 * time.Hour
 	defaultWindow       = 10 * time.Second
@@ -112,7 +112,7 @@ const (
 const minSecret = 32
 
 // prepare returns the options with their defaults, or all their faults at once.
-func (o Options) prepare() (Options, error) {
+func (o Config) prepare() (Config, error) {
 	var faults []error
 	if err := o.CheckOrigin.Err(); err != nil {
 		faults = append(faults, fmt.Errorf("CheckOrigin: %w", err))
