@@ -58,7 +58,7 @@ func (c *conn) open(raw net.Conn) {
 	wrapped := netpoll.New(raw)
 	c.waiter.Init(wrapped, c)
 	c.out.port, c.out.bounds, c.out.writers = c, &c.t.bounds, c.t.writers
-	c.out.direct, c.out.waiting = wrapped.Direct(), wrapped.Waits()
+	c.out.direct, c.out.blocking = wrapped.Direct(), wrapped.Waits()
 }
 
 // start begins the session. The handshake's goroutine calls it, before there is a

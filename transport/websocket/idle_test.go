@@ -42,7 +42,7 @@ func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 func TestClientsAreHeardUntilTheyAreSilentForTheTimeout(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		t.Parallel()
-		const idle = time.Second
+		const idle = 2 * time.Second
 		sessions := make(chan *fakeSession, 3)
 		transport, server := k.serve(t, Config{IdleTimeout: idle}, func(context.Context, wire.ConnectInfo) (session, error) {
 			s := echo()

@@ -43,8 +43,8 @@ import (
 type outbox struct {
 	mu sync.Mutex
 	// Static after creation.
-	direct  bool // what is written at once heeds no deadline
-	waiting bool // nothing is written at once: the writers are of no use
+	direct   bool // what is written at once heeds no deadline
+	blocking bool // nothing is written at once: the writers are of no use
 	// Guarded by mu.
 	state outboxState
 	taken bool     // it waits or is written to, and the queue is looked at again
@@ -248,7 +248,7 @@ func (o *outbox) start() {
 	case !o.taken:
 		o.taken = true
 		o.writing.Add(1)
-		if o.waiting {
+		if o.blocking {
 			go o.wait(nil)
 			return
 		}
@@ -453,10 +453,10 @@ func (o *outbox) goOn(b *batch) (more bool) {
 		return false
 	}
 	o.begun = b
-	if !o.waiting {
+	if !o.blocking {
 		o.enlist()
 	}
-	return o.waiting
+	return o.blocking
 }
 
 // finish ends an outbox whose close frame is written.

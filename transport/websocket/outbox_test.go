@@ -170,7 +170,7 @@ func newTestOutbox(maxBytes int, w *writers) *testOutbox {
 // newWaitingOutbox makes an outbox of which nothing is written without waiting.
 func newWaitingOutbox(maxBytes int, w *writers) *testOutbox {
 	o := newTestOutbox(maxBytes, w)
-	o.waiting, o.direct = true, false
+	o.blocking, o.direct = true, false
 	return o
 }
 

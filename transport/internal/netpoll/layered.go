@@ -21,8 +21,11 @@ type layered struct {
 }
 
 // recordWait is how long TryRead waits for the rest of a record of which some has
-// arrived.
-const recordWait = time.Millisecond
+// arrived. It waits again, for longer, while there is input: up to recordWaitMost.
+const (
+	recordWait     = time.Millisecond
+	recordWaitMost = 16 * time.Millisecond
+)
 
 // writePatience is how long TryWrite waits for a write that should not have to wait.
 const writePatience = 5 * time.Millisecond
@@ -46,16 +49,24 @@ func (l *layered) TryRead(p []byte) (int, error) {
 	if n, err := l.ahead.take(p); n > 0 || err != nil || l.raw == nil {
 		return n, err
 	}
-	deadline := longAgo // what needs no more input is read nevertheless
-	if look(l.raw, lookRead) {
-		deadline = time.Now().Add(recordWait)
+	for wait := recordWait; ; wait *= 4 {
+		deadline := longAgo // what needs no more input is read nevertheless
+		ready := look(l.raw, lookRead)
+		if ready {
+			deadline = time.Now().Add(wait)
+		}
+		l.conn.SetReadDeadline(deadline)
+		n, err := l.conn.Read(p)
+		switch {
+		case n > 0:
+			return n, nil // an error comes again
+		case !IsTimeout(err):
+			return 0, err
+		case !ready || wait >= recordWaitMost:
+			return 0, nil
+		}
+		// It may have taken us too long to begin, so look whether all input was taken.
 	}
-	l.conn.SetReadDeadline(deadline)
-	n, err := l.conn.Read(p)
-	if n > 0 || IsTimeout(err) {
-		return n, nil // another error comes again
-	}
-	return 0, err
 }
 
 func (l *layered) Await() (err error) {
