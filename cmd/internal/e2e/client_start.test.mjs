@@ -64,6 +64,8 @@ for (const [command, before] of Object.entries(serve)) {
   test(`SIGTERM closes the clients of ${command} with 1012 and ends it`, async (t) => {
     const server = await startServer(t, command, ["--name", "only"]);
     const client = await connectClient(t, server);
+    // The connection counts once its first message is answered, soon after it is open.
+    await soon(new Promise((resolve) => client.socket.ping(resolve)), "a heartbeat's answer");
     assert.deepEqual(await server.health(), { code: 200, status: "ok", replica: "only", connected: true, connections: 1 });
     const code = closed(client);
     assert.equal(await soon(server.end("SIGTERM"), "the process to end"), 0);
