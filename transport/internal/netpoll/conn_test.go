@@ -210,9 +210,13 @@ func TestALateWriteGoesOn(t *testing.T) {
 		}
 	}
 	c.Abort()
-	_, err = c.WaitWrite(sent[n:])
-	require.ErrorIs(t, err, net.ErrClosed)
+	wrote, err := c.WaitWrite(sent[n:])
 	require.Nil(t, l.late)
+	if err == nil { // it was late, and done before Abort
+		n += wrote
+		_, err = c.WaitWrite(sent[n:])
+	}
+	require.ErrorIs(t, err, net.ErrClosed)
 }
 
 func TestAbortEndsReadsAndWritesThatWait(t *testing.T) {
