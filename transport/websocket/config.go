@@ -11,14 +11,15 @@ import (
 	"github.com/rollcall-go/rollcall/transport/intake"
 	"github.com/rollcall-go/rollcall/transport/internal/httptransport"
 	"github.com/rollcall-go/rollcall/transport/internal/netpoll"
+	"github.com/rollcall-go/rollcall/transport/origin"
 )
 
 // Config says how connections are accepted and what they may cost. The zero
 // value serves well; New copies it.
 type Config struct {
-	// CheckOrigin decides which web pages may connect. Zero: those whose host is
-	// the host of the request.
-	CheckOrigin OriginCheck
+	// CheckOrigin decides which web pages may connect: browsers let any page open a
+	// WebSocket, with the cookies of its visitor. Zero: [origin.SameHost].
+	CheckOrigin origin.Check
 
 	// Subprotocols, in order of preference: the first that the client offers is
 	// answered, and a client that offers only others is refused. A client that

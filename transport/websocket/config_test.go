@@ -8,11 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rollcall-go/rollcall/channel"
+	"github.com/rollcall-go/rollcall/transport/origin"
 )
 
 func TestNewReportsAllFaultsAtOnce(t *testing.T) {
 	_, err := New(nil, nil, Config{
-		CheckOrigin:    Origins("example.com", "nor this"),
+		CheckOrigin:    origin.List("example.com", "nor this"),
 		Subprotocols:   []string{"ok", "not ok", ""},
 		MaxConnections: -1,
 		MaxFrame:       -2,

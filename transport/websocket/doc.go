@@ -24,7 +24,7 @@
 //
 // Config.CheckOrigin decides which web pages may connect. The default accepts pages of
 // the host that the request names, and programs that are not browsers. Behind a proxy
-// that rewrites the Host header, list the origins with [Origins].
+// that rewrites the Host header, list the origins with [origin.List].
 //
 // phoenix.js can send an auth token in Sec-WebSocket-Protocol, where it does not
 // appear in the logs of proxies. It is passed to Connect as Info.AuthToken. The result

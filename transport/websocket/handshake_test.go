@@ -20,6 +20,7 @@ import (
 
 	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/channel/wire"
+	"github.com/rollcall-go/rollcall/transport/origin"
 )
 
 // handshakeHeaders are those of a valid handshake from no page.
@@ -197,9 +198,9 @@ func TestOrderOfChecks(t *testing.T) {
 func TestTwoMountsKeepTwoOriginPolicies(t *testing.T) {
 	var logged bytes.Buffer
 	open, closed := newSession(), newSession()
-	_, anyone := serveLoopback(t, Config{CheckOrigin: AnyOrigin()}, letIn(open))
+	_, anyone := serveLoopback(t, Config{CheckOrigin: origin.Any()}, letIn(open))
 	_, listed := serveLoopback(t, Config{
-		CheckOrigin: Origins("https://good.com"),
+		CheckOrigin: origin.List("https://good.com"),
 		Logger:      slog.New(slog.NewTextHandler(&logged, nil)),
 	}, letIn(closed))
 
@@ -441,7 +442,7 @@ func TestHandshakeThatCannotBeHijackedIsAnswered500(t *testing.T) {
 
 func TestOverTLS(t *testing.T) {
 	s := newSession()
-	transport := transportFor(t, Config{CheckOrigin: SameOrigin(), IdleTimeout: 100 * time.Millisecond}, letIn(s))
+	transport := transportFor(t, Config{CheckOrigin: origin.SameOrigin(), IdleTimeout: 100 * time.Millisecond}, letIn(s))
 	received := make(chan string, 10)
 	s.receive = func(_ bool, data []byte) *wire.Close {
 		received <- string(data)

@@ -12,9 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/rollcall-go/rollcall/channel"
 	"github.com/rollcall-go/rollcall/transport/natsbus"
-	"github.com/rollcall-go/rollcall/transport/websocket"
+	"github.com/rollcall-go/rollcall/transport/origin"
 )
 
 // settings are what the flags of this package say.
@@ -26,7 +25,7 @@ type settings struct {
 	clusterListen   string
 	routes          []string
 	buckets         int
-	origins         websocket.OriginCheck
+	origins         origin.Check
 	logLevel        slog.Level
 	logJSON         bool
 	messageRate     int // a second, of one client
@@ -160,17 +159,11 @@ func checkListen(address string) error {
 func (s *settings) setOrigins(v string) error {
 	entries := splitList(v)
 	if len(entries) == 1 && entries[0] == "*" {
-		s.origins = websocket.AnyOrigin()
+		s.origins = origin.Any()
 		return nil
 	}
-	check := websocket.Origins(entries...)
-	// The transport's own check, on an endpoint that is thrown away: it runs
-	// nothing.
-	endpoint, err := channel.New(channel.Config{})
-	if err != nil {
-		return err
-	}
-	if _, err := websocket.New(endpoint, &channel.Handler{}, websocket.Config{CheckOrigin: check}); err != nil {
+	check := origin.List(entries...)
+	if err := check.Err(); err != nil {
 		return err
 	}
 	s.origins = check
