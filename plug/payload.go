@@ -40,7 +40,7 @@ func decodePayload(payload []byte, now time.Time, override, skew time.Duration) 
 	if override != 0 {
 		age = ageTerm(override)
 	}
-	claims := auth.Claims{Subject: SubjectOf(data), Data: data, SignedAt: time.UnixMilli(signed)}
+	claims := auth.Claims{Subject: subjectOf(data), Data: data, SignedAt: time.UnixMilli(signed)}
 	if age == Atom("infinity") {
 		return claims, nil
 	}

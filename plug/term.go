@@ -64,24 +64,9 @@ const (
 	tagSmallAtomUTF8 = 119 // written since OTP 26
 )
 
-// Field returns the value of a key in a decoded map: that of the string, else that of
-// the atom, else nil. It also takes the claims of a JSON Web Token.
-func Field(data any, key string) any {
-	switch m := data.(type) {
-	case map[string]any:
-		return m[key]
-	case map[any]any:
-		if v, ok := m[key]; ok {
-			return v
-		}
-		return m[Atom(key)]
-	}
-	return nil
-}
-
-// SubjectOf returns the text of a string or an integer, such as a user's id, and "" for
+// subjectOf returns the text of a string or an integer, such as a user's id, and "" for
 // any other value.
-func SubjectOf(v any) string {
+func subjectOf(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
