@@ -14,10 +14,10 @@ import (
 
 // Assigns that an [Authenticator] gives a connection.
 const (
-	// AssignClaims has the [Claims] of the latest token; see [ClaimsOf].
-	AssignClaims = "claims"
 	// AssignUser has the subject, a string; see [Config.Subject].
 	AssignUser = "user_id"
+	// assignClaims has the [Claims] of the latest token; see [ClaimsOf].
+	assignClaims = "claims"
 	// assignLease has the *lease.
 	assignLease = "rollcall.token"
 )
@@ -38,13 +38,13 @@ type Config struct {
 	// ID returns the id of the connection, by which it can be disconnected, or "";
 	// see [channel.Conn.SetID]. Default: "user_socket:" and the subject.
 	ID func(subject string, claims Claims) string
-	// Assigns returns further assigns of the connection. Default: none.
+	// Assigns returns further assigns of the connection. "claims" and [AssignUser] are
+	// replaced. Default: none.
 	Assigns func(subject string, claims Claims) map[string]any
 	// Connect is called after the token was accepted and the assigns were set. Its
 	// error refuses the connection, as that of a [channel.Handler] does.
 	Connect func(ctx context.Context, r *channel.ConnectRequest) error
-	// Now is the wall clock. Default: time.Now.
-	Now func() time.Time
+	now     func() time.Time // nil but in tests: time.Now
 }
 
 // Authenticator admits connections that have a token, and closes them when the token
@@ -96,8 +96,8 @@ func New(cfg Config) (*Authenticator, error) {
 	if cfg.Connect == nil {
 		cfg.Connect = func(context.Context, *channel.ConnectRequest) error { return nil }
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	if cfg.now == nil {
+		cfg.now = time.Now
 	}
 	return &Authenticator{config: cfg, sweepAt: minSweep}, nil
 }
@@ -133,7 +133,7 @@ type admission struct {
 }
 
 func (a *Authenticator) verify(text string) (admission, error) {
-	claims, err := a.config.Verifier.Verify(a.config.Now(), text)
+	claims, err := a.config.Verifier.Verify(a.config.now(), text)
 	if err != nil {
 		return admission{}, withoutToken(err, text)
 	}
@@ -174,7 +174,7 @@ func (ad admission) assign(c *channel.Conn) {
 		c.Assign(key, value)
 	}
 	c.Assign(AssignUser, ad.subject)
-	c.Assign(AssignClaims, ad.claims)
+	c.Assign(assignClaims, ad.claims)
 }
 
 // Close stops closing connections, and waits for closes that are in progress. Then
@@ -219,7 +219,7 @@ func (a *Authenticator) arm() {
 		a.disarm()
 		return
 	}
-	now := a.config.Now()
+	now := a.config.now()
 	wait := min(max(a.leases[0].expires.Sub(now), 0), maxWait)
 	if !a.armed.IsZero() && !a.armed.After(now.Add(wait)) {
 		return
@@ -256,7 +256,7 @@ func (a *Authenticator) due() []*lease {
 	if a.closed {
 		return nil
 	}
-	due := a.leases.due(a.config.Now())
+	due := a.leases.due(a.config.now())
 	a.disarm()
 	a.arm()
 	return due

@@ -434,7 +434,7 @@ func TestAClockThatIsSetForwardIsNoticedWithinAMinute(t *testing.T) {
 		var mu sync.Mutex
 		var ahead time.Duration
 		b := newBench(t, func(c *Config) {
-			c.Now = func() time.Time {
+			c.now = func() time.Time {
 				mu.Lock()
 				defer mu.Unlock()
 				return time.Now().Add(ahead)

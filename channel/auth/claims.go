@@ -42,6 +42,6 @@ const MaxToken = 16 << 10
 // ClaimsOf returns the claims of a connection's latest token, and reports whether an
 // [Authenticator] admitted the connection.
 func ClaimsOf(c *channel.Conn) (Claims, bool) {
-	claims, ok := c.Value(AssignClaims).(Claims)
+	claims, ok := c.Value(assignClaims).(Claims)
 	return claims, ok
 }

@@ -7,10 +7,6 @@ import (
 	"github.com/rollcall-go/rollcall/channel"
 )
 
-// EventAccessToken is the event with which clients, such as Supabase's, renew. Its payload
-// is {"access_token": "..."}.
-const EventAccessToken = "access_token"
-
 // Renew gives a socket's connection the life and the assigns of another token. The token
 // must be genuine, and have the same subject and id, or Renew fails with ErrOther. If
 // Renew fails, the connection keeps its old token. The error contains no part of the
@@ -43,15 +39,16 @@ func renew(c *channel.Conn, token string) error {
 	return nil
 }
 
-// HandleIn handles a client's [EventAccessToken]; handled is false for any other event. It
-// replies {} or an error with a reason: "expired", "missing", "other user" or "invalid". A
-// channel calls it first in its own HandleIn:
+// HandleIn renews for the event "access_token", which clients such as Supabase's send with
+// the payload {"access_token": "..."}; handled is false for any other event. It replies {}
+// or an error with a reason: "expired", "missing", "other user" or "invalid". A channel
+// calls it first in its own HandleIn:
 //
 //	if result, handled := auth.HandleIn(s, event, payload); handled {
 //		return result
 //	}
 func HandleIn(s *channel.Socket, event string, payload channel.Payload) (result channel.Result, handled bool) {
-	if event != EventAccessToken {
+	if event != "access_token" {
 		return channel.Result{}, false
 	}
 	var p struct {
