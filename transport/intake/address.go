@@ -21,13 +21,13 @@ func keyOf(a netip.Addr) netip.Addr {
 	return network.Addr()
 }
 
-// RemoteAddress is the address of the socket that a request came by; the zero
+// remoteAddress is the address of the socket that a request came by; the zero
 // Addr if that is no IP address, as with a Unix socket.
-func RemoteAddress(r *http.Request) netip.Addr { return parseAddress(r.RemoteAddr) }
+func remoteAddress(r *http.Request) netip.Addr { return parseAddress(r.RemoteAddr) }
 
 // FromHeader reads the address from a header that a proxy sets: the last one in
 // it, which is what the nearest proxy has seen, with or without a port. It is
-// RemoteAddress where the header is absent or its last entry no address.
+// the address of the socket where the header is absent or its last entry no address.
 //
 // Use it only where the server is unreachable except through a proxy that sets this
 // header, or adds to it: any other client can claim any address.
@@ -39,7 +39,7 @@ func FromHeader(name string) func(*http.Request) netip.Addr {
 				return a
 			}
 		}
-		return RemoteAddress(r)
+		return remoteAddress(r)
 	}
 }
 

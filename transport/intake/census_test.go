@@ -111,7 +111,7 @@ func TestTheAddressBehindAProxy(t *testing.T) {
 	} {
 		r := from("10.0.0.1:99", c.header...)
 		require.Equal(t, c.want, behind(r).String(), "%q", c.header)
-		require.Equal(t, "10.0.0.1", RemoteAddress(r).String())
+		require.Equal(t, "10.0.0.1", remoteAddress(r).String())
 	}
 }
 

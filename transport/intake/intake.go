@@ -32,7 +32,7 @@ type Config struct {
 	MaxPerAddress int
 
 	// Address tells from which address a request came; the zero Addr is one that
-	// is not counted. It is called concurrently. Nil: RemoteAddress.
+	// is not counted. It is called concurrently. Nil: the address of the socket.
 	Address func(*http.Request) netip.Addr
 
 	// MaxHTTP is the most connections that ConnState counts, of all addresses.
@@ -74,7 +74,7 @@ func (o Config) prepare() (Config, error) {
 		o.Wait = defaultWait
 	}
 	if o.Address == nil {
-		o.Address = RemoteAddress
+		o.Address = remoteAddress
 	}
 	return o, errors.Join(faults...)
 }

@@ -54,7 +54,7 @@ var _ bus.Bus = (*Bus)(nil)
 
 // New makes a bus of a connection, which should have been dialled with
 // [Options] and stays the caller's. The error names everything that is wrong
-// with the connection (ErrConn) and the config (ErrConfig).
+// with the connection and the config.
 func New(nc *nats.Conn, cfg Config) (*Bus, error) {
 	cfg = cfg.withDefaults()
 	if err := errors.Join(checkConn(nc, minPayload+cfg.overhead()), cfg.validate()); err != nil {

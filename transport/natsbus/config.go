@@ -44,8 +44,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// ErrConfig is what every fault that [New] finds in its config wraps.
-var ErrConfig = errors.New("natsbus: invalid config")
+// errConfig is what every fault that [New] finds in its config wraps.
+var errConfig = errors.New("natsbus: invalid config")
 
 func (c Config) withDefaults() Config {
 	if c.Prefix == "" {
@@ -65,7 +65,7 @@ func (c Config) validate() error {
 	var faults []error
 	fault := func(bad bool, format string, args ...any) {
 		if bad {
-			faults = append(faults, fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...))
+			faults = append(faults, fmt.Errorf("%w: "+format, append([]any{errConfig}, args...)...))
 		}
 	}
 	fault(!validPrefix(c.Prefix), "Prefix %q: must be tokens of letters, digits, - and _, separated by dots, at most %d bytes", c.Prefix, maxPrefix)

@@ -35,19 +35,19 @@ func Options() []nats.Option {
 	}
 }
 
-// ErrConn is what every fault that [New] finds in a connection wraps.
-var ErrConn = errors.New("natsbus: unusable connection")
+// errConn is what every fault that [New] finds in a connection wraps.
+var errConn = errors.New("natsbus: unusable connection")
 
 // checkConn names everything about nc that would break a promise of the bus.
 // payload is the least that the server must take, in bytes.
 func checkConn(nc *nats.Conn, payload int) error {
 	if nc == nil {
-		return fmt.Errorf("%w: it is nil", ErrConn)
+		return fmt.Errorf("%w: it is nil", errConn)
 	}
 	var faults []error
 	fault := func(bad bool, what string) {
 		if bad {
-			faults = append(faults, fmt.Errorf("%w: %s", ErrConn, what))
+			faults = append(faults, fmt.Errorf("%w: %s", errConn, what))
 		}
 	}
 	fault(nc.Opts.NoEcho, "NoEcho is set: replicas need their own heartbeats back")

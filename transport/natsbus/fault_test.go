@@ -213,7 +213,7 @@ func TestWrongConnectionsAreNamed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b, err := New(tt.nc, Config{})
 			require.Nil(t, b)
-			require.ErrorIs(t, err, ErrConn)
+			require.ErrorIs(t, err, errConn)
 			lines := unjoin(err)
 			require.Len(t, lines, len(tt.want), "%v", err)
 			for i, want := range tt.want {
@@ -231,13 +231,13 @@ func TestWrongConfigsAreNamed(t *testing.T) {
 	nc := dial(t, s)
 	for _, prefix := range []string{".", "a.", ".a", "a..b", "a b", "a.*", ">", "$SYS", "é", "a\n", "0123456789012345678901234567890123456789012345678901234567890123x"} {
 		_, err := New(nc, Config{Prefix: prefix})
-		require.ErrorIs(t, err, ErrConfig, "%q", prefix)
+		require.ErrorIs(t, err, errConfig, "%q", prefix)
 		require.ErrorContains(t, err, fmt.Sprintf("Prefix %q", prefix))
 	}
 	_, err := New(nc, Config{Buckets: MaxBuckets + 1})
-	require.ErrorIs(t, err, ErrConfig)
+	require.ErrorIs(t, err, errConfig)
 	_, err = New(nil, Config{Prefix: "*", QueueBytes: -1, Buckets: -1})
-	require.ErrorIs(t, err, ErrConn)
+	require.ErrorIs(t, err, errConn)
 	require.ErrorContains(t, err, "Prefix")
 	require.ErrorContains(t, err, "QueueBytes -1")
 	require.ErrorContains(t, err, "Buckets -1")
