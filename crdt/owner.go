@@ -40,9 +40,6 @@ func (o *Owner[K, V]) Seq() uint64 { return o.seq }
 // Len is how many entries are live.
 func (o *Owner[K, V]) Len() int { return o.live.len() }
 
-// Pending tells whether there are changes that Flush has not covered.
-func (o *Owner[K, V]) Pending() bool { return o.seq > o.sent }
-
 // Get returns the live entry named by dot.
 func (o *Owner[K, V]) Get(dot uint64) (Entry[K, V], bool) { return o.live.get(dot) }
 
@@ -109,7 +106,7 @@ func (o *Owner[K, V]) kill(dot uint64) {
 
 // Flush returns what changed since the last Flush, and false when nothing did.
 func (o *Owner[K, V]) Flush() (Delta[K, V], bool) {
-	if !o.Pending() {
+	if o.seq == o.sent {
 		return Delta[K, V]{}, false
 	}
 	slices.Sort(o.rems)
