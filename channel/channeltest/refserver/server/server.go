@@ -104,9 +104,6 @@ func (s *Server) start(cfg Config, b bus.Bus) (err error) {
 // ServeHTTP serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Endpoint is the endpoint behind all sockets.
-func (s *Server) Endpoint() *channel.Endpoint { return s.endpoint }
-
 // Close closes all connections with 1012 and waits until everything has ended,
 // or until ctx has.
 func (s *Server) Close(ctx context.Context) error {
