@@ -16,7 +16,8 @@ type Status struct {
 	Stats                             Stats
 }
 
-// Member is another replica as this one sees it. Package presence documents it.
+// PeerStatus is another replica as this one sees it. Package presence documents it
+// as Member.
 type PeerStatus struct {
 	Name      string
 	Epoch     uint64
@@ -63,7 +64,7 @@ func (r *Replica) Status() Status {
 	}
 }
 
-// Members returns the other replicas that are up or may come back, by name.
+// Peers returns the other replicas that are up or may come back, by name.
 func (r *Replica) Peers() []PeerStatus {
 	list := make([]PeerStatus, 0, len(r.byName))
 	for _, p := range r.byName {
