@@ -97,12 +97,7 @@ func (e *Endpoint) BroadcastFrom(from *Subscription, topic, event string, payloa
 
 // LocalBroadcast is Broadcast to the subscribers of this replica only.
 func (e *Endpoint) LocalBroadcast(topic, event string, payload any) error {
-	return e.LocalBroadcastFrom(nil, topic, event, payload)
-}
-
-// LocalBroadcastFrom is LocalBroadcast to all but one subscriber.
-func (e *Endpoint) LocalBroadcastFrom(from *Subscription, topic, event string, payload any) error {
-	return e.pubsub.Local(topic, event, payload, from.subscriber())
+	return e.pubsub.Local(topic, event, payload)
 }
 
 // DirectBroadcast is Broadcast to the subscribers of one replica only, which is

@@ -64,13 +64,13 @@ func Reply(joinRef, ref Ref, topic, status string, response Payload) Message {
 
 // Reasons of error replies, and of EventError.
 var (
-	Unmatched    = because("unmatched topic")
-	JoinCrashed  = because("join crashed")
-	Overloaded   = because("overloaded")
-	tooMany      = because("too many channels joined")
-	tooFast      = because("too many joins")
-	topicTooLong = because("topic too long")
-	channelCrash = because("channel_crash")
+	JoinCrashed    = because("join crashed")
+	Overloaded     = because("overloaded")
+	unmatchedTopic = because("unmatched topic")
+	tooMany        = because("too many channels joined")
+	tooFast        = because("too many joins")
+	topicTooLong   = because("topic too long")
+	channelCrash   = because("channel_crash")
 )
 
 // because returns {"reason": reason}.

@@ -289,7 +289,7 @@ func (s *Session) Close() { s.closed = true }
 func send(m Message) Action { return Action{Kind: ActSend, Message: m} }
 
 func unmatched(m Message) Action {
-	return send(Reply(Ref{}, m.Ref, m.Topic, StatusError, Unmatched))
+	return send(Reply(Ref{}, m.Ref, m.Topic, StatusError, unmatchedTopic))
 }
 
 func closing(e *entry) Action {

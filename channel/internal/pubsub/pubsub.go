@@ -188,12 +188,12 @@ func (ps *PubSub) Broadcast(topic, event string, payload any, from Subscriber) e
 }
 
 // Local is Broadcast on this replica only.
-func (ps *PubSub) Local(topic, event string, payload any, from Subscriber) error {
+func (ps *PubSub) Local(topic, event string, payload any) error {
 	b, err := newBroadcast(topic, event, payload)
 	if err != nil {
 		return err
 	}
-	ps.deliver(b, from)
+	ps.deliver(b, nil)
 	return nil
 }
 
