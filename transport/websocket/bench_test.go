@@ -24,10 +24,10 @@ import (
 // bytes counted.
 func (k kind) openClients(tb testing.TB, n int) (links []wire.Link, received *meter) {
 	tb.Helper()
-	sessions := make(chan *fakeSession, n)
-	transport := transportFor(tb, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
-		s := newSession()
-		sessions <- s
+	fakes := make(chan *fakeConn, n)
+	transport := transportFor(tb, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+		s := newFake()
+		fakes <- s
 		return s, nil
 	})
 	server := httptest.NewUnstartedServer(transport)
@@ -40,7 +40,7 @@ func (k kind) openClients(tb testing.TB, n int) (links []wire.Link, received *me
 		require.NoError(tb, err)
 		clients = append(clients, client.NetConn())
 		readers.Go(func() { io.Copy(received, client.NetConn()) })
-		links = append(links, <-(<-sessions).started)
+		links = append(links, <-(<-fakes).started)
 	}
 	tb.Cleanup(func() {
 		for _, client := range clients {
@@ -150,11 +150,11 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-// BenchmarkMessage is one message of a client, from its socket to the session.
+// BenchmarkMessage is one message of a client, from its socket to the channelConn.
 func BenchmarkMessage(b *testing.B) {
 	eachKindOf(b, func(b *testing.B, k kind) {
 		heard := make(chan struct{}, 1)
-		s := newSession()
+		s := newFake()
 		s.receive = func(bool, []byte) *wire.Close {
 			heard <- struct{}{}
 			return nil
@@ -184,7 +184,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 		for b.Loop() {
 			const n = 1000
 			before := memoryInUse()
-			s := func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil }
+			s := func(context.Context, wire.ConnectInfo) (channelConn, error) { return idleConn{}, nil }
 			transport := transportFor(b, Config{Compress: k.compress}, s)
 			server := httptest.NewUnstartedServer(transport)
 			k.start(server)
@@ -213,13 +213,13 @@ func BenchmarkIdleConnection(b *testing.B) {
 	})
 }
 
-type idleSession struct{}
+type idleConn struct{}
 
-func (idleSession) Start(wire.Link)                  {}
-func (idleSession) Receive(bool, []byte) *wire.Close { return nil }
-func (idleSession) ReceiveControl() *wire.Close      { return nil }
-func (idleSession) Reject(wire.Rejection)            {}
-func (idleSession) Closed(channel.Reason)            {}
+func (idleConn) Start(wire.Link)                  {}
+func (idleConn) Receive(bool, []byte) *wire.Close { return nil }
+func (idleConn) ReceiveControl() *wire.Close      { return nil }
+func (idleConn) Reject(wire.Rejection)            {}
+func (idleConn) Closed(channel.Reason)            {}
 
 func memoryInUse() int64 {
 	runtime.GC()

@@ -11,7 +11,7 @@ import (
 	"github.com/rollcall-go/rollcall/transport/internal/netpoll"
 )
 
-// A conn is one WebSocket connection: the [wire.Link] of its session.
+// A conn is one WebSocket connection: the [wire.Link] of its channelConn.
 //
 // The goroutine that reads owns the connection: it waits for writing to end, and is the
 // last to leave. It is called the reader, and runs resume. There is none while the
@@ -23,13 +23,13 @@ type conn struct {
 
 	// Static after creation.
 	t        *Transport
-	session  session
+	channels channelConn
 	address  *intake.Place // counts it; may be nil
 	compress bool          // the client was told that messages may be compressed
 
 	// Owned by the reader.
 	slowly  bool    // the client was refused, and what it sends is dropped
-	ended   bool    // the session was told
+	ended   bool    // the channelConn was told
 	known   bool    // has sent something
 	placed  bool    // has a place among the newcomers
 	input   *input  // what was read ahead; nil while nothing is being read
@@ -61,7 +61,7 @@ func (c *conn) open(raw net.Conn) {
 	c.out.direct, c.out.blocking = wrapped.Direct(), wrapped.Waits()
 }
 
-// start begins the session. The handshake's goroutine calls it, before there is a
+// start starts the channelConn. The handshake's goroutine calls it, before there is a
 // reader.
 func (c *conn) start() {
 	defer func() {
@@ -70,7 +70,7 @@ func (c *conn) start() {
 			c.out.close(wire.CloseInternal, "internal error")
 		}
 	}()
-	c.session.Start(c)
+	c.channels.Start(c)
 }
 
 // Ready implements netpoll.Handler: the connection, which was parked or begins, is
@@ -127,18 +127,18 @@ func (c *conn) hangUp() {
 	c.out.end()
 	c.waiter.Conn.Abort()
 	c.out.writing.Wait()
-	c.endSession()
+	c.endChannels()
 }
 
-// endSession tells the session, once, that nothing more will come or go. It is
-// not called where a connection is closed: the caller may hold locks of the session.
-func (c *conn) endSession() {
+// endChannels tells the channelConn, once, that nothing more will come or go. It is
+// not called where a connection is closed: the caller may hold locks of it.
+func (c *conn) endChannels() {
 	if !c.ended {
 		c.ended = true
 		if limit, code := c.out.exceeded(); limit != nil {
-			c.session.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: limit, Code: code})
+			c.channels.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: limit, Code: code})
 		}
-		c.session.Closed(wire.ReasonClosed)
+		c.channels.Closed(wire.ReasonClosed)
 	}
 }
 

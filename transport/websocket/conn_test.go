@@ -25,8 +25,8 @@ import (
 )
 
 // echo sends back what it receives, as own and as shared frames in turn.
-func echo() *fakeSession {
-	s := newSession()
+func echo() *fakeConn {
+	s := newFake()
 	var link wire.Link
 	n := 0
 	s.receive = func(binary bool, data []byte) *wire.Close {
@@ -129,8 +129,8 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 		{name: "a length that is negative", send: []byte{final | binaryOp, 0x80 | 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, code: wire.CloseProtocol},
 		{name: "small on the wire, too big inflated", compress: true, send: rawFrame(final|0x40|textOp, deflated(8<<20)), code: wire.CloseTooBig, reason: "message too big"},
 		{name: "inflated to the limit", compress: true, send: join(rawFrame(final|0x40|textOp, deflated(1000)), bye), received: []string{strings.Repeat("0", 1000)}, code: 1000},
-		{name: "what the session refuses", send: join(good, rawFrame(final|textOp, []byte("refuse")), good), received: []string{"good"}, code: wire.CloseInternal, reason: "malformed"},
-		{name: "what the session panics at", send: join(good, rawFrame(final|textOp, []byte("panic")), good), received: []string{"good"}, code: wire.CloseInternal, reason: "internal error"},
+		{name: "what the channelConn refuses", send: join(good, rawFrame(final|textOp, []byte("refuse")), good), received: []string{"good"}, code: wire.CloseInternal, reason: "malformed"},
+		{name: "what the channelConn panics at", send: join(good, rawFrame(final|textOp, []byte("panic")), good), received: []string{"good"}, code: wire.CloseInternal, reason: "internal error"},
 		{name: "an unmasked frame", send: []byte{final | textOp, 1, 'x'}, code: wire.CloseProtocol, reason: "bad MASK"},
 		{name: "an unknown opcode", send: rawFrame(final|0x3, nil), code: wire.CloseProtocol, reason: "bad opcode 3"},
 		{name: "a reserved bit", send: rawFrame(final|0x40|textOp, nil), code: wire.CloseProtocol, reason: "RSV1 set"},
@@ -142,7 +142,7 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) {
 				k.compress = test.compress
 				var received []string
-				s := newSession()
+				s := newFake()
 				s.receive = func(_ bool, data []byte) *wire.Close {
 					switch string(data) {
 					case "refuse":
@@ -159,7 +159,7 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 				require.NoError(t, err)
 				requireClosed(t, client, test.code, test.reason)
 				client.Close()
-				await(t, s.closed, "the session's end")
+				await(t, s.closed, "the end")
 				require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
 				require.Equal(t, test.received, received)
 				require.Equal(t, 1, s.timesClosed())
@@ -171,7 +171,7 @@ func TestWhatClientsSendDecidesTheCloseCode(t *testing.T) {
 // What is deflated may end before its message (RFC 7692, 7.2.3.4). The rest, which comes
 // later, is neither part of the next message nor of one of another client.
 func TestRestOfADeflatedMessageIsSkipped(t *testing.T) {
-	_, server := kind{compress: true}.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) { return echo(), nil })
+	_, server := kind{compress: true}.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (channelConn, error) { return echo(), nil })
 	hello := rawFrame(0xc1, []byte("\xf3\x48\xcd\xc9\xc9\x07\x00"+strings.Repeat("\x00", 200)))
 	for range 10 {
 		client, other := dial(t, server, nil), dial(t, server, nil)
@@ -187,12 +187,12 @@ func TestRestOfADeflatedMessageIsSkipped(t *testing.T) {
 	}
 }
 
-func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
+func TestPanicOfOneConnectionDisturbsNoOther(t *testing.T) {
 	var logged bytes.Buffer
-	bad, good := newSession(), echo()
+	bad, good := newFake(), echo()
 	bad.receive = func(bool, []byte) *wire.Close { panic("boom") }
 	_, server := serveLoopback(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
-		func(_ context.Context, info wire.ConnectInfo) (session, error) {
+		func(_ context.Context, info wire.ConnectInfo) (channelConn, error) {
 			if info.XHeaders["x-who"][0] == "bad" {
 				return bad, nil
 			}
@@ -202,7 +202,7 @@ func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
 	ours := dial(t, server, http.Header{"X-Who": {"bad"}})
 	require.NoError(t, ours.WriteMessage(gorilla.TextMessage, []byte("x")))
 	requireClosed(t, ours, wire.CloseInternal, "internal error")
-	await(t, bad.closed, "the end of the session that panicked")
+	await(t, bad.closed, "the end of the connection that panicked")
 	require.Contains(t, logged.String(), "boom")
 	require.NoError(t, theirs.WriteMessage(gorilla.TextMessage, []byte("still here")))
 	requireText(t, theirs, "still here")
@@ -211,7 +211,7 @@ func TestPanicOfOneSessionDisturbsNoOther(t *testing.T) {
 
 func TestPanicWhileWritingEndsThatConnection(t *testing.T) {
 	var logged bytes.Buffer
-	s := newSession()
+	s := newFake()
 	transport := transportFor(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, letIn(s))
 	c := &conn{t: transport}
 	near, far := net.Pipe()
@@ -232,7 +232,7 @@ func TestPanicWhileWritingEndsThatConnection(t *testing.T) {
 // A frame whose cached form is another transport's, or nothing, is written
 // without it.
 func TestSharedFrameWithoutAPreparedFormOfOurs(t *testing.T) {
-	s := newSession()
+	s := newFake()
 	_, server := serveLoopback(t, Config{}, letIn(s))
 	client := dial(t, server, nil)
 	link := awaitLink(t, s)
@@ -245,14 +245,14 @@ func TestSharedFrameWithoutAPreparedFormOfOurs(t *testing.T) {
 	requireText(t, client, "after")
 }
 
-func TestClientThatVanishesEndsTheSession(t *testing.T) {
+func TestClientThatVanishesEndsTheChannels(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		s := newSession()
+		s := newFake()
 		transport, server := k.serve(t, Config{}, letIn(s))
 		client := dial(t, server, nil)
 		link := awaitLink(t, s)
 		require.NoError(t, client.Close()) // no close frame
-		await(t, s.closed, "the session's end")
+		await(t, s.closed, "the end")
 		link.Send(text("to nobody"))
 		link.Close(1012, "")
 		require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
@@ -262,7 +262,7 @@ func TestClientThatVanishesEndsTheSession(t *testing.T) {
 
 func TestCloseOfTheLinkSendsWhatWaitsAndTheReason(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		s := newSession()
+		s := newFake()
 		_, server := k.serve(t, Config{}, letIn(s))
 		client := dial(t, server, nil)
 		link := awaitLink(t, s)
@@ -276,7 +276,7 @@ func TestCloseOfTheLinkSendsWhatWaitsAndTheReason(t *testing.T) {
 			requireText(t, client, fmt.Sprint(i))
 		}
 		requireClosed(t, client, wire.CloseGoingAway, strings.Repeat("x", 121))
-		await(t, s.closed, "the session's end")
+		await(t, s.closed, "the end")
 	})
 }
 
@@ -284,7 +284,7 @@ func TestCloseOfTheLinkSendsWhatWaitsAndTheReason(t *testing.T) {
 // lost or out of order.
 func TestConcurrentTrafficIsIntact(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		s := newSession()
+		s := newFake()
 		_, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, letIn(s))
 		client := dial(t, server, nil)
 		client.SetReadDeadline(time.Now().Add(60 * time.Second))

@@ -38,10 +38,10 @@
 //
 // A connection that waits for input is parked: it has no goroutine, and one goroutine
 // of the transport waits for all of them with a poll (epoll) of its own. When input
-// arrives, a goroutine reads it and calls the session, with one message of a connection
-// at a time. TLS and compression change nothing in that. On systems other than Linux,
-// where a poll cannot be had, and where a listener hides the socket, each parked
-// connection has a goroutine (package transport/internal/netpoll).
+// arrives, a goroutine reads it and calls the [channel.Conn], with one message of a
+// connection at a time. TLS and compression change nothing in that. On systems other
+// than Linux, where a poll cannot be had, and where a listener hides the socket, each
+// parked connection has a goroutine (package transport/internal/netpoll).
 //
 // A parked connection that has sent nothing yet is a newcomer. At most GOMAXPROCS
 // newcomers are read at once, in the order of arrival. While others wait, the place of
@@ -141,5 +141,5 @@
 // # Concurrency
 //
 // All exported methods may be called concurrently, and so may those of the
-// [wire.Link] that a session gets, which never block and never call into the session.
+// [wire.Link] that a [channel.Conn] gets, which never block and never call into it.
 package websocket

@@ -16,10 +16,10 @@ import (
 // Connections that compress write the one compressed form of a shared frame, and
 // compress nothing themselves: what they are sent is what that form says.
 func TestASharedFrameIsCompressedOnce(t *testing.T) {
-	sessions := make(chan *fakeSession, 3)
-	_, server := kind{compress: true}.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) {
-		s := newSession()
-		sessions <- s
+	fakes := make(chan *fakeConn, 3)
+	_, server := kind{compress: true}.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+		s := newFake()
+		fakes <- s
 		return s, nil
 	})
 	f := shared("what each would compress")
@@ -27,9 +27,9 @@ func TestASharedFrameIsCompressedOnce(t *testing.T) {
 	require.Same(t, unsafe.SliceData(once), unsafe.SliceData(prepared(f).bytes(true)))
 	prepared(f).deflated = appendCompressed(nil, opText, []byte("what was compressed once"))
 
-	for range cap(sessions) {
+	for range cap(fakes) {
 		client := dial(t, server, nil)
-		awaitLink(t, <-sessions).Send(f)
+		awaitLink(t, <-fakes).Send(f)
 		requireText(t, client, "what was compressed once")
 	}
 }

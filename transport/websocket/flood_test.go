@@ -71,7 +71,7 @@ func TestFloodsAreClosed(t *testing.T) {
 
 // Dropping what a flood goes on with must not cost what handling it would.
 func TestWhatComesAfterAFloodIsReadSlowly(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		s.receive = func(bool, []byte) *wire.Close { return &wire.Close{Code: 1013, Reason: "enough"} }
 		near := client.NetConn()
 		client.SetCloseHandler(func(int, string) error { return nil }) // it only floods
@@ -98,7 +98,7 @@ func TestWhatComesAfterAFloodIsReadSlowly(t *testing.T) {
 // A message in many small parts, and any number of pings over a long time, are
 // no flood.
 func TestSmallFragmentsAndPingsArePossible(t *testing.T) {
-	inBubble(t, Config{MaxFrame: 1 << 10}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{MaxFrame: 1 << 10}, func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		got := make(chan string, 1)
 		s.receive = func(_ bool, data []byte) *wire.Close { got <- string(data); return nil }
 		near := client.NetConn()

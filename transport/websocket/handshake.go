@@ -57,22 +57,22 @@ func (t *Transport) handshake(c *conn, w http.ResponseWriter, r *http.Request) b
 		t.refuse(w, r, http.StatusForbidden, "", wire.Rejection{Cause: wire.CauseSubprotocol, Err: err})
 		return false
 	}
-	session, err := t.door.Ask(r, httptransport.ConnectInfo(transportName, r, token))
+	channels, err := t.door.Ask(r, httptransport.ConnectInfo(transportName, r, token))
 	if err != nil {
 		status, body := refusal(err)
 		t.answer(w, status, body) // why, the endpoint has told
 		return false
 	}
-	c.session = session
+	c.channels = channels
 	if err := checkUpgrade(r); err != nil {
-		session.Reject(wire.Rejection{Cause: wire.CauseHandshake, Code: http.StatusBadRequest, Err: err})
-		session.Closed(wire.ReasonClosed)
+		channels.Reject(wire.Rejection{Cause: wire.CauseHandshake, Code: http.StatusBadRequest, Err: err})
+		channels.Closed(wire.ReasonClosed)
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		t.answer(w, http.StatusBadRequest, err.Error())
 		return false
 	}
 	if err := t.upgrade(c, w, r, protocol); err != nil {
-		session.Closed(wire.ReasonClosed)
+		channels.Closed(wire.ReasonClosed)
 		return false
 	}
 	return true
@@ -90,12 +90,12 @@ func (t *Transport) upgrade(c *conn, w http.ResponseWriter, r *http.Request, pro
 		return nil
 	}
 	if c.waiter.Conn == nil {
-		c.session.Reject(wire.Rejection{
+		c.channels.Reject(wire.Rejection{
 			Cause: wire.CauseFault, Code: http.StatusInternalServerError, Err: fmt.Errorf("websocket: upgrade impossible: %w", err),
 		})
 		t.answer(w, http.StatusInternalServerError, "this server cannot upgrade connections")
 	} else {
-		c.session.Reject(wire.Rejection{Cause: wire.CauseHandshake, Err: err})
+		c.channels.Reject(wire.Rejection{Cause: wire.CauseHandshake, Err: err})
 		t.stats.refused.Add(1)
 		c.waiter.Conn.Abort()
 	}
@@ -115,7 +115,7 @@ func refusal(err error) (status int, body string) {
 	return chosen.Status, chosen.Body
 }
 
-// refuse refuses a handshake before there is a session.
+// refuse refuses a handshake before there is a channelConn.
 func (t *Transport) refuse(w http.ResponseWriter, r *http.Request, status int, body string, why wire.Rejection) {
 	why.Transport, why.Remote, why.Code = transportName, r.RemoteAddr, status
 	t.reject(why)

@@ -75,8 +75,8 @@ func replace(name, value string) string {
 
 // B011: validated by us, 400 with a reason that names the header; never 426.
 func TestInvalidUpgradeIsAnswered400(t *testing.T) {
-	session := newSession()
-	transport, server := serveLoopback(t, Config{}, letIn(session))
+	fake := newFake()
+	transport, server := serveLoopback(t, Config{}, letIn(fake))
 	tests := []struct {
 		name, request, body string
 	}{
@@ -105,7 +105,7 @@ func TestInvalidUpgradeIsAnswered400(t *testing.T) {
 	require.EqualValues(t, len(tests), transport.Stats().Refused)
 	require.Zero(t, transport.Stats().Accepted)
 	// B012: connect ran for those that got as far as the upgrade, and is undone.
-	require.Equal(t, len(tests)-2, session.timesClosed())
+	require.Equal(t, len(tests)-2, fake.timesClosed())
 }
 
 func TestCheckUpgradeNeedsAHost(t *testing.T) {
@@ -132,7 +132,7 @@ func TestRefusedByConnect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			transport, server := serveLoopback(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) {
+			transport, server := serveLoopback(t, Config{}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
 				return nil, test.err
 			})
 			status, _, body := ask(t, server, request("GET", "/", handshakeHeaders+"Connection: close\r\n"))
@@ -145,9 +145,9 @@ func TestRefusedByConnect(t *testing.T) {
 
 func TestPanicInConnectRefusesThatClientAlone(t *testing.T) {
 	var logged bytes.Buffer
-	survivor, calls := newSession(), 0
+	survivor, calls := newFake(), 0
 	transport, server := serveLoopback(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))},
-		func(context.Context, wire.ConnectInfo) (session, error) {
+		func(context.Context, wire.ConnectInfo) (channelConn, error) {
 			if calls++; calls == 1 {
 				panic("boom")
 			}
@@ -166,7 +166,7 @@ func TestPanicInConnectRefusesThatClientAlone(t *testing.T) {
 func TestOrderOfChecks(t *testing.T) {
 	var connects int
 	refuse := errors.New("no")
-	transport := transportFor(t, Config{Subprotocols: []string{"phoenix"}}, func(context.Context, wire.ConnectInfo) (session, error) {
+	transport := transportFor(t, Config{Subprotocols: []string{"phoenix"}}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
 		connects++
 		return nil, refuse
 	})
@@ -197,7 +197,7 @@ func TestOrderOfChecks(t *testing.T) {
 // B029, B030.
 func TestTwoMountsKeepTwoOriginPolicies(t *testing.T) {
 	var logged bytes.Buffer
-	open, closed := newSession(), newSession()
+	open, closed := newFake(), newFake()
 	_, anyone := serveLoopback(t, Config{CheckOrigin: origin.Any()}, letIn(open))
 	_, listed := serveLoopback(t, Config{
 		CheckOrigin: origin.List("https://good.com"),
@@ -236,9 +236,9 @@ func TestSubprotocolIsAnswered(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			tokens := make(chan string, 1)
-			_, server := serveLoopback(t, Config{Subprotocols: test.served}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
+			_, server := serveLoopback(t, Config{Subprotocols: test.served}, func(_ context.Context, info wire.ConnectInfo) (channelConn, error) {
 				tokens <- info.AuthToken
-				return newSession(), nil
+				return newFake(), nil
 			})
 			headers := handshakeHeaders
 			if test.offered != "" {
@@ -259,7 +259,7 @@ func TestSubprotocolIsAnswered(t *testing.T) {
 // B002, B003, B013.
 func TestConnectInfo(t *testing.T) {
 	infos := make(chan wire.ConnectInfo, 1)
-	transport := transportFor(t, Config{}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
+	transport := transportFor(t, Config{}, func(_ context.Context, info wire.ConnectInfo) (channelConn, error) {
 		infos <- info
 		return nil, errors.New("seen enough")
 	})
@@ -312,7 +312,7 @@ func TestConnectInfo(t *testing.T) {
 // B013: peer_data with its certificate.
 func TestConnectInfoHasTheCertificateOfTheClient(t *testing.T) {
 	infos := make(chan wire.ConnectInfo, 1)
-	transport := transportFor(t, Config{}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
+	transport := transportFor(t, Config{}, func(_ context.Context, info wire.ConnectInfo) (channelConn, error) {
 		infos <- info
 		return nil, errors.New("seen enough")
 	})
@@ -350,9 +350,9 @@ func TestSessionIsGivenToConnect(t *testing.T) {
 		default:
 			return cookie.Value, nil
 		}
-	}}, func(_ context.Context, info wire.ConnectInfo) (session, error) {
+	}}, func(_ context.Context, info wire.ConnectInfo) (channelConn, error) {
 		infos <- info
-		return newSession(), nil
+		return newFake(), nil
 	})
 	with := func(headers string) (status int, body string) {
 		status, _, body = ask(t, server, request("GET", "/", handshakeHeaders+headers))
@@ -379,15 +379,15 @@ func TestSessionIsGivenToConnect(t *testing.T) {
 }
 
 func TestConnectionsAboveTheLimitAreRefused503(t *testing.T) {
-	sessions := make(chan *fakeSession, 3)
-	transport, server := serveLoopback(t, Config{MaxConnections: 2}, func(context.Context, wire.ConnectInfo) (session, error) {
-		s := newSession()
-		sessions <- s
+	fakes := make(chan *fakeConn, 3)
+	transport, server := serveLoopback(t, Config{MaxConnections: 2}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+		s := newFake()
+		fakes <- s
 		return s, nil
 	})
 	first := dial(t, server, nil)
 	dial(t, server, nil)
-	one, two := <-sessions, <-sessions
+	one, two := <-fakes, <-fakes
 	awaitLink(t, one)
 	awaitLink(t, two)
 	status, _, body := ask(t, server, request("GET", "/", handshakeHeaders))
@@ -399,12 +399,12 @@ func TestConnectionsAboveTheLimitAreRefused503(t *testing.T) {
 	await(t, one.closed, "the end of the first connection")
 	require.Eventually(t, func() bool { return transport.Stats().Connections == 1 }, 10*time.Second, time.Millisecond)
 	dial(t, server, nil)
-	<-sessions
+	<-fakes
 }
 
 // A middleware's ResponseWriter need not be a Hijacker.
 func TestHandshakeThroughMiddleware(t *testing.T) {
-	s := newSession()
+	s := newFake()
 	transport := transportFor(t, Config{}, letIn(s))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		transport.ServeHTTP(unwrapper{w}, r)
@@ -425,7 +425,7 @@ func (u unwrapper) WriteHeader(status int)      { u.inner.WriteHeader(status) }
 func (u unwrapper) Unwrap() http.ResponseWriter { return u.inner }
 
 func TestHandshakeThatCannotBeHijackedIsAnswered500(t *testing.T) {
-	s := newSession()
+	s := newFake()
 	transport := transportFor(t, Config{}, letIn(s))
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header = http.Header{
@@ -441,7 +441,7 @@ func TestHandshakeThatCannotBeHijackedIsAnswered500(t *testing.T) {
 }
 
 func TestOverTLS(t *testing.T) {
-	s := newSession()
+	s := newFake()
 	transport := transportFor(t, Config{CheckOrigin: origin.SameOrigin(), IdleTimeout: 100 * time.Millisecond}, letIn(s))
 	received := make(chan string, 10)
 	s.receive = func(_ bool, data []byte) *wire.Close {

@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// A fakeSession stands in for a *channel.Conn.
-type fakeSession struct {
+// A fakeConn stands in for a *channel.Conn.
+type fakeConn struct {
 	receive func(binary bool, data []byte) *wire.Close
 	control func() *wire.Close
 
@@ -41,13 +41,13 @@ type fakeSession struct {
 	told   []wire.Rejection
 }
 
-func newSession() *fakeSession {
-	return &fakeSession{started: make(chan wire.Link, 1), closed: make(chan struct{})}
+func newFake() *fakeConn {
+	return &fakeConn{started: make(chan wire.Link, 1), closed: make(chan struct{})}
 }
 
-func (s *fakeSession) Start(link wire.Link) { s.started <- link }
+func (s *fakeConn) Start(link wire.Link) { s.started <- link }
 
-func (s *fakeSession) Receive(binary bool, data []byte) *wire.Close {
+func (s *fakeConn) Receive(binary bool, data []byte) *wire.Close {
 	s.mu.Lock()
 	if s.inside {
 		panic("two Receives at once")
@@ -65,20 +65,20 @@ func (s *fakeSession) Receive(binary bool, data []byte) *wire.Close {
 	return s.receive(binary, data)
 }
 
-func (s *fakeSession) ReceiveControl() *wire.Close {
+func (s *fakeConn) ReceiveControl() *wire.Close {
 	if s.control == nil {
 		return nil
 	}
 	return s.control()
 }
 
-func (s *fakeSession) Reject(r wire.Rejection) {
+func (s *fakeConn) Reject(r wire.Rejection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, r)
 }
 
-func (s *fakeSession) Closed(channel.Reason) {
+func (s *fakeConn) Closed(channel.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended++; s.ended == 1 {
@@ -87,17 +87,17 @@ func (s *fakeSession) Closed(channel.Reason) {
 }
 
 // timesClosed is how often Closed was called.
-func (s *fakeSession) timesClosed() int {
+func (s *fakeConn) timesClosed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ended
 }
 
-type connectFunc = httptransport.Connect[session]
+type connectFunc = httptransport.Connect[channelConn]
 
 // letIn connects all clients to s.
-func letIn(s *fakeSession) connectFunc {
-	return func(context.Context, wire.ConnectInfo) (session, error) { return s, nil }
+func letIn(s *fakeConn) connectFunc {
+	return func(context.Context, wire.ConnectInfo) (channelConn, error) { return s, nil }
 }
 
 func transportFor(t testing.TB, cfg Config, connect connectFunc) *Transport {
@@ -323,7 +323,7 @@ func await(t testing.TB, ch <-chan struct{}, what string) {
 	}
 }
 
-func awaitLink(t testing.TB, s *fakeSession) wire.Link {
+func awaitLink(t testing.TB, s *fakeConn) wire.Link {
 	t.Helper()
 	select {
 	case link := <-s.started:

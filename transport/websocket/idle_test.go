@@ -25,7 +25,7 @@ func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 		if !k.parks() {
 			return
 		}
-		transport, server := k.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
+		transport, server := k.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (channelConn, error) { return idleConn{}, nil })
 		before := runtime.NumGoroutine()
 		for range n {
 			raw := rawClient(t, server)
@@ -43,15 +43,15 @@ func TestClientsAreHeardUntilTheyAreSilentForTheTimeout(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		t.Parallel()
 		const idle = 2 * time.Second
-		sessions := make(chan *fakeSession, 3)
-		transport, server := k.serve(t, Config{IdleTimeout: idle}, func(context.Context, wire.ConnectInfo) (session, error) {
+		fakes := make(chan *fakeConn, 3)
+		transport, server := k.serve(t, Config{IdleTimeout: idle}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
 			s := echo()
-			sessions <- s
+			fakes <- s
 			return s, nil
 		})
 		client, slow := dial(t, server, nil), dial(t, server, nil)
-		<-sessions
-		<-sessions
+		<-fakes
+		<-fakes
 		// Whole messages keep the one alive for longer than the timeout, and parts of a
 		// message the other.
 		long := strings.Repeat("x", 200_000)
@@ -75,17 +75,17 @@ func TestClientsAreHeardUntilTheyAreSilentForTheTimeout(t *testing.T) {
 		require.EqualValues(t, 2, transport.Stats().Idle, "they are counted before the close")
 
 		client = dial(t, server, nil)
-		s := <-sessions
+		s := <-fakes
 		awaitParked(t, transport, 1)
 		awaitLink(t, s).Close(wire.CloseGoingAway, "bye")
 		requireClosed(t, client, wire.CloseGoingAway, "bye")
-		await(t, s.closed, "the session's end")
+		await(t, s.closed, "the end")
 
 		client = dial(t, server, nil)
-		s = <-sessions
+		s = <-fakes
 		awaitParked(t, transport, 1)
 		require.NoError(t, client.NetConn().Close())
-		await(t, s.closed, "the session's end")
+		await(t, s.closed, "the end")
 	})
 }
 
@@ -93,13 +93,13 @@ func TestClientsAreHeardUntilTheyAreSilentForTheTimeout(t *testing.T) {
 // we close ourselves.
 func TestParkedConnectionThatIsCutEnds(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		s := newSession()
+		s := newFake()
 		transport, server := k.serve(t, Config{}, letIn(s))
 		dial(t, server, nil)
 		link := awaitLink(t, s)
 		awaitParked(t, transport, 1)
 		link.(*conn).abort()
-		await(t, s.closed, "the session's end")
+		await(t, s.closed, "the end")
 		require.Eventually(t, func() bool { return transport.Stats().Connections == 0 }, 10*time.Second, time.Millisecond)
 	})
 }

@@ -77,18 +77,18 @@ func TestHandshakesWaitForTheirTurn(t *testing.T) {
 
 // Connections that are parked count, until they have gone.
 func TestConnectionsOfAnAddressAboveTheLimitAreRefused429(t *testing.T) {
-	sessions := make(chan *fakeSession, 3)
+	fakes := make(chan *fakeConn, 3)
 	told := &logBuffer{}
 	in := newIntake(t, intake.Config{MaxPerAddress: 2})
-	transport, server := serveLoopback(t, Config{Intake: in, Logger: slog.New(slog.NewTextHandler(told, nil))}, func(context.Context, wire.ConnectInfo) (session, error) {
-		s := newSession()
-		sessions <- s
+	transport, server := serveLoopback(t, Config{Intake: in, Logger: slog.New(slog.NewTextHandler(told, nil))}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+		s := newFake()
+		fakes <- s
 		return s, nil
 	})
 	first := dial(t, server, nil)
 	dial(t, server, nil)
-	one := <-sessions
-	<-sessions
+	one := <-fakes
+	<-fakes
 	refused := func() {
 		t.Helper()
 		status, _, body := ask(t, server, request("GET", "/", handshakeHeaders))
@@ -104,7 +104,7 @@ func TestConnectionsOfAnAddressAboveTheLimitAreRefused429(t *testing.T) {
 	await(t, one.closed, "the end of the first connection")
 	require.Eventually(t, func() bool { return transport.Stats().Connections == 1 }, 10*time.Second, time.Millisecond)
 	dial(t, server, nil)
-	<-sessions
+	<-fakes
 	refused()
 }
 

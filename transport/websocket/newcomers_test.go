@@ -55,8 +55,8 @@ type crowd struct {
 
 func newCrowd(t *testing.T, k kind, most int) *crowd {
 	c := &crowd{T: t, heard: make(chan string, 100), deal: make(chan struct{})}
-	transport, server := k.serve(t, Config{CloseTimeout: 100 * time.Millisecond}, func(context.Context, wire.ConnectInfo) (session, error) {
-		s := newSession()
+	transport, server := k.serve(t, Config{CloseTimeout: 100 * time.Millisecond}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+		s := newFake()
 		s.receive = func(_ bool, data []byte) *wire.Close {
 			c.heard <- string(data)
 			if strings.HasPrefix(string(data), "newcomer") {

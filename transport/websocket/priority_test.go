@@ -449,19 +449,19 @@ func TestEveryKindOfConnectionWaitsForTheWriters(t *testing.T) {
 		if !k.parks() {
 			return
 		}
-		sessions := make(chan *fakeSession, 20)
-		transport, server := k.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) {
-			s := newSession()
-			sessions <- s
+		fakes := make(chan *fakeConn, 20)
+		transport, server := k.serve(t, Config{}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+			s := newFake()
+			fakes <- s
 			return s, nil
 		})
 		w := writersByHand()
 		transport.writers = w
 		h := &hand{w: w}
-		clients, conns := make([]*gorilla.Conn, cap(sessions)), make([]*conn, cap(sessions))
+		clients, conns := make([]*gorilla.Conn, cap(fakes)), make([]*conn, cap(fakes))
 		for i := range clients {
 			clients[i] = dial(t, server, nil)
-			conns[i] = awaitLink(t, <-sessions).(*conn)
+			conns[i] = awaitLink(t, <-fakes).(*conn)
 			conns[i].Send(lowPriority("d"))
 		}
 		for _, o := range h.take() {

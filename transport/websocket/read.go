@@ -57,7 +57,7 @@ func (c *conn) look() (open bool) {
 	return false
 }
 
-// readOn gives the session the messages that have arrived. It reports whether to go on.
+// readOn gives the channelConn the messages that have arrived. It reports whether to go on.
 // When we are closing it reads on, for the client's answer, and drops the rest.
 func (c *conn) readOn() (more bool) {
 	defer c.contain("reading")
@@ -157,13 +157,13 @@ func (c *conn) readAgain(since time.Time) (time.Time, bool) {
 	since, until, idle := idleUntil(since, time.Now(), c.t.config.IdleTimeout)
 	if _, closing := c.out.closing(); idle && !closing { // counted before the client can see the close
 		c.t.stats.idle.Add(1)
-		c.session.Reject(wire.Rejection{Cause: wire.CauseIdle, Limit: c.t.config.IdleTimeout, Code: wire.CloseProtocol})
+		c.channels.Reject(wire.Rejection{Cause: wire.CauseIdle, Limit: c.t.config.IdleTimeout, Code: wire.CloseProtocol})
 		c.out.close(wire.CloseProtocol, "idle timeout")
 	}
 	if c.out.armRead(until) {
 		return since, true
 	}
-	c.endSession()
+	c.endChannels()
 	by, _ := c.out.closing()
 	if !time.Now().Before(by) {
 		return since, false
@@ -183,7 +183,7 @@ func idleUntil(since, now time.Time, timeout time.Duration) (_, until time.Time,
 	return since, until, !now.Before(until)
 }
 
-// receive gives one message to the session. The error is one of reading.
+// receive gives one message to the channelConn. The error is one of reading.
 func (c *conn) receive(kind int, r io.Reader) error {
 	buf := scratch.Get().(*[]byte)
 	defer func() {
@@ -194,29 +194,29 @@ func (c *conn) receive(kind int, r io.Reader) error {
 	err := readMessage(r, c.t.config.MaxFrame, buf)
 	switch {
 	case errors.Is(err, errMessageTooBig):
-		c.session.Reject(wire.Rejection{Cause: wire.CauseFrameSize, Limit: c.t.config.MaxFrame, Code: wire.CloseTooBig})
+		c.channels.Reject(wire.Rejection{Cause: wire.CauseFrameSize, Limit: c.t.config.MaxFrame, Code: wire.CloseTooBig})
 		c.refuse(&wire.Close{Code: wire.CloseTooBig, Reason: "message too big"})
 	case err != nil:
 		return err
 	case kind == gorilla.TextMessage && !utf8.Valid(*buf):
-		c.session.Reject(wire.Rejection{Cause: wire.CauseText, Code: wire.CloseInvalidText})
+		c.channels.Reject(wire.Rejection{Cause: wire.CauseText, Code: wire.CloseInvalidText})
 		c.refuse(&wire.Close{Code: wire.CloseInvalidText, Reason: "text is not UTF-8"})
 	default:
-		if refused := c.session.Receive(kind == gorilla.BinaryMessage, *buf); refused != nil {
+		if refused := c.channels.Receive(kind == gorilla.BinaryMessage, *buf); refused != nil {
 			c.refuse(refused)
 		}
 	}
 	return nil
 }
 
-// receiveControl tells the session of a ping or a pong, which cost us as much as
+// receiveControl tells the channelConn of a ping or a pong, which cost us as much as
 // a message does. gorilla calls it, while it looks for the next message.
 func (c *conn) receiveControl() {
 	c.sinceMessage = 0
 	if _, closing := c.out.closing(); closing {
 		return
 	}
-	if refused := c.session.ReceiveControl(); refused != nil {
+	if refused := c.channels.ReceiveControl(); refused != nil {
 		c.refuse(refused)
 	}
 }
@@ -236,7 +236,7 @@ func (c *conn) readFailed(err error) {
 		return
 	}
 	if c.out.close(wire.CloseProtocol, c.framer.line.reason) {
-		c.session.Reject(wire.Rejection{Cause: wire.CauseProtocol, Code: wire.CloseProtocol, Err: err})
+		c.channels.Reject(wire.Rejection{Cause: wire.CauseProtocol, Code: wire.CloseProtocol, Err: err})
 	}
 	c.linger()
 }
@@ -254,8 +254,8 @@ func (c *conn) linger() {
 
 var errMessageTooBig = errors.New("websocket: message too big")
 
-// scratch holds the buffers that messages are read into: sessions do not keep
-// what they receive.
+// scratch holds the buffers that messages are read into: a channelConn does not keep
+// what it receives.
 var scratch = sync.Pool{New: func() any {
 	buf := make([]byte, 0, 4<<10)
 	return &buf

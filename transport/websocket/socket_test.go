@@ -66,15 +66,15 @@ func TestRestOfAMessageIsNotReadFromAnotherClient(t *testing.T) {
 		whileClosing := rawFrame(0x81, bytes.Repeat([]byte("x"), 500))
 		for name, message := range map[string][]byte{"too big": tooBig, "while closing": whileClosing} {
 			t.Run(name, func(t *testing.T) {
-				sessions := make(chan *fakeSession, 1)
-				_, server := k.serve(t, Config{MaxFrame: 1000}, func(context.Context, wire.ConnectInfo) (session, error) {
+				fakes := make(chan *fakeConn, 1)
+				_, server := k.serve(t, Config{MaxFrame: 1000}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
 					s := echo()
-					sessions <- s
+					fakes <- s
 					return s, nil
 				})
 				for range 20 {
 					bad := rawClient(t, server)
-					if link := awaitLink(t, <-sessions); name == "while closing" {
+					if link := awaitLink(t, <-fakes); name == "while closing" {
 						link.Close(wire.CloseRestart, "restart")
 					}
 					for part := range bytesIn(message, 300) {
@@ -82,7 +82,7 @@ func TestRestOfAMessageIsNotReadFromAnotherClient(t *testing.T) {
 						require.NoError(t, err)
 					}
 					good := dial(t, server, nil)
-					<-sessions
+					<-fakes
 					for _, text := range []string{"a", "b"} {
 						require.NoError(t, good.WriteMessage(gorilla.TextMessage, []byte(text)))
 						requireText(t, good, text)
@@ -102,7 +102,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		return // they have a goroutine there
 	}
 	const n = 500
-	transport := transportFor(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) { return idleSession{}, nil })
+	transport := transportFor(t, Config{}, func(context.Context, wire.ConnectInfo) (channelConn, error) { return idleConn{}, nil })
 	server := httptest.NewServer(transport)
 	before := memoryInUse()
 	clients := make([]net.Conn, n)
@@ -124,7 +124,7 @@ func TestMessagesThatArriveTogetherAreAllReceived(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		var mu sync.Mutex
 		var got []string
-		s := newSession()
+		s := newFake()
 		s.receive = func(_ bool, data []byte) *wire.Close {
 			mu.Lock()
 			defer mu.Unlock()
@@ -173,7 +173,7 @@ func bytesIn(b []byte, size int) func(yield func([]byte) bool) {
 
 // stuck connects a client that reads nothing, to a server of narrow connections, and
 // sends it more than its socket takes.
-func stuck(t *testing.T, server *httptest.Server, s *fakeSession, frames ...*wire.Frame) (*gorilla.Conn, wire.Link) {
+func stuck(t *testing.T, server *httptest.Server, s *fakeConn, frames ...*wire.Frame) (*gorilla.Conn, wire.Link) {
 	client := dial(t, server, nil)
 	link := awaitLink(t, s)
 	c := link.(*conn)
@@ -216,12 +216,12 @@ func large() *wire.Frame { return &wire.Frame{Data: noise(3 << 20)} }
 // was sent to it.
 func TestFullSocketDelaysNoOtherAndLosesNothing(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
-		slow, fast := newSession(), newSession()
-		sessions := make(chan *fakeSession, 2)
-		sessions <- slow
-		sessions <- fast
-		_, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (session, error) {
-			return <-sessions, nil
+		slow, fast := newFake(), newFake()
+		fakes := make(chan *fakeConn, 2)
+		fakes <- slow
+		fakes <- fast
+		_, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+			return <-fakes, nil
 		})
 		client, link := stuck(t, server, slow, fillers()...)
 		other := dial(t, server, nil)
@@ -258,7 +258,7 @@ func TestFullSocketIsCutAtTheAge(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
 		for name, frames := range map[string][]*wire.Frame{"many frames": fillers(), "a large one": {large(), text("behind it")}} {
 			t.Run(name, func(t *testing.T) {
-				s := newSession()
+				s := newFake()
 				transport, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: 300 * time.Millisecond}, letIn(s))
 				_, link := stuck(t, server, s, frames...)
 				await(t, s.closed, "the cut")
@@ -288,12 +288,12 @@ func requireNothingLeft(t *testing.T, transport *Transport, link wire.Link) {
 // waiting, and all of it arrives.
 func TestLargeBatchArrivesWholeWhileOthersAreServed(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
-		slow, fast := newSession(), newSession()
-		sessions := make(chan *fakeSession, 2)
-		sessions <- slow
-		sessions <- fast
-		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (session, error) {
-			return <-sessions, nil
+		slow, fast := newFake(), newFake()
+		fakes := make(chan *fakeConn, 2)
+		fakes <- slow
+		fakes <- fast
+		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+			return <-fakes, nil
 		})
 		transport.writers.most = 1
 		frame, sharedFrame := large(), large()
@@ -320,7 +320,7 @@ func TestLargeBatchArrivesWholeWhileOthersAreServed(t *testing.T) {
 // What is left of a large batch goes out before the close frame.
 func TestCloseInTheMiddleOfALargeBatch(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
-		s := newSession()
+		s := newFake()
 		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20, CloseTimeout: 20 * time.Second}, letIn(s))
 		f := large()
 		client, link := stuck(t, server, s, f, text("last"))
@@ -336,11 +336,11 @@ func TestCloseInTheMiddleOfALargeBatch(t *testing.T) {
 
 func TestClientThatGoesInTheMiddleOfALargeBatchLeavesNothing(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
-		s := newSession()
+		s := newFake()
 		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20}, letIn(s))
 		client, link := stuck(t, server, s, large(), text("behind it"))
 		require.NoError(t, client.NetConn().Close())
-		await(t, s.closed, "the session's end")
+		await(t, s.closed, "the end")
 		requireNothingLeft(t, transport, link)
 		require.Zero(t, transport.Stats().Slow)
 	})
@@ -350,7 +350,7 @@ func TestClientThatGoesInTheMiddleOfALargeBatchLeavesNothing(t *testing.T) {
 // what was begun is written.
 func TestCloseFrameOfAViolationTearsNoOther(t *testing.T) {
 	eachNarrow(t, func(t *testing.T, k kind) {
-		s := newSession()
+		s := newFake()
 		transport, server := k.serve(t, Config{OutboxBytes: 64 << 20}, letIn(s))
 		f := large()
 		client, link := stuck(t, server, s, f)
@@ -374,7 +374,7 @@ func TestCloseFrameOfAViolationTearsNoOther(t *testing.T) {
 func TestPanicInStartEndsThatConnection(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		var logged bytes.Buffer
-		_, server := k.serve(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, func(context.Context, wire.ConnectInfo) (session, error) {
+		_, server := k.serve(t, Config{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
 			return panickingStart{}, nil
 		})
 		client := dial(t, server, nil)
@@ -383,6 +383,6 @@ func TestPanicInStartEndsThatConnection(t *testing.T) {
 	})
 }
 
-type panickingStart struct{ idleSession }
+type panickingStart struct{ idleConn }
 
 func (panickingStart) Start(wire.Link) { panic("boom") }

@@ -31,9 +31,9 @@ func eachPipe(t *testing.T, run func(t *testing.T, k kind)) {
 }
 
 // inBubble connects one client.
-func inBubble(t *testing.T, cfg Config, run func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link)) {
+func inBubble(t *testing.T, cfg Config, run func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, link wire.Link)) {
 	eachPipe(t, func(t *testing.T, k kind) {
-		s := newSession()
+		s := newFake()
 		cfg.Compress = k.compress
 		transport := transportFor(t, cfg, letIn(s))
 		client, _ := k.dialPipe(t, transport)
@@ -47,7 +47,7 @@ func inBubble(t *testing.T, cfg Config, run func(t *testing.T, s *fakeSession, t
 
 // B090.
 func TestSilentClientIsClosedWith1002(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
 		requireClosed(t, client, wire.CloseProtocol, "idle timeout")
 		require.Equal(t, 60*time.Second, time.Since(begin))
@@ -59,7 +59,7 @@ func TestSilentClientIsClosedWith1002(t *testing.T) {
 }
 
 func TestOutputDoesNotKeepASilentClientAlive(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, _ *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
 		go func() {
 			for range 59 {
@@ -81,7 +81,7 @@ func TestAnyInputKeepsAClientAlive(t *testing.T) {
 	}
 	for name, send := range sends {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, Config{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
+			inBubble(t, Config{}, func(t *testing.T, s *fakeConn, _ *Transport, client *gorilla.Conn, _ wire.Link) {
 				begin := time.Now()
 				go func() {
 					time.Sleep(59 * time.Second)
@@ -95,7 +95,7 @@ func TestAnyInputKeepsAClientAlive(t *testing.T) {
 }
 
 func TestHeartbeatsKeepAClientForHours(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, _ *Transport, client *gorilla.Conn, link wire.Link) {
 		for i := range 500 {
 			time.Sleep(30 * time.Second)
 			require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("heartbeat")))
@@ -106,9 +106,9 @@ func TestHeartbeatsKeepAClientForHours(t *testing.T) {
 	})
 }
 
-// A session that is slow with one message is not the client's silence.
+// A channelConn that is slow with one message is not the client's silence.
 func TestTimeSpentInReceiveIsNotSilence(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, _ *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, _ *Transport, client *gorilla.Conn, _ wire.Link) {
 		received := make(chan string, 2)
 		s.receive = func(_ bool, data []byte) *wire.Close {
 			if string(data) == "slow" {
@@ -128,7 +128,7 @@ func TestTimeSpentInReceiveIsNotSilence(t *testing.T) {
 // Answering a ping puts a deadline of 1 s on the socket in gorilla's default
 // handler; a later write must not die of it, nor of a deadline of its own kind.
 func TestPongLeavesNoDeadlineBehind(t *testing.T) {
-	inBubble(t, Config{IdleTimeout: time.Hour}, func(t *testing.T, _ *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{IdleTimeout: time.Hour}, func(t *testing.T, _ *fakeConn, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		for i := range 5 {
 			pong := make(chan string, 1)
 			client.SetPongHandler(func(data string) error { pong <- data; return nil })
@@ -151,7 +151,7 @@ func TestPongLeavesNoDeadlineBehind(t *testing.T) {
 
 // A client may send pings and never read: one pong waits, and then it is slow.
 func TestPingFloodWithoutReadingIsBounded(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		begin := time.Now()
 		for client.WriteMessage(gorilla.PingMessage, []byte("ping")) == nil {
 			time.Sleep(time.Millisecond)
@@ -163,7 +163,7 @@ func TestPingFloodWithoutReadingIsBounded(t *testing.T) {
 }
 
 func TestClientThatReadsNothingIsCutAtTheAge(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		begin := time.Now()
 		link.Send(shared("never read"))
 		<-s.closed
@@ -174,14 +174,14 @@ func TestClientThatReadsNothingIsCutAtTheAge(t *testing.T) {
 }
 
 func TestClientOverItsBytesIsClosedWith1013(t *testing.T) {
-	inBubble(t, Config{OutboxBytes: 1000}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{OutboxBytes: 1000}, func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, link wire.Link) {
 		link.Send(shared("in flight"))
 		synctest.Wait()
 		for range 20 {
 			link.Send(text(strings.Repeat("x", 100)))
 		}
 		synctest.Wait()
-		require.Equal(t, 1, s.timesClosed(), "the session learns of it at once")
+		require.Equal(t, 1, s.timesClosed(), "it learns of it at once")
 		time.Sleep(4 * time.Second) // within CloseTimeout the client wakes up
 		requireText(t, client, "in flight")
 		requireClosed(t, client, wire.CloseTryLater, "client too slow")
@@ -191,11 +191,11 @@ func TestClientOverItsBytesIsClosedWith1013(t *testing.T) {
 
 func TestSlowClientCostsOthersNothing(t *testing.T) {
 	eachPipe(t, func(t *testing.T, k kind) {
-		slow, fast := newSession(), newSession()
-		sessions := []*fakeSession{slow, fast}
-		transport := transportFor(t, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
-			s := sessions[0]
-			sessions = sessions[1:]
+		slow, fast := newFake(), newFake()
+		fakes := []*fakeConn{slow, fast}
+		transport := transportFor(t, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+			s := fakes[0]
+			fakes = fakes[1:]
 			return s, nil
 		})
 		stuck, _ := k.dialPipe(t, transport)
@@ -235,7 +235,7 @@ func TestCloseEndsInTimeWhateverTheClientDoes(t *testing.T) {
 	}
 	for name, test := range clients {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, link wire.Link) {
+			inBubble(t, Config{}, func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, link wire.Link) {
 				received := 0
 				s.receive = func(bool, []byte) *wire.Close { received++; return nil }
 				begin := time.Now()
@@ -246,7 +246,7 @@ func TestCloseEndsInTimeWhateverTheClientDoes(t *testing.T) {
 					test.do(client)
 				}()
 				synctest.Wait()
-				require.Equal(t, 1, s.timesClosed(), "the session ends at once")
+				require.Equal(t, 1, s.timesClosed(), "it ends at once")
 				require.NoError(t, transport.Close(context.Background()))
 				require.Equal(t, test.took, time.Since(begin))
 				require.Zero(t, received, "nothing is received any more")
@@ -273,10 +273,10 @@ func flood(c *gorilla.Conn) {
 
 func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
 	eachPipe(t, func(t *testing.T, k kind) {
-		var sessions []*fakeSession
-		transport := transportFor(t, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (session, error) {
-			s := newSession()
-			sessions = append(sessions, s)
+		var fakes []*fakeConn
+		transport := transportFor(t, Config{Compress: k.compress}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
+			s := newFake()
+			fakes = append(fakes, s)
 			return s, nil
 		})
 		var clients []*gorilla.Conn
@@ -293,7 +293,7 @@ func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
 		}
 		require.NoError(t, <-closed)
 		require.NoError(t, <-closed)
-		for _, s := range sessions {
+		for _, s := range fakes {
 			require.Equal(t, 1, s.timesClosed())
 		}
 		require.ErrorIs(t, transport.enter(), errClosing)
@@ -302,7 +302,7 @@ func TestTransportCloseClosesEveryConnectionWith1012(t *testing.T) {
 }
 
 func TestTransportCloseCutsWhenItsContextEnds(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, _ *gorilla.Conn, link wire.Link) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, transport *Transport, _ *gorilla.Conn, link wire.Link) {
 		link.Send(text("never read"))
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -315,8 +315,8 @@ func TestTransportCloseCutsWhenItsContextEnds(t *testing.T) {
 	})
 }
 
-func TestTransportCloseIsNotHeldUpForEverByASession(t *testing.T) {
-	inBubble(t, Config{}, func(t *testing.T, s *fakeSession, transport *Transport, client *gorilla.Conn, _ wire.Link) {
+func TestTransportCloseIsNotHeldUpForEverByACallback(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, s *fakeConn, transport *Transport, client *gorilla.Conn, _ wire.Link) {
 		release := make(chan struct{})
 		s.receive = func(bool, []byte) *wire.Close { <-release; return nil }
 		require.NoError(t, client.WriteMessage(gorilla.TextMessage, []byte("x")))
@@ -332,9 +332,9 @@ func TestTransportCloseIsNotHeldUpForEverByASession(t *testing.T) {
 
 func TestHandshakeOvertakenByCloseIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSession()
+		s := newFake()
 		asked, release := make(chan struct{}), make(chan struct{})
-		transport := transportFor(t, Config{}, func(context.Context, wire.ConnectInfo) (session, error) {
+		transport := transportFor(t, Config{}, func(context.Context, wire.ConnectInfo) (channelConn, error) {
 			close(asked)
 			<-release
 			return s, nil

@@ -23,8 +23,8 @@ import (
 // http.Handler; all its methods may be called concurrently.
 type Transport struct {
 	// Static after New.
-	door     httptransport.Door[session]
-	reject   func(wire.Rejection) // tells of a client that was refused before there was a session
+	door     httptransport.Door[channelConn]
+	reject   func(wire.Rejection) // tells of a client that was refused before there was a channelConn
 	config   Config
 	bounds   outboxBounds
 	upgrader gorilla.Upgrader
@@ -45,8 +45,8 @@ type Transport struct {
 	empty   chan struct{}      // closed when closing and slots is 0; nil until Close waits
 }
 
-// A session is what a connection serves: a *channel.Conn.
-type session interface {
+// A channelConn is the channels of one connection: a *channel.Conn, but in tests.
+type channelConn interface {
 	Start(wire.Link)
 	Receive(binary bool, data []byte) *wire.Close
 	ReceiveControl() *wire.Close
@@ -88,7 +88,7 @@ const writeBuffer = 1024
 // error names every fault of the config.
 func New(endpoint *channel.Endpoint, handler *channel.Handler, cfg Config) (*Transport, error) {
 	cfg, err := cfg.prepare()
-	connect, err := httptransport.NewConnect(transportName, endpoint, handler, err, func(c *channel.Conn) session { return c })
+	connect, err := httptransport.NewConnect(transportName, endpoint, handler, err, func(c *channel.Conn) channelConn { return c })
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +96,9 @@ func New(endpoint *channel.Endpoint, handler *channel.Handler, cfg Config) (*Tra
 }
 
 // newTransport takes a prepared config.
-func newTransport(connect httptransport.Connect[session], reject func(wire.Rejection), cfg Config) *Transport {
+func newTransport(connect httptransport.Connect[channelConn], reject func(wire.Rejection), cfg Config) *Transport {
 	t := &Transport{
-		door: httptransport.Door[session]{
+		door: httptransport.Door[channelConn]{
 			Transport: transportName, Session: cfg.Session, Connect: connect, Reject: reject, Logger: cfg.Logger,
 		},
 		reject: reject,
@@ -213,7 +213,7 @@ const restartReason = "service restart"
 // goroutines included; a handshake under way is waited for and then closed. A
 // connection takes at most CloseTimeout. When ctx ends first, the connections
 // are cut, and Close returns ctx's error once they are gone, or, should a
-// session or a Connect hold them up, CloseTimeout later.
+// callback or a Connect hold them up, CloseTimeout later.
 //
 // Close does not spread its work over time: call [channel.Endpoint.Drain]
 // before it, which does. It may be called more than once.
