@@ -50,7 +50,7 @@ func (r *relay) answered(m wireMessage) {
 	if r.accept(m) || m.status != answerMessages || !m.last {
 		return
 	}
-	r.forsake(token{replica: m.from, session: m.session})
+	r.forsake(token{replica: m.from, client: m.client})
 }
 
 // accept tells whether somebody waits for the answer.
@@ -88,7 +88,7 @@ func (r *relay) state(c *call) call {
 	return state
 }
 
-// forsake tells the replica of a session that what it gave did not arrive.
+// forsake tells the replica of a client that what it gave did not arrive.
 func (r *relay) forsake(to token) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +98,7 @@ func (r *relay) forsake(to token) {
 // sendDrop sends a drop, or keeps it until the bus is up again. The caller holds
 // mu: a drop that fails is kept before the event "up" is handled.
 func (r *relay) sendDrop(to token) {
-	err := r.send(to.replica, wireMessage{kind: kindDrop, session: to.session})
+	err := r.send(to.replica, wireMessage{kind: kindDrop, client: to.client})
 	switch {
 	case err == nil:
 	case len(r.owed) < r.host.config.MaxSessions:
@@ -108,13 +108,13 @@ func (r *relay) sendDrop(to token) {
 	}
 }
 
-// ask asks the replica of a session and waits for the whole answer, data of
+// ask asks the replica of a client and waits for the whole answer, data of
 // which the caller gets. pollNothing here means that there is one.
 func (r *relay) ask(ctx context.Context, to token, kind wireKind, data []byte) (wireStatus, []byte, outcome) {
 	r.host.stats.relayed.Add(1)
 	c := r.open(to.replica)
 	defer r.shut(c)
-	question := wireMessage{kind: kind, call: c.id, from: r.host.self, session: to.session, data: data}.encode()
+	question := wireMessage{kind: kind, call: c.id, from: r.host.self, client: to.client, data: data}.encode()
 	if err := r.conn.Request(to.replica.dest(), question); err != nil {
 		r.host.stats.unanswered.Add(1)
 		r.host.config.Logger.Warn("longpoll: ask another replica", "error", err)
@@ -161,10 +161,10 @@ func (r *relay) ask(ctx context.Context, to token, kind wireKind, data []byte) (
 // giveUp ends a call that is not waited for. If its answer is under way, the
 // session is told to end when that arrives.
 func (r *relay) giveUp(c *call, to token) {
-	_ = r.send(to.replica, wireMessage{kind: kindCancel, call: c.id, session: to.session})
+	_ = r.send(to.replica, wireMessage{kind: kindCancel, call: c.id, client: to.client})
 }
 
-// poll polls a session of another replica.
+// poll polls for a client of another replica.
 func (r *relay) poll(ctx context.Context, to token) (messages []string, what outcome, lost func()) {
 	status, data, what := r.ask(ctx, to, kindPoll, nil)
 	if what != pollNothing {
@@ -192,7 +192,7 @@ func (r *relay) poll(ctx context.Context, to token) (messages []string, what out
 	return nil, pollGone, nil
 }
 
-// publish gives messages to a session of another replica, as many at a time as
+// publish gives messages of a client to another replica, as many at a time as
 // one message of the bus holds; each of them fits (Config.MaxFrame).
 func (r *relay) publish(ctx context.Context, to token, entries []entry) wireStatus {
 	room := r.host.config.Bus.MaxPayload() - wireHead

@@ -105,7 +105,7 @@ func start(t testing.TB, cfg Config) *replica {
 	cfg, err := cfg.prepare()
 	require.NoError(t, err)
 	r := &replica{}
-	r.Transport, err = newTransport(func(_ context.Context, info wire.ConnectInfo) (conn, error) {
+	r.Transport, err = newTransport(func(_ context.Context, info wire.ConnectInfo) (channelConn, error) {
 		if r.refuse != nil {
 			return nil, r.refuse
 		}
@@ -193,22 +193,22 @@ func newSlowBody() (body io.Reader, end func()) {
 	return r, func() { w.Close() }
 }
 
-// onlySession is the one session there is.
-func (r *replica) onlySession(t testing.TB) *session {
+// onlyClient is the one client there is.
+func (r *replica) onlyClient(t testing.TB) *client {
 	t.Helper()
 	r.Transport.mu.Lock()
 	defer r.Transport.mu.Unlock()
-	require.Len(t, r.sessions, 1)
-	for _, s := range r.sessions {
-		return s
+	require.Len(t, r.clients, 1)
+	for _, c := range r.clients {
+		return c
 	}
 	return nil
 }
 
-func (s *session) isPolled() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.waiting != nil
+func (c *client) isPolled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting != nil
 }
 
 // mustHandler checks a handler.

@@ -8,5 +8,5 @@ type replicaID [16]byte
 // dest is where that transport is reached.
 func (id replicaID) dest() string { return "l:" + hex.EncodeToString(id[:]) }
 
-// A sessionID names one session of one transport, by chance.
-type sessionID [16]byte
+// A clientID names one client of one transport, by chance.
+type clientID [16]byte

@@ -112,7 +112,7 @@ func TestRejectionsAreToldToTheClientAndTheLog(t *testing.T) {
 	}
 }
 
-// channel.Conn.Close ends the session: long polling has no close codes.
+// channel.Conn.Close ends the client: long polling has no close codes.
 func TestASessionThatTheApplicationClosesIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var conns []*channel.Conn

@@ -10,7 +10,7 @@ import (
 	"github.com/rollcall-go/rollcall/bus"
 )
 
-// A relay passes requests for sessions of other replicas to them, and answers
+// A relay passes requests of clients of other replicas to them, and answers
 // theirs. Who asks is an HTTP request that waits; who answers has a goroutine
 // only while there is something to say.
 //
@@ -39,7 +39,7 @@ type relay struct {
 	calls map[uint64]*call           // ours that wait for an answer
 	polls map[remoteCall]*remotePoll // those of others that wait here
 	busy  int                        // publishes of others under way
-	owed  []token                    // sessions to drop when the bus is up, at most MaxSessions
+	owed  []token                    // clients to drop when the bus is up, at most MaxSessions
 }
 
 // Bounds of a relay: the bytes of one answer, and the publishes of others that
@@ -97,7 +97,7 @@ func (r *relay) receive(data []byte) {
 	case kindCancel:
 		r.cancel(remoteCall{m.from, m.call})
 	case kindDrop:
-		r.drop(m.session)
+		r.drop(m.client)
 	}
 }
 

@@ -213,11 +213,11 @@ func TestAPollIsGoneAtOnceWhenTheBusHasLostSomething(t *testing.T) {
 
 func TestAnAnswerThatNobodyWaitsForEndsTheSession(t *testing.T) {
 	inPair(t, Config{}, func(t *testing.T, p *pair) {
-		s := p.home.onlySession(t)
-		late := wireMessage{kind: kindAnswer, session: s.id, status: answerMessages, last: true, data: appendMessage(nil, []byte("x"))}
+		c := p.home.onlyClient(t)
+		late := wireMessage{kind: kindAnswer, client: c.id, status: answerMessages, last: true, data: appendMessage(nil, []byte("x"))}
 		require.NoError(t, p.home.relay.send(p.away.self, late))
 		synctest.Wait()
-		require.True(t, s.isEnded())
+		require.True(t, c.isEnded())
 	})
 }
 
@@ -226,11 +226,11 @@ func TestAPollThatIsHungUpElsewhereTakesNoMessages(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		polled := asyncGet(ctx, p.away, p.token)
 		synctest.Wait()
-		require.True(t, p.home.onlySession(t).isPolled())
+		require.True(t, p.home.onlyClient(t).isPolled())
 		cancel()
 		<-polled
 		synctest.Wait()
-		require.False(t, p.home.onlySession(t).isPolled())
+		require.False(t, p.home.onlyClient(t).isPolled())
 		p.home.last().send("kept")
 		require.Equal(t, []string{"kept"}, get(p.away, p.token).Messages)
 	})
@@ -254,7 +254,7 @@ func TestCloseOfEitherReplicaAnswersPolls(t *testing.T) {
 		closeTransport(t, p.away.Transport)
 		require.Equal(t, 503, (<-polled).HTTP)
 		synctest.Wait()
-		require.False(t, p.home.onlySession(t).isPolled(), "it is told")
+		require.False(t, p.home.onlyClient(t).isPolled(), "it is told")
 	})
 }
 
@@ -277,15 +277,15 @@ func TestMuchIsPassedOnInParts(t *testing.T) {
 
 func TestGarbageOnTheBusIsCountedAndIgnored(t *testing.T) {
 	inPair(t, Config{}, func(t *testing.T, p *pair) {
-		s := p.home.onlySession(t)
+		c := p.home.onlyClient(t)
 		dest := p.home.self.dest()
 		for _, data := range []string{"", "garbage", string([]byte{wireMagic, 9})} {
 			require.NoError(t, p.away.relay.conn.Publish(dest, []byte(data)))
 		}
-		require.NoError(t, p.away.relay.send(p.home.self, wireMessage{kind: kindPublish, session: s.id, data: []byte{7}}))
+		require.NoError(t, p.away.relay.send(p.home.self, wireMessage{kind: kindPublish, client: c.id, data: []byte{7}}))
 		synctest.Wait()
 		require.EqualValues(t, 4, p.home.Stats().Garbage)
-		require.False(t, s.isEnded())
+		require.False(t, c.isEnded())
 		require.Empty(t, p.home.last().got())
 	})
 }
@@ -335,7 +335,7 @@ func TestOverNATSASessionIsReachedFromAnotherReplica(t *testing.T) {
 	require.Equal(t, []string{"text [1]", "binary \x00\x01\x02"}, home.last().got())
 
 	polled := asyncGet(t.Context(), away, token)
-	require.Eventually(t, home.onlySession(t).isPolled, 20*time.Second, time.Millisecond)
+	require.Eventually(t, home.onlyClient(t).isPolled, 20*time.Second, time.Millisecond)
 	home.last().send("hello")
 	require.Equal(t, []string{"hello"}, (<-polled).Messages)
 

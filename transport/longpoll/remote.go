@@ -20,30 +20,30 @@ type remoteCall struct {
 // what Close waits for until it is forgotten; whoever forgets it answers it.
 type remotePoll struct {
 	// Static.
-	key     remoteCall
-	session *session
-	poll    poll
-	window  *time.Timer
+	key    remoteCall
+	client *client
+	poll   poll
+	window *time.Timer
 }
 
 // servePoll is called by the bus's goroutine.
 func (r *relay) servePoll(m wireMessage) {
-	s := r.host.lookup(m.session)
-	if s == nil || !r.host.enter() {
-		r.answer(m.from, m.call, m.session, answerGone, nil)
+	c := r.host.lookup(m.client)
+	if c == nil || !r.host.enter() {
+		r.answer(m.from, m.call, m.client, answerGone, nil)
 		return
 	}
-	p := &remotePoll{key: remoteCall{m.from, m.call}, session: s}
+	p := &remotePoll{key: remoteCall{m.from, m.call}, client: c}
 	p.poll.wake = func() { go r.finish(p) } // locks are held that a bus must not wait for
 	if !r.remember(p) {
 		r.host.leave()
-		r.answer(m.from, m.call, m.session, answerTimeout, nil)
+		r.answer(m.from, m.call, m.client, answerTimeout, nil)
 		return
 	}
 	r.host.stats.served.Add(1)
-	frames, what := s.start(&p.poll)
+	frames, what := c.start(&p.poll)
 	if what == pollWaits {
-		r.answer(m.from, m.call, m.session, answerWaiting, nil)
+		r.answer(m.from, m.call, m.client, answerWaiting, nil)
 		return
 	}
 	if r.forget(p.key) == p {
@@ -78,7 +78,7 @@ func (r *relay) forget(key remoteCall) *remotePoll {
 // finish answers a poll that was woken or whose window is over.
 func (r *relay) finish(p *remotePoll) {
 	if r.forget(p.key) == p {
-		frames, what := p.session.finish(&p.poll)
+		frames, what := p.client.finish(&p.poll)
 		r.answerPoll(p, frames, what)
 	}
 }
@@ -92,13 +92,13 @@ func (r *relay) answerPoll(p *remotePoll, frames []*wire.Frame, what outcome) {
 		for _, f := range frames {
 			data = appendMessage(data, f.Data)
 		}
-		if len(data) > maxAnswer || !r.answer(p.key.from, p.key.call, p.session.id, answerMessages, data) {
-			p.session.stop(ending{wire.ReasonClosed, endLost})
+		if len(data) > maxAnswer || !r.answer(p.key.from, p.key.call, p.client.id, answerMessages, data) {
+			p.client.stop(ending{wire.ReasonClosed, endLost})
 		}
 	case pollGone:
-		r.answer(p.key.from, p.key.call, p.session.id, answerGone, nil)
+		r.answer(p.key.from, p.key.call, p.client.id, answerGone, nil)
 	default: // nothing came, or a later poll takes what comes
-		r.answer(p.key.from, p.key.call, p.session.id, answerNothing, nil)
+		r.answer(p.key.from, p.key.call, p.client.id, answerNothing, nil)
 	}
 }
 
@@ -106,14 +106,14 @@ func (r *relay) answerPoll(p *remotePoll, frames []*wire.Frame, what outcome) {
 func (r *relay) cancel(key remoteCall) {
 	if p := r.forget(key); p != nil {
 		defer r.host.leave()
-		p.session.withdraw(&p.poll)
+		p.client.withdraw(&p.poll)
 	}
 }
 
 // drop is called by the bus's goroutine.
-func (r *relay) drop(id sessionID) {
-	if s := r.host.lookup(id); s != nil {
-		s.stop(ending{wire.ReasonClosed, endLost})
+func (r *relay) drop(id clientID) {
+	if c := r.host.lookup(id); c != nil {
+		c.stop(ending{wire.ReasonClosed, endLost})
 	}
 }
 
@@ -128,29 +128,29 @@ func (r *relay) finishAll() {
 }
 
 // servePublish is called by the bus's goroutine. What the client sent is handled
-// by another: to wait for the session's turn would hold up the bus.
+// by another: to wait for the client's turn would hold up the bus.
 func (r *relay) servePublish(m wireMessage) {
-	s := r.host.lookup(m.session)
+	c := r.host.lookup(m.client)
 	entries, err := decodeEntries(m.data)
 	if err != nil {
 		r.host.stats.garbage.Add(1)
 		r.host.config.Logger.Warn("longpoll: messages on the bus ignored", "error", err)
 	}
-	if s == nil || err != nil || !r.host.enter() {
-		r.answer(m.from, m.call, m.session, answerGone, nil)
+	if c == nil || err != nil || !r.host.enter() {
+		r.answer(m.from, m.call, m.client, answerGone, nil)
 		return
 	}
 	if !r.takeOn() {
 		r.host.leave()
-		r.answer(m.from, m.call, m.session, answerTimeout, nil)
+		r.answer(m.from, m.call, m.client, answerTimeout, nil)
 		return
 	}
 	r.host.stats.served.Add(1)
 	go func() {
 		defer r.host.leave()
 		defer r.release()
-		status := s.receive(context.Background(), entries)
-		r.answer(m.from, m.call, m.session, status, nil)
+		status := c.receive(context.Background(), entries)
+		r.answer(m.from, m.call, m.client, status, nil)
 	}()
 }
 
@@ -172,11 +172,11 @@ func (r *relay) release() {
 
 // answer sends an answer in parts that the bus carries, and tells whether the
 // bus has taken all.
-func (r *relay) answer(to replicaID, call uint64, id sessionID, status wireStatus, data []byte) bool {
+func (r *relay) answer(to replicaID, call uint64, id clientID, status wireStatus, data []byte) bool {
 	room := r.host.config.Bus.MaxPayload() - answerOverhead
 	rest := bytes.NewBuffer(data)
 	for part := uint64(0); ; part++ {
-		m := wireMessage{kind: kindAnswer, call: call, session: id, status: status, part: part, data: rest.Next(room)}
+		m := wireMessage{kind: kindAnswer, call: call, client: id, status: status, part: part, data: rest.Next(room)}
 		m.last = rest.Len() == 0
 		if err := r.send(to, m); err != nil {
 			r.host.config.Logger.Warn("longpoll: answer another replica", "error", err)

@@ -57,17 +57,17 @@ func (t *Transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tell tells why a request was refused: of the session, where it is one of ours.
-func (t *Transport) tell(r *http.Request, s *session, why wire.Rejection) {
+// tell tells why a request was refused: of the client, where it is one of ours.
+func (t *Transport) tell(r *http.Request, c *client, why wire.Rejection) {
 	why.Transport, why.Remote = transportName, r.RemoteAddr
-	if s != nil {
-		s.conn.Reject(why)
+	if c != nil {
+		c.channels.Reject(why)
 		return
 	}
 	t.reject(why)
 }
 
-// A shown token is what a request named its session with.
+// A shown token is what a request came with.
 type shownToken struct {
 	token
 	text    string
@@ -90,7 +90,7 @@ func (t *Transport) readToken(r *http.Request) shownToken {
 	return shown
 }
 
-// serveGet polls the session of the token, or begins one (B098, B099, B109).
+// serveGet polls for the client of the token, or begins a session (B098, B099, B109).
 func (t *Transport) serveGet(w http.ResponseWriter, r *http.Request) {
 	shown := t.readToken(r)
 	if !shown.valid {
@@ -124,7 +124,7 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 			delete(info.Params, tokenParam)
 		}
 	}
-	s, err := t.begin(r, info)
+	c, err := t.begin(r, info)
 	refused, byIntake := httptransport.RefusedBy(err)
 	switch {
 	case byIntake:
@@ -138,7 +138,7 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 		}
 		answerTryLater(w, refused.Why.Code)
 	case err == nil:
-		_ = answerPoll(w, statusGone, s.token, nil)
+		_ = answerPoll(w, statusGone, c.token, nil)
 	case errors.Is(err, errFull), errors.Is(err, errClosing), errors.Is(err, channel.ErrClosed):
 		t.stats.refused.Add(1)
 		switch { // of the third the endpoint has told
@@ -154,8 +154,8 @@ func (t *Transport) serveConnect(w http.ResponseWriter, r *http.Request, shown s
 	}
 }
 
-// poll waits for messages of a session, wherever it is. lost is to be called
-// when the messages did not reach the client.
+// poll waits for messages to a client, wherever its session is. lost is to be called
+// when they did not reach it.
 func (t *Transport) poll(ctx context.Context, to token) (messages []string, what outcome, lost func()) {
 	if to.replica != t.self {
 		if t.relay == nil {
@@ -163,23 +163,23 @@ func (t *Transport) poll(ctx context.Context, to token) (messages []string, what
 		}
 		return t.relay.poll(ctx, to)
 	}
-	s := t.lookup(to.session)
-	if s == nil {
+	c := t.lookup(to.client)
+	if c == nil {
 		return nil, pollGone, nil
 	}
-	frames, what := t.await(ctx, s)
+	frames, what := t.await(ctx, c)
 	for _, f := range frames {
 		messages = append(messages, string(f.Data))
 	}
-	return messages, what, func() { s.stop(ending{wire.ReasonClosed, endLost}) }
+	return messages, what, func() { c.stop(ending{wire.ReasonClosed, endLost}) }
 }
 
-// await is a poll of a session of ours. One that was overtaken waits for the end
+// await is a poll of a client of ours. One that was overtaken waits for the end
 // of its window too, or two clients with one token would keep each other busy.
-func (t *Transport) await(ctx context.Context, s *session) ([]*wire.Frame, outcome) {
+func (t *Transport) await(ctx context.Context, c *client) ([]*wire.Frame, outcome) {
 	woken := make(chan struct{}, 1)
 	p := &poll{wake: func() { woken <- struct{}{} }}
-	frames, what := s.start(p)
+	frames, what := c.start(p)
 	if what != pollWaits {
 		return frames, what
 	}
@@ -189,28 +189,28 @@ func (t *Transport) await(ctx context.Context, s *session) ([]*wire.Frame, outco
 		select {
 		case <-woken:
 			if ctx.Err() != nil {
-				s.withdraw(p)
+				c.withdraw(p)
 				return nil, pollCanceled
 			}
-			if frames, what := s.finish(p); what != pollOvertaken {
+			if frames, what := c.finish(p); what != pollOvertaken {
 				return frames, what
 			}
 		case <-window.C:
-			if frames, what := s.finish(p); what != pollOvertaken {
+			if frames, what := c.finish(p); what != pollOvertaken {
 				return frames, what
 			}
 			return nil, pollNothing
 		case <-ctx.Done():
-			s.withdraw(p)
+			c.withdraw(p)
 			return nil, pollCanceled
 		case <-t.done:
-			s.withdraw(p)
+			c.withdraw(p)
 			return nil, pollClosing
 		}
 	}
 }
 
-// servePost gives the messages of a body to the session of the token (B100).
+// servePost gives on the messages of a body, which the client of the token sent (B100).
 func (t *Transport) servePost(w http.ResponseWriter, r *http.Request) {
 	shown := t.readToken(r)
 	if !shown.valid {
@@ -291,22 +291,22 @@ func readBody(w http.ResponseWriter, r io.Reader, timeout time.Duration) ([]byte
 
 // tellBody tells why a body was not taken. One that broke off is no news.
 func (t *Transport) tellBody(r *http.Request, shown shownToken, err error) {
-	s := t.lookup(shown.session) // nil where it is another replica's
+	c := t.lookup(shown.client) // nil where it is another replica's
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.config.MaxBody, Code: http.StatusBadRequest})
+		t.tell(r, c, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.config.MaxBody, Code: http.StatusBadRequest})
 	case errors.Is(err, errBodies):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseConnections, Limit: t.config.MaxBodies, Code: http.StatusServiceUnavailable, Err: err})
+		t.tell(r, c, wire.Rejection{Cause: wire.CauseConnections, Limit: t.config.MaxBodies, Code: http.StatusServiceUnavailable, Err: err})
 	case errors.Is(err, errEntryTooBig):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.config.MaxFrame, Code: http.StatusBadRequest, Err: err})
+		t.tell(r, c, wire.Rejection{Cause: wire.CauseFrameSize, Limit: t.config.MaxFrame, Code: http.StatusBadRequest, Err: err})
 	case errors.Is(err, errBase64):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseMalformed, Code: http.StatusInternalServerError, Err: err})
+		t.tell(r, c, wire.Rejection{Cause: wire.CauseMalformed, Code: http.StatusInternalServerError, Err: err})
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		t.tell(r, s, wire.Rejection{Cause: wire.CauseIdle, Limit: t.config.BodyTimeout, Code: http.StatusBadRequest})
+		t.tell(r, c, wire.Rejection{Cause: wire.CauseIdle, Limit: t.config.BodyTimeout, Code: http.StatusBadRequest})
 	}
 }
 
-// publish gives messages to a session, wherever it is.
+// publish gives on the messages of a client, wherever its session is.
 func (t *Transport) publish(ctx context.Context, to token, entries []entry) wireStatus {
 	if to.replica != t.self {
 		if t.relay == nil {
@@ -314,11 +314,11 @@ func (t *Transport) publish(ctx context.Context, to token, entries []entry) wire
 		}
 		return t.relay.publish(ctx, to, entries)
 	}
-	s := t.lookup(to.session)
-	if s == nil {
+	c := t.lookup(to.client)
+	if c == nil {
 		return answerGone
 	}
-	return s.receive(ctx, entries)
+	return c.receive(ctx, entries)
 }
 
 // isUnsupported tells of an http.ResponseWriter that has no such method.

@@ -163,8 +163,8 @@ func TestTheTokenOfTheHeaderWins(t *testing.T) {
 func TestARequestWithoutAValidTokenIsGone(t *testing.T) {
 	r, other := start(t, Config{}), start(t, Config{})
 	foreign := connect(t, other)
-	unknown := token{issued: time.Now(), replica: r.self, session: sessionID{1}}.encode(r.key)
-	elsewhere := token{issued: time.Now(), replica: other.self, session: sessionID{1}}.encode(r.key)
+	unknown := token{issued: time.Now(), replica: r.self, client: clientID{1}}.encode(r.key)
+	elsewhere := token{issued: time.Now(), replica: other.self, client: clientID{1}}.encode(r.key)
 	expired := token{issued: time.Now().Add(-defaultTokenAge - time.Second), replica: r.self}.encode(r.key)
 	for name, bad := range map[string]string{"none": "", "rubbish": "rubbish", "foreign": foreign, "unknown": unknown, "of another replica": elsewhere, "expired": expired} {
 		a := post(r, bad, "[]")
@@ -371,11 +371,11 @@ func TestAPollThatIsHungUpTakesNoMessages(t *testing.T) {
 		_, err := server.Client().Do(request)
 		done <- err
 	}()
-	s := r.onlySession(t)
-	require.Eventually(t, func() bool { return s.isPolled() }, 20*time.Second, time.Millisecond)
+	c := r.onlyClient(t)
+	require.Eventually(t, func() bool { return c.isPolled() }, 20*time.Second, time.Millisecond)
 	cancel()
 	require.Error(t, <-done)
-	require.Eventually(t, func() bool { return !s.isPolled() }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !c.isPolled() }, 20*time.Second, time.Millisecond)
 	r.last().send("kept")
 	require.Equal(t, []string{"kept"}, get(r, token).Messages)
 }

@@ -150,7 +150,7 @@ func TestAnOvertakenPollThatHangsUpDisturbsNobody(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		<-first
-		require.True(t, r.onlySession(t).isPolled())
+		require.True(t, r.onlyClient(t).isPolled())
 		r.last().send("x")
 		require.Equal(t, []string{"x"}, (<-second).Messages)
 	})

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// A token is what a client shows for its session: which replica has it, which it
+// A token is what a client shows: which replica has its session, which client it
 // is, and since when. It is signed, so that replicas ask each other only for
-// sessions that one of them has made.
+// clients that one of them has let in.
 //
 //	byte  0       tokenVersion
 //	bytes 1-8     issued, Unix milliseconds, big endian
 //	bytes 9-24    replica
-//	bytes 25-40   session
+//	bytes 25-40   client
 //	bytes 41-72   HMAC-SHA256 of the bytes before, with the key
 //
 // in unpadded base64 of the URL alphabet.
 type token struct {
 	issued  time.Time // to the millisecond
 	replica replicaID
-	session sessionID
+	client  clientID
 }
 
 const (
 	tokenVersion = 1
-	tokenSigned  = 1 + 8 + len(replicaID{}) + len(sessionID{})
+	tokenSigned  = 1 + 8 + len(replicaID{}) + len(clientID{})
 	tokenSize    = tokenSigned + sha256.Size
 )
 
@@ -55,7 +55,7 @@ func (t token) encode(key []byte) string {
 	b = append(b, tokenVersion)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.issued.UnixMilli()))
 	b = append(b, t.replica[:]...)
-	b = append(b, t.session[:]...)
+	b = append(b, t.client[:]...)
 	return tokenText.EncodeToString(append(b, sign(key, b)...))
 }
 
@@ -75,7 +75,7 @@ func parseToken(text string, key []byte, now time.Time, maxAge time.Duration) (t
 	}
 	t := token{issued: time.UnixMilli(int64(binary.BigEndian.Uint64(b[1:])))}
 	copy(t.replica[:], b[9:])
-	copy(t.session[:], b[25:])
+	copy(t.client[:], b[25:])
 	if now.Sub(t.issued) > maxAge {
 		return t, errExpired
 	}

@@ -12,7 +12,7 @@ import (
 var (
 	testKey   = tokenKey(testSecret)
 	testIssue = time.UnixMilli(1_700_000_000_123)
-	testToken = token{issued: testIssue, replica: replicaID{1, 2, 3}, session: sessionID{4, 5, 6}}
+	testToken = token{issued: testIssue, replica: replicaID{1, 2, 3}, client: clientID{4, 5, 6}}
 )
 
 func TestATokenIsReadAsItWasMade(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 // http.Handler; all its methods may be called concurrently.
 type Transport struct {
 	// Static after New.
-	door   httptransport.Door[conn]
+	door   httptransport.Door[channelConn]
 	reject func(wire.Rejection) // tells of a client that was refused without a session
 	config Config
 	self   replicaID
@@ -38,10 +38,10 @@ type Transport struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	parts    int                    // what Close waits for: requests, sessions, work for other replicas
-	sessions map[sessionID]*session // those that have not ended, and some that just have
-	closing  bool                   // done is closed
-	empty    chan struct{}          // closed when closing and parts is 0; nil until Close waits
+	parts   int                  // what Close waits for: requests, clients, work for other replicas
+	clients map[clientID]*client // those that have not ended, and some that just have
+	closing bool                 // done is closed
+	empty   chan struct{}        // closed when closing and parts is 0; nil until Close waits
 }
 
 type counters struct {
@@ -72,7 +72,7 @@ type Stats struct {
 // of the config, or is the bus's.
 func New(endpoint *channel.Endpoint, handler *channel.Handler, cfg Config) (*Transport, error) {
 	cfg, err := cfg.prepare()
-	connect, err := httptransport.NewConnect(transportName, endpoint, handler, err, func(c *channel.Conn) conn { return c })
+	connect, err := httptransport.NewConnect(transportName, endpoint, handler, err, func(c *channel.Conn) channelConn { return c })
 	if err != nil {
 		return nil, err
 	}
@@ -80,16 +80,16 @@ func New(endpoint *channel.Endpoint, handler *channel.Handler, cfg Config) (*Tra
 }
 
 // newTransport takes a prepared config.
-func newTransport(connect httptransport.Connect[conn], reject func(wire.Rejection), cfg Config) (*Transport, error) {
+func newTransport(connect httptransport.Connect[channelConn], reject func(wire.Rejection), cfg Config) (*Transport, error) {
 	t := &Transport{
-		door: httptransport.Door[conn]{
+		door: httptransport.Door[channelConn]{
 			Transport: transportName, Session: cfg.Session, Connect: connect, Reject: reject, Logger: cfg.Logger,
 		},
-		reject:   reject,
-		config:   cfg,
-		key:      tokenKey(cfg.Secret),
-		done:     make(chan struct{}),
-		sessions: make(map[sessionID]*session),
+		reject:  reject,
+		config:  cfg,
+		key:     tokenKey(cfg.Secret),
+		done:    make(chan struct{}),
+		clients: make(map[clientID]*client),
 	}
 	_, _ = rand.Read(t.self[:]) // never fails
 	if cfg.Bus != nil {
@@ -123,11 +123,11 @@ func (t *Transport) leave() {
 	}
 }
 
-// lookup is the session of that name, nil if there is none. It may have ended.
-func (t *Transport) lookup(id sessionID) *session {
+// lookup is the client of that id, nil if there is none. It may have ended.
+func (t *Transport) lookup(id clientID) *client {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.sessions[id]
+	return t.clients[id]
 }
 
 var (
@@ -136,9 +136,9 @@ var (
 	errBinary  = errors.New("longpoll: a binary message, which long polling cannot carry to a client")
 )
 
-// begin makes a session of a client, in its turn. The error is errFull,
+// begin begins the session of a client, in its turn. The error is errFull,
 // errClosing, the intake's, or why the client is refused.
-func (t *Transport) begin(r *http.Request, info wire.ConnectInfo) (*session, error) {
+func (t *Transport) begin(r *http.Request, info wire.ConnectInfo) (*client, error) {
 	if err := t.room(); err != nil {
 		return nil, err
 	}
@@ -146,37 +146,37 @@ func (t *Transport) begin(r *http.Request, info wire.ConnectInfo) (*session, err
 	if err != nil {
 		return nil, err
 	}
-	s, err := t.beginCounted(r, info, address)
+	c, err := t.beginCounted(r, info, address)
 	if err != nil {
 		address.Leave()
 	}
-	return s, err
+	return c, err
 }
 
-// beginCounted is begin once the session counts among those of its address.
-func (t *Transport) beginCounted(r *http.Request, info wire.ConnectInfo, address *intake.Place) (*session, error) {
+// beginCounted is begin once the client counts among those of its address.
+func (t *Transport) beginCounted(r *http.Request, info wire.ConnectInfo, address *intake.Place) (*client, error) {
 	turn, err := t.config.Intake.Wait(r, t.done)
 	if err != nil {
 		return nil, err
 	}
 	defer turn.End()
-	c, err := t.door.Ask(r, info)
+	channels, err := t.door.Ask(r, info)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{host: t, conn: c, address: address, turn: make(chan struct{}, 1)}
-	_, _ = rand.Read(s.id[:]) // never fails
-	s.token = token{issued: time.Now(), replica: t.self, session: s.id}.encode(t.key)
-	if err := t.add(s); err != nil {
-		c.Closed(wire.ReasonClosed)
+	c := &client{host: t, channels: channels, address: address, turn: make(chan struct{}, 1)}
+	_, _ = rand.Read(c.id[:]) // never fails
+	c.token = token{issued: time.Now(), replica: t.self, client: c.id}.encode(t.key)
+	if err := t.add(c); err != nil {
+		channels.Closed(wire.ReasonClosed)
 		return nil, err
 	}
 	t.stats.accepted.Add(1)
-	s.open()
-	return s, nil
+	c.open()
+	return c, nil
 }
 
-// room tells whether there is place for another session.
+// room tells whether there is place for another client.
 func (t *Transport) room() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -187,25 +187,25 @@ func (t *Transport) full() error {
 	switch {
 	case t.closing:
 		return errClosing
-	case len(t.sessions) >= t.config.MaxSessions:
+	case len(t.clients) >= t.config.MaxSessions:
 		return errFull
 	}
 	return nil
 }
 
-func (t *Transport) add(s *session) error {
+func (t *Transport) add(c *client) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.full(); err != nil {
 		return err
 	}
-	t.sessions[s.id] = s
+	t.clients[c.id] = c
 	t.parts++
 	return nil
 }
 
-// bury is the last that happens to a session. It runs in a goroutine of its own.
-func (t *Transport) bury(s *session, e ending) {
+// bury is the last that happens to a client. It runs in a goroutine of its own.
+func (t *Transport) bury(c *client, e ending) {
 	defer t.leave()
 	defer func() {
 		if p := recover(); p != nil {
@@ -213,25 +213,25 @@ func (t *Transport) bury(s *session, e ending) {
 		}
 	}()
 	t.mu.Lock()
-	delete(t.sessions, s.id)
+	delete(t.clients, c.id)
 	t.mu.Unlock()
 	switch e.cause {
 	case endMalformed:
 		t.stats.malformed.Add(1)
 	case endSlow:
 		t.stats.slow.Add(1)
-		s.conn.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: t.config.BufferBytes})
+		c.channels.Reject(wire.Rejection{Cause: wire.CauseSlow, Limit: t.config.BufferBytes})
 	case endBinary:
 		t.stats.binary.Add(1)
-		s.conn.Reject(wire.Rejection{Cause: wire.CauseBinary, Err: errBinary})
+		c.channels.Reject(wire.Rejection{Cause: wire.CauseBinary, Err: errBinary})
 	case endInactive:
 		t.stats.inactive.Add(1)
-		s.conn.Reject(wire.Rejection{Cause: wire.CauseIdle, Limit: s.inactivity()})
+		c.channels.Reject(wire.Rejection{Cause: wire.CauseIdle, Limit: c.inactivity()})
 	case endLost:
 		t.stats.lost.Add(1)
 	}
-	s.address.Leave()
-	s.conn.Closed(e.reason)
+	c.address.Leave()
+	c.channels.Closed(e.reason)
 }
 
 // Close ends every session, answers the polls that wait, refuses further
@@ -244,9 +244,9 @@ func (t *Transport) bury(s *session, e ending) {
 // before it, which does. It may be called more than once, but not from a
 // callback of the application.
 func (t *Transport) Close(ctx context.Context) error {
-	sessions, empty := t.startClose()
-	for _, s := range sessions {
-		s.stop(ending{wire.ReasonClosed, endClosed})
+	clients, empty := t.startClose()
+	for _, c := range clients {
+		c.stop(ending{wire.ReasonClosed, endClosed})
 	}
 	if t.relay != nil {
 		t.relay.finishAll()
@@ -268,9 +268,9 @@ func (t *Transport) Close(ctx context.Context) error {
 	return fmt.Errorf("longpoll: close: %d requests and sessions remain: %w", t.parts, context.Cause(ctx))
 }
 
-// startClose returns the sessions there are, and a channel that is closed when
+// startClose returns the clients there are, and a channel that is closed when
 // nothing is left; nil when nothing is.
-func (t *Transport) startClose() ([]*session, <-chan struct{}) {
+func (t *Transport) startClose() ([]*client, <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.closing {
@@ -283,16 +283,16 @@ func (t *Transport) startClose() ([]*session, <-chan struct{}) {
 	if t.empty == nil {
 		t.empty = make(chan struct{})
 	}
-	return slices.Collect(maps.Values(t.sessions)), t.empty
+	return slices.Collect(maps.Values(t.clients)), t.empty
 }
 
 // Stats returns what was counted so far.
 func (t *Transport) Stats() Stats {
 	t.mu.Lock()
-	sessions := len(t.sessions)
+	clients := len(t.clients)
 	t.mu.Unlock()
 	return Stats{
-		Sessions:   sessions,
+		Sessions:   clients,
 		Accepted:   t.stats.accepted.Load(),
 		Refused:    t.stats.refused.Load(),
 		Inactive:   t.stats.inactive.Load(),

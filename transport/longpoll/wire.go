@@ -6,14 +6,14 @@ import (
 	"fmt"
 )
 
-// What replicas say to each other about a session. All messages begin with
+// What replicas say to each other about a client. All messages begin with
 //
 //	byte  0       wireMagic
 //	byte  1       wireVersion
 //	byte  2       the kind
 //	bytes 3-10    the call, chosen by who asks, big endian
 //	bytes 11-26   the replica that says it
-//	bytes 27-42   the session
+//	bytes 27-42   the client
 //
 // and what remains is: of kindPublish the messages of the client, each a byte
 // that is 1 for binary, a uvarint, and so many bytes; of kindAnswer
@@ -28,7 +28,7 @@ import (
 const (
 	wireMagic   = 0xC6
 	wireVersion = 1
-	wireHead    = 3 + 8 + len(replicaID{}) + len(sessionID{})
+	wireHead    = 3 + 8 + len(replicaID{}) + len(clientID{})
 
 	// askOverhead is the most bytes that a message of a client needs around it,
 	// answerOverhead a part of an answer, and minPayload what a bus must carry.
@@ -43,7 +43,7 @@ const (
 	kindPoll    wireKind = 1 // answered with waiting, and then or at once with what a poll gets
 	kindPublish wireKind = 2 // answered with accepted, timeout or gone
 	kindCancel  wireKind = 3 // the call is over: its poll takes nothing more
-	kindDrop    wireKind = 4 // what the session gave did not arrive: it ends
+	kindDrop    wireKind = 4 // what the client was given did not arrive: it ends
 	kindAnswer  wireKind = 5
 )
 
@@ -60,10 +60,10 @@ const (
 
 // A wireMessage is one message on the bus.
 type wireMessage struct {
-	kind    wireKind
-	call    uint64
-	from    replicaID
-	session sessionID
+	kind   wireKind
+	call   uint64
+	from   replicaID
+	client clientID
 
 	// Of an answer.
 	status wireStatus
@@ -80,7 +80,7 @@ func (m wireMessage) encode() []byte {
 	b = append(b, wireMagic, wireVersion, byte(m.kind))
 	b = binary.BigEndian.AppendUint64(b, m.call)
 	b = append(b, m.from[:]...)
-	b = append(b, m.session[:]...)
+	b = append(b, m.client[:]...)
 	if m.kind == kindAnswer {
 		var last byte
 		if m.last {
@@ -104,7 +104,7 @@ func decodeWire(b []byte) (m wireMessage, err error) {
 	m.kind = wireKind(b[2])
 	m.call = binary.BigEndian.Uint64(b[3:])
 	copy(m.from[:], b[11:])
-	copy(m.session[:], b[27:])
+	copy(m.client[:], b[27:])
 	rest := b[wireHead:]
 	switch m.kind {
 	case kindPublish:

@@ -12,23 +12,23 @@ var wireExamples = map[string]struct {
 	hex     string
 }{
 	"poll": {
-		wireMessage{kind: kindPoll, call: 7, from: replicaID{1}, session: sessionID{2}},
+		wireMessage{kind: kindPoll, call: 7, from: replicaID{1}, client: clientID{2}},
 		"c601010000000000000007" + "01000000000000000000000000000000" + "02000000000000000000000000000000",
 	},
 	"publish": {
-		wireMessage{kind: kindPublish, call: 7, from: replicaID{1}, session: sessionID{2}, data: appendEntry(appendEntry(nil, entry{data: []byte("[]")}), entry{binary: true, data: []byte("x")})},
+		wireMessage{kind: kindPublish, call: 7, from: replicaID{1}, client: clientID{2}, data: appendEntry(appendEntry(nil, entry{data: []byte("[]")}), entry{binary: true, data: []byte("x")})},
 		"c601020000000000000007" + "01000000000000000000000000000000" + "02000000000000000000000000000000" + "00025b5d" + "010178",
 	},
 	"cancel": {
-		wireMessage{kind: kindCancel, call: 7, from: replicaID{1}, session: sessionID{2}},
+		wireMessage{kind: kindCancel, call: 7, from: replicaID{1}, client: clientID{2}},
 		"c601030000000000000007" + "01000000000000000000000000000000" + "02000000000000000000000000000000",
 	},
 	"drop": {
-		wireMessage{kind: kindDrop, from: replicaID{1}, session: sessionID{2}},
+		wireMessage{kind: kindDrop, from: replicaID{1}, client: clientID{2}},
 		"c601040000000000000000" + "01000000000000000000000000000000" + "02000000000000000000000000000000",
 	},
 	"answer": {
-		wireMessage{kind: kindAnswer, call: 7, from: replicaID{1}, session: sessionID{2}, status: answerMessages, last: true, part: 300, data: appendMessage(nil, []byte("hi"))},
+		wireMessage{kind: kindAnswer, call: 7, from: replicaID{1}, client: clientID{2}, status: answerMessages, last: true, part: 300, data: appendMessage(nil, []byte("hi"))},
 		"c601050000000000000007" + "01000000000000000000000000000000" + "02000000000000000000000000000000" + "0201ac02" + "026869",
 	},
 }
