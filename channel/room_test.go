@@ -282,7 +282,7 @@ func TestAJoinThatItsClientGaveUpLeavesOnePresence(t *testing.T) {
 		})
 		a := connect(t, cl.endpoints[0], h, "user=a")
 		a.send(`["1","1","t","phx_join",{}]`)
-		time.Sleep(10 * time.Second) // phoenix.js's patience
+		time.Sleep(10 * time.Second) // phoenix.js's join timeout
 		a.send(`["1","2","t","phx_leave",{}]`, `["3","3","t","phx_join",{}]`)
 		time.Sleep(5 * time.Second)
 		require.Contains(t, a.take(), `["3","3","t","phx_reply",{"status":"ok","response":{}}]`)

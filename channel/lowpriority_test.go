@@ -36,9 +36,9 @@ func chatty(t *testing.T, show PresenceView, change func(*script)) *Handler {
 	return h
 }
 
-// patience is what a client was sent since it was last asked, by event, and for
-// each whether it is patient.
-func patience(t *testing.T, c *client) map[string][]bool {
+// priorities is what a client was sent since it was last asked, by event, and for
+// each whether it is of low priority.
+func priorities(t *testing.T, c *client) map[string][]bool {
 	t.Helper()
 	synctest.Wait()
 	c.link.mu.Lock()
@@ -54,9 +54,9 @@ func patience(t *testing.T, c *client) map[string][]bool {
 	return got
 }
 
-// Only what a room tells all its clients of who is present is patient, whatever
+// Only what a room tells all its clients of who is present is of low priority, whatever
 // protocol they speak; nothing else is, under whatever name.
-func TestOnlyNewsOfPresenceIsPatient(t *testing.T) {
+func TestOnlyNewsOfPresenceIsOfLowPriority(t *testing.T) {
 	versions := map[string][2]string{ // a phx_join and a message
 		"vsn=2.0.0&user=two":   {`["1","1","t","phx_join",{}]`, `["1","2","t","ask",{}]`},
 		"vsn=1.0.0&user=one":   {`{"topic":"t","event":"phx_join","payload":{},"ref":"1","join_ref":"1"}`, `{"topic":"t","event":"ask","payload":{},"ref":"2","join_ref":"1"}`},
@@ -75,25 +75,25 @@ func TestOnlyNewsOfPresenceIsPatient(t *testing.T) {
 				}
 				c, other := connect(t, e, h, query), connect(t, e, h, "vsn=2.0.0&user=other")
 				speak(c, versions[query][0])
-				got := patience(t, c)
+				got := priorities(t, c)
 				require.Equal(t, []bool{false}, got["phx_reply"], query)
 				require.NotEmpty(t, got[names[0]], query)
 				require.False(t, got[names[0]][0], "%s: what it is pushed", query)
 
 				speak(other, versions["vsn=2.0.0&user=two"][0])
-				require.Equal(t, map[string][]bool{names[1]: {true}}, patience(t, c), query)
+				require.Equal(t, map[string][]bool{names[1]: {true}}, priorities(t, c), query)
 
 				speak(c, versions[query][1])
 				require.Equal(t, map[string][]bool{
 					"phx_reply": {false}, "pushed": {false}, "said": {false}, eventPresenceDiff: {false}, eventPresenceCount: {false},
-				}, patience(t, c), query)
+				}, priorities(t, c), query)
 			})
 		}
 	}
 }
 
 // A diff that HandleOut has passed on is a push like any other.
-func TestAnInterceptedDiffIsNotPatient(t *testing.T) {
+func TestAnInterceptedDiffIsNotOfLowPriority(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e := startCluster(t, 1, nil).endpoints[0]
 		h := chatty(t, PresenceFull, func(s *script) {
@@ -105,8 +105,8 @@ func TestAnInterceptedDiffIsNotPatient(t *testing.T) {
 		})
 		c, other := connect(t, e, h, "vsn=2.0.0&user=a"), connect(t, e, h, "vsn=2.0.0&user=b")
 		c.send(`["1","1","t","phx_join",{}]`)
-		patience(t, c)
+		priorities(t, c)
 		other.send(`["1","1","t","phx_join",{}]`)
-		require.Equal(t, map[string][]bool{eventPresenceDiff: {false}}, patience(t, c))
+		require.Equal(t, map[string][]bool{eventPresenceDiff: {false}}, priorities(t, c))
 	})
 }
