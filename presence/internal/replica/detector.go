@@ -9,7 +9,7 @@ import (
 // replica that is out of reach.
 
 const (
-	probePeriod   = 250 * time.Millisecond  // between two probes, and the patience with one
+	probePeriod   = 250 * time.Millisecond  // between two probes, and how long one may take
 	unreachableIn = 1250 * time.Millisecond // "nobody there" for so long is believed
 )
 
@@ -117,13 +117,13 @@ func (r *Replica) heardOurselves() {
 	if r.isolated != 0 && !r.busDown {
 		r.isolated, r.gaveUp = 0, false
 		r.notice(r.cfg.Name, r.epoch, "connected again")
-		r.patience()
+		r.refreshPeers()
 	}
 }
 
-// patience gives every peer that is up, and a rival, a full new term: they may have
-// sent heartbeats while this replica heard nothing.
-func (r *Replica) patience() {
+// refreshPeers gives every peer that is up, and a rival, a new DownPeriod: they may
+// have sent heartbeats while this replica heard nothing.
+func (r *Replica) refreshPeers() {
 	r.rival.heard = r.now
 	for _, p := range r.byName {
 		if p.up {
@@ -135,7 +135,7 @@ func (r *Replica) patience() {
 // stalled is called when this process did not run for a while.
 func (r *Replica) stalled() {
 	r.echo = r.now
-	r.patience()
+	r.refreshPeers()
 }
 
 // BusDown and BusUp take word of the bus's connection.

@@ -93,12 +93,12 @@ func lieTo(t *testing.T, mirror bool, data []byte) {
 		require.True(t, held)
 		require.Equal(t, `{"mine":true}`, string(meta.Data))
 		atMost(t, replicas, len(r.peers), "members")
-		atMost(t, 3, len(r.tombstones), "graves")
+		atMost(t, 3, len(r.tombstones), "tombstones")
 		atMost(t, maxTopics, len(r.topics), "topics")
 		for _, topic := range r.topics {
 			atMost(t, replicas, len(topic.views), "views")
 			for _, v := range topic.views {
-				atMost(t, reorderLimit, len(v.rarely().reorder), "held back")
+				atMost(t, reorderLimit, len(v.rarely().reorder), "reorder buffer")
 			}
 		}
 	}

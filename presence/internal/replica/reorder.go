@@ -6,7 +6,7 @@ package replica
 // reorderLimit is how many deltas that came too early a view keeps.
 const reorderLimit = 4
 
-// hold keeps a delta that came too early, and remembers what it tells of.
+// hold puts a delta that came too early into the reorder buffer, and remembers what it tells of.
 func (v *view) hold(d delta) {
 	v.need = max(v.need, d.To)
 	if x := v.unsettle(); len(x.reorder) < reorderLimit {
@@ -14,7 +14,7 @@ func (v *view) hold(d delta) {
 	}
 }
 
-// drain applies what was held back, as far as it goes.
+// drain applies what is in the reorder buffer, as far as it goes.
 func (r *Replica) drain(v *view) {
 	x := v.extra
 	if x == nil {
