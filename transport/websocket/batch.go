@@ -16,7 +16,7 @@ type batch struct {
 	bytes   int // of the frames, with their headers
 	pong    []byte
 	pongDue bool
-	urgent  bool         // some of it is of normal priority
+	normal  bool         // some of it is of normal priority
 	notice  *closeNotice // the close frame at its end; nil: none
 
 	compress bool // frames are compressed as they are gathered

@@ -150,7 +150,7 @@ func TestABroadcastIsNotCopied(t *testing.T) {
 // A batch that is released in the middle of being written leaves nothing to the next
 // one that uses its memory.
 func TestAReleasedBatchIsEmpty(t *testing.T) {
-	b := &batch{since: time.Now(), pong: []byte("pong"), pongDue: true, urgent: true, bytes: 1}
+	b := &batch{since: time.Now(), pong: []byte("pong"), pongDue: true, normal: true, bytes: 1}
 	b.frames = append(b.frames, framesInPieces(t, 9)[0], text("x"))
 	require.True(t, b.gather())
 	b.wrote(1)

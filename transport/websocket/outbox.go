@@ -162,7 +162,7 @@ func (o *outbox) enqueue(f *wire.Frame) bool {
 	b := o.last()
 	b.frames = append(b.frames, f)
 	b.bytes += size
-	b.urgent = b.urgent || !f.LowPriority
+	b.normal = b.normal || !f.LowPriority
 	return true
 }
 
@@ -176,7 +176,7 @@ func (o *outbox) sendPong(data string) {
 	}
 	b := o.last()
 	b.pong, b.pongDue = append(b.pong[:0], data...), true
-	b.urgent = true
+	b.normal = true
 	o.start()
 }
 
@@ -263,7 +263,7 @@ func (o *outbox) start() {
 // low reports whether what goes next is what is left of a batch, or low-priority
 // frames only. mu is held.
 func (o *outbox) low() bool {
-	return o.state == outboxOpen && (o.begun != nil || !o.queue.urgent)
+	return o.state == outboxOpen && (o.begun != nil || !o.queue.normal)
 }
 
 // enlist gives the outbox to the writers. mu is held.
