@@ -9,12 +9,12 @@ import (
 	"github.com/rollcall-go/rollcall/internal/list"
 )
 
-// patience is how long a turn lasts at most while others wait.
-const patience = 10 * time.Millisecond
+// maxTurn is how long a turn lasts at most while others wait.
+const maxTurn = 10 * time.Millisecond
 
 // A gate gives turns, in the order of arrival. While handshakes wait, a turn that has
 // ended is given to the next only after a cooldown (package internal/cooldown). One that
-// has lasted for patience is given on at once.
+// has lasted for maxTurn is given on at once.
 //
 // It has no goroutine: the handshakes that wait have an alarm in common, and the one
 // that it wakes ends the turns that have lasted too long.
@@ -104,7 +104,7 @@ func (g *gate) enqueue(t *Turn) (<-chan time.Time, error) {
 	g.line.Push(t, &t.place)
 	g.waited++
 	if g.alarm == nil {
-		g.alarm = time.NewTimer(patience) // once
+		g.alarm = time.NewTimer(maxTurn) // once
 	}
 	if g.line.Len() == 1 {
 		g.admit(time.Now()) // a turn may have become free meanwhile
@@ -156,7 +156,7 @@ func (g *gate) relieve() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	for g.line.Len() > 0 && g.running.Len() > 0 && now.Sub(g.running.Front().since) >= patience {
+	for g.line.Len() > 0 && g.running.Len() > 0 && now.Sub(g.running.Front().since) >= maxTurn {
 		g.running.Pop()
 	}
 	g.admit(now)
@@ -182,7 +182,7 @@ func (g *gate) admit(now time.Time) {
 	case g.line.Len() == 0 || g.running.Len() == 0: // or there is nothing to end before its time
 		g.alarm.Stop()
 	default:
-		g.alarm.Reset(g.running.Front().since.Add(patience).Sub(now))
+		g.alarm.Reset(g.running.Front().since.Add(maxTurn).Sub(now))
 	}
 }
 

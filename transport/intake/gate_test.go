@@ -212,7 +212,7 @@ func TestATurnThatLastsTooLongIsGivenOnAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(t, Config{MaxHandshakes: 2})
 		p.come("a", "b", "c", "d", "e", "f", "g")
-		time.Sleep(patience - 1)
+		time.Sleep(maxTurn - 1)
 		p.wants("a in", "b in")
 		time.Sleep(time.Nanosecond)
 		p.wants("c in", "d in")
@@ -222,7 +222,7 @@ func TestATurnThatLastsTooLongIsGivenOnAtOnce(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		p.end("c") // its place cools down meanwhile
 		p.wants("e in")
-		time.Sleep(patience)
+		time.Sleep(maxTurn)
 		p.wants("f in", "g in")
 		p.end("d", "e", "f", "g")
 		require.Equal(t, Stats{Waited: 5}, p.in.Stats())
@@ -276,7 +276,7 @@ func TestNeverMoreThanTheBoundAtATime(t *testing.T) {
 						break
 					}
 				}
-				time.Sleep(patience / 10)
+				time.Sleep(maxTurn / 10)
 				inside.Add(-1)
 				turn.End()
 			})

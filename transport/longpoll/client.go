@@ -234,12 +234,12 @@ func (c *client) isEnded() bool {
 // receive gives the client's messages to its channelConn, those of one call after those
 // of another. It waits for its turn for at most one window.
 func (c *client) receive(ctx context.Context, entries []entry) (status wireStatus) {
-	patience := time.NewTimer(c.host.config.Window)
-	defer patience.Stop()
+	timeout := time.NewTimer(c.host.config.Window)
+	defer timeout.Stop()
 	select {
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
-	case <-patience.C:
+	case <-timeout.C:
 		return answerTimeout
 	case <-ctx.Done():
 		return answerTimeout

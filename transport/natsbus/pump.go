@@ -25,7 +25,7 @@ const channelMessages = 1024
 // then every Conn is told, once. Nothing dropped later can be taken for told.
 func (b *Bus) pump() {
 	defer close(b.pumped)
-	const patience = 16 * channelMessages
+	const tellAfter = 16 * channelMessages
 	missing, since := false, 0
 	for {
 		select {
@@ -41,7 +41,7 @@ func (b *Bus) pump() {
 			if !missing {
 				continue
 			}
-			if since++; len(b.messages) == 0 || since >= patience {
+			if since++; len(b.messages) == 0 || since >= tellAfter {
 				missing = false
 				b.eachConn(func(c *conn) { c.queue.Missed() })
 			}

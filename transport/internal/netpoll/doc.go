@@ -37,7 +37,7 @@
 // After a write that timed out a tls.Conn is corrupt, so none may be given up. TryWrite
 // looks whether the socket has room, which the kernel says when a third of its buffer
 // is free, and writes one record. Should that wait nevertheless, it goes on in its
-// goroutine after writePatience, and WaitWrite waits for it.
+// goroutine after writeWait, and WaitWrite waits for it.
 //
 // # What a waiting connection costs
 //

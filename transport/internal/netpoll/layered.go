@@ -27,8 +27,8 @@ const (
 	recordWaitMost = 16 * time.Millisecond
 )
 
-// writePatience is how long TryWrite waits for a write that should not have to wait.
-const writePatience = 5 * time.Millisecond
+// writeWait is how long TryWrite waits for a write that should not have to wait.
+const writeWait = 5 * time.Millisecond
 
 // recordSize is how much is written at once: a record of TLS. It fits into the third of
 // a socket's buffer that is free when the kernel says that there is room.
@@ -155,7 +155,7 @@ func (h *handover) write() {
 
 // wait reports whether the write has ended in time.
 func (h *handover) wait() bool {
-	h.timer.Reset(writePatience)
+	h.timer.Reset(writeWait)
 	defer h.timer.Stop()
 	select {
 	case <-h.done:

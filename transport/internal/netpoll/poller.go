@@ -19,14 +19,14 @@ type Poller struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	poll     *poll // nil: no connection yet, or no longer
-	broken   bool  // poll cannot be had, now or ever
-	places   []*Waiter
-	free     []int32           // places without a connection
-	parked   list.List[Waiter] // in the order of since
-	timer    *time.Timer       // runs silence at alarm; counted by group while it runs
-	alarm    time.Time         // when silence is looked for; zero: none is parked
-	patience time.Time         // until then none is held to be silent: we were stalled
+	poll       *poll // nil: no connection yet, or no longer
+	broken     bool  // poll cannot be had, now or ever
+	places     []*Waiter
+	free       []int32           // places without a connection
+	parked     list.List[Waiter] // in the order of since
+	timer      *time.Timer       // runs silence at alarm; counted by group while it runs
+	alarm      time.Time         // when silence is looked for; zero: none is parked
+	graceUntil time.Time         // until then none is held to be silent: we were stalled
 }
 
 // A Waiter is a connection's part in a Poller. The zero Waiter is made ready by Init.
@@ -219,10 +219,10 @@ func (p *Poller) silence(now time.Time) {
 		return // it was set anew meanwhile
 	}
 	if now.Sub(p.alarm) > StallTolerance {
-		p.patience = now.Add(min(StallGrace, p.timeout))
+		p.graceUntil = now.Add(min(StallGrace, p.timeout))
 	}
 	var silent []*Waiter
-	for w := p.parked.Front(); w != nil && !now.Before(p.patience) && !now.Before(w.since.Add(p.timeout)); w = p.parked.Front() {
+	for w := p.parked.Front(); w != nil && !now.Before(p.graceUntil) && !now.Before(w.since.Add(p.timeout)); w = p.parked.Front() {
 		w.since = now.Add(-p.timeout) // the stall, if there was one, is over
 		if w.unpark() {
 			silent = append(silent, w)
@@ -233,8 +233,8 @@ func (p *Poller) silence(now time.Time) {
 	switch {
 	case p.parked.Len() == 0:
 		p.setAlarm(time.Time{})
-	case now.Before(p.patience):
-		p.setAlarm(p.patience)
+	case now.Before(p.graceUntil):
+		p.setAlarm(p.graceUntil)
 	default:
 		p.setAlarm(p.parked.Front().since.Add(p.timeout))
 	}
