@@ -12,8 +12,8 @@ import (
 	"github.com/rollcall-go/rollcall/bus"
 )
 
-// patience bounds every wait for something that must happen.
-const patience = 20 * time.Second
+// waitLimit bounds every wait for something that must happen.
+const waitLimit = 20 * time.Second
 
 // Options are what a check needs of its network.
 type Options struct {

@@ -161,7 +161,7 @@ func (l *listener) until(entry string) []string {
 // provoke repeats f until an entry is recorded, and returns and forgets all before it.
 func (l *listener) provoke(entry string, f func()) []string {
 	l.r.t.Helper()
-	giveUp := time.After(patience)
+	giveUp := time.After(waitLimit)
 	for {
 		var again <-chan time.Time
 		if f != nil {
@@ -232,7 +232,7 @@ func (r *rig) await(c <-chan struct{}, fault string) {
 	r.t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		r.t.Fatal(fault)
 	}
 }

@@ -127,7 +127,7 @@ func TestWhatAConnectionIsSentArrivesInOrder(t *testing.T) {
 	for i := range rooms * each {
 		rd := &reader{topic: fmt.Sprint("room", i%rooms), heard: make(chan struct{}, rounds)}
 		rd.conn = dial(t, gorilla.DefaultDialer, "ws"+strings.TrimPrefix(server.URL, "http"), "u", rd.topic)
-		require.NoError(t, rd.conn.SetReadDeadline(time.Now().Add(2*patience)))
+		require.NoError(t, rd.conn.SetReadDeadline(time.Now().Add(2*waitLimit)))
 		_, state, err := rd.conn.ReadMessage()
 		require.NoError(t, err)
 		rd.got = append(rd.got, state)

@@ -22,8 +22,8 @@ import (
 	"github.com/rollcall-go/rollcall/transport/websocket"
 )
 
-// patience is how long a test over sockets waits for an event before it fails.
-const patience = 20 * time.Second
+// waitLimit is how long a test over sockets waits for an event before it fails.
+const waitLimit = 20 * time.Second
 
 // hub is an endpoint that reports slow clients and channels that end.
 type hub struct {
@@ -198,7 +198,7 @@ func hear(t *testing.T, got <-chan string) string {
 	select {
 	case event := <-got:
 		return event
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		require.Fail(t, "timed out")
 		return ""
 	}
@@ -206,7 +206,7 @@ func hear(t *testing.T, got <-chan string) string {
 
 func TestClientThatReadsNothingOverASocketIsClosed(t *testing.T) {
 	h := startHub(t)
-	transport := serveWebsocket(t, h.Endpoint, h.handler, websocket.Config{OutboxBytes: 100_000, CloseTimeout: patience})
+	transport := serveWebsocket(t, h.Endpoint, h.handler, websocket.Config{OutboxBytes: 100_000, CloseTimeout: waitLimit})
 	server := httptest.NewServer(transport)
 	defer server.Close()
 	url := "ws" + strings.TrimPrefix(server.URL, "http")
@@ -221,7 +221,7 @@ func TestClientThatReadsNothingOverASocketIsClosed(t *testing.T) {
 		}
 	}
 	require.Equal(t, "slow", (<-h.slow).Conn.Value("user"))
-	require.NoError(t, slow.SetReadDeadline(time.Now().Add(patience)))
+	require.NoError(t, slow.SetReadDeadline(time.Now().Add(waitLimit)))
 	var closed *gorilla.CloseError
 	require.ErrorAs(t, readEnd(slow), &closed)
 	require.Equal(t, wire.CloseTryLater, closed.Code)

@@ -131,7 +131,7 @@ func BenchmarkSubscriptions(b *testing.B) {
 				s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
 				require.NoError(b, err)
 				go s.Start()
-				require.True(b, s.ReadyForConnections(patience))
+				require.True(b, s.ReadyForConnections(waitLimit))
 				nc, err := nats.Connect(s.ClientURL(), Options()...)
 				require.NoError(b, err)
 				nb, err := New(nc, Config{Buckets: buckets})

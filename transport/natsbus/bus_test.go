@@ -39,7 +39,7 @@ func TestTheWireFormatStays(t *testing.T) {
 		require.NoError(t, stranger.Flush())
 
 		r.send(tt.dest, tt.data)
-		m, err := sub.NextMsg(patience)
+		m, err := sub.NextMsg(waitLimit)
 		require.NoError(t, err)
 		require.Equal(t, tt.wantSubject, m.Subject)
 		require.Equal(t, tt.wanted, string(m.Data))
@@ -167,7 +167,7 @@ func BenchmarkPublish(b *testing.B) {
 			require.NoError(b, err)
 			go s.Start()
 			defer stopServer(s)
-			require.True(b, s.ReadyForConnections(patience))
+			require.True(b, s.ReadyForConnections(waitLimit))
 			nc, err := nats.Connect(s.ClientURL(), Options()...)
 			require.NoError(b, err)
 			defer nc.Close()

@@ -63,7 +63,7 @@ func TestALanesOverflowIsLostOnceAndLeavesTheOtherLaneAlone(t *testing.T) {
 	slow, free := open(t, b, bus.LanePresence, "x", "y"), open(t, b, bus.LaneChannel, "x")
 	slow.block()
 	slow.send("x", "0") // is taken from the queue, and blocks
-	require.Eventually(t, func() bool { s := b.Stats(); return s.Received == 1 && s.QueuedBytes == 0 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { s := b.Stats(); return s.Received == 1 && s.QueuedBytes == 0 }, waitLimit, time.Millisecond)
 	slow.send("x", "1", "2", "3", "4", "5")
 	slow.send("y", "6")
 	free.send("x", "end")
@@ -95,7 +95,7 @@ func TestAnOverrunOfTheChannelIsLostOnce(t *testing.T) {
 			from.send(fmt.Sprint(i%subjects), fmt.Sprint(i))
 		}
 		require.NoError(t, a.nc.Flush())
-		require.Eventually(t, func() bool { return b.nc.Stats().InMsgs >= before+uint64(messages) }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return b.nc.Stats().InMsgs >= before+uint64(messages) }, waitLimit, time.Millisecond)
 		b.mu.Unlock()
 	}
 
@@ -150,10 +150,10 @@ func TestHandlersOfTheCallerAreStillCalled(t *testing.T) {
 			require.NoError(t, err)
 			r := open(t, b, bus.LanePresence, "x")
 			require.NoError(t, r.Subscribe("forbidden"))
-			require.Eventually(t, func() bool { return b.Stats().Errors == 1 && failed.Load() == 1 }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { return b.Stats().Errors == 1 && failed.Load() == 1 }, waitLimit, time.Millisecond)
 			require.NoError(t, nc.ForceReconnect())
 			r.until("!lost")
-			require.Eventually(t, func() bool { return down.Load() == 1 && up.Load() == 1 }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { return down.Load() == 1 && up.Load() == 1 }, waitLimit, time.Millisecond)
 			require.NoError(t, b.Close())
 			nc.Close()
 			<-closed
@@ -174,8 +174,8 @@ func TestARefusedSubscriptionIsLoggedAndCounted(t *testing.T) {
 	b := newBus(t, s, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	r := open(t, b, bus.LanePresence, "x")
 	require.NoError(t, r.Subscribe("forbidden"))
-	require.Eventually(t, func() bool { return b.Stats().Errors == 1 }, patience, time.Millisecond)
-	require.Eventually(t, func() bool { return bytes.Contains(log.bytes(), []byte("rollcall.forbidden")) }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return b.Stats().Errors == 1 }, waitLimit, time.Millisecond)
+	require.Eventually(t, func() bool { return bytes.Contains(log.bytes(), []byte("rollcall.forbidden")) }, waitLimit, time.Millisecond)
 	r.send("x", "end")
 	require.Empty(t, r.until("end"), "the connection lives")
 }

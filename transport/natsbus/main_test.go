@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait for an event in these tests.
-const patience = 20 * time.Second
+// waitLimit bounds every wait for an event in these tests.
+const waitLimit = 20 * time.Second
 
 // startServer runs a NATS server on loopback until the test ends.
 func startServer(t testing.TB, change ...func(*server.Options)) *server.Server {
@@ -32,7 +32,7 @@ func startServer(t testing.TB, change ...func(*server.Options)) *server.Server {
 	require.NoError(t, err)
 	go s.Start()
 	t.Cleanup(func() { stopServer(s) })
-	require.True(t, s.ReadyForConnections(patience), "server is ready")
+	require.True(t, s.ReadyForConnections(waitLimit), "server is ready")
 	return s
 }
 
@@ -54,7 +54,7 @@ func startCluster(t *testing.T) (a, b *server.Server) {
 		o.Routes = []*url.URL{{Scheme: "nats", Host: a.ClusterAddr().String()}}
 	})
 	const routes = server.DEFAULT_ROUTE_POOL_SIZE + 1
-	require.Eventually(t, func() bool { return a.NumRoutes() == routes && b.NumRoutes() == routes }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return a.NumRoutes() == routes && b.NumRoutes() == routes }, waitLimit, time.Millisecond)
 	return a, b
 }
 
@@ -142,7 +142,7 @@ func (r *recorder) unblock() { r.gate.Unlock() }
 // told is therefore complete up to that entry.
 func (r *recorder) until(entry string) []string {
 	r.t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(waitLimit)
 	for {
 		r.mu.Lock()
 		for i, s := range r.log {

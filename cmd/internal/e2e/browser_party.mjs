@@ -10,7 +10,7 @@ import path from "node:path";
 import { chromium } from "playwright-core";
 
 /** How long anything may take that has no limit of its own, in ms. */
-const patience = 15000;
+const waitLimit = 15000;
 
 const flags = [
   "--no-sandbox",
@@ -93,7 +93,7 @@ export class Tab {
     this.cast = new Set(); // the points that this user ever voted, in whichever tab
     this.frames = new EventEmitter(); // "frame" for each that was sent
     this.errors = [];
-    page.setDefaultTimeout(patience);
+    page.setDefaultTimeout(waitLimit);
     page.on("websocket", (socket) =>
       socket.on("framereceived", ({ payload }) => {
         this.sent.push(JSON.parse(payload));
@@ -233,7 +233,7 @@ export class Tab {
 
   /** Waits for the first event of that name, and returns its payload. */
   async hears(name) {
-    const signal = AbortSignal.timeout(patience);
+    const signal = AbortSignal.timeout(waitLimit);
     while (this.told(name).length === 0) {
       await once(this.frames, "frame", { signal }).catch(() => assert.fail(`${this.name} was never sent ${name}`));
     }

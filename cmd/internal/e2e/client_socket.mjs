@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 import { current } from "./client_libraries.mjs";
 
 /** How long what has to happen soon may take, in ms. */
-const patience = 20_000;
+const waitLimit = 20_000;
 
 /** Waits for a promise, and says what was missed if it takes too long. */
 export async function soon(promise, what) {
@@ -15,7 +15,7 @@ export async function soon(promise, what) {
   const late = new Promise((_, reject) => {
     // The error is made here, where the stack still says who waits.
     const err = new Error(`timed out waiting for ${what}`);
-    timer = setTimeout(() => reject(err), patience);
+    timer = setTimeout(() => reject(err), waitLimit);
   });
   try {
     return await Promise.race([promise, late]);

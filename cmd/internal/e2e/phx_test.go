@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is for whatever has to happen soon.
-const patience = 40 * time.Second
+// waitLimit is for whatever has to happen soon.
+const waitLimit = 40 * time.Second
 
 // program is a process whose output is awaited line by line.
 type program struct {
@@ -65,7 +65,7 @@ func (p *program) kill() {
 // which found is true.
 func (p *program) await(start string, found func(rest string) bool) string {
 	p.t.Helper()
-	late := time.After(patience)
+	late := time.After(waitLimit)
 	for {
 		select {
 		case line, ok := <-p.lines:

@@ -86,8 +86,8 @@ func TestAKilledServerIsFoundAgain(t *testing.T) {
 	}
 	for range 3 {
 		kill := startProcess(t, other, listen)
-		require.Eventually(t, asked(nil), patience, time.Millisecond)
+		require.Eventually(t, asked(nil), waitLimit, time.Millisecond)
 		kill()
-		require.Eventually(t, asked(nats.ErrNoResponders), patience, time.Millisecond, "it is known to be gone")
+		require.Eventually(t, asked(nats.ErrNoResponders), waitLimit, time.Millisecond, "it is known to be gone")
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/rollcall-go/rollcall/transport/natsbus"
 )
 
-// patience bounds every wait for an event in these tests.
-const patience = 20 * time.Second
+// waitLimit bounds every wait for an event in these tests.
+const waitLimit = 20 * time.Second
 
 func start(t *testing.T, cfg Config) *Server {
 	t.Helper()
@@ -62,7 +62,7 @@ func reaches(t *testing.T, from, to *nats.Conn) {
 		}
 		_, err := sub.NextMsg(10 * time.Millisecond)
 		return err == nil
-	}, patience, time.Millisecond)
+	}, waitLimit, time.Millisecond)
 	require.NoError(t, sub.Unsubscribe())
 }
 
@@ -93,7 +93,7 @@ func TestTwoServersDeliverAcrossTheRouteAlsoAfterOneRestarts(t *testing.T) {
 
 	closeConn(cb)
 	b.Shutdown()
-	require.Eventually(t, func() bool { return a.OtherServers() == 0 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return a.OtherServers() == 0 }, waitLimit, time.Millisecond)
 	for _, who := range []struct{ listen, name string }{{listenB, "b"}, {listenA, "a"}} {
 		if who.name == "a" { // now the other one, with b running
 			closeConn(ca)
@@ -134,15 +134,15 @@ func TestAReplicaThatIsNotUpYetIsAWarningOnceAndNoError(t *testing.T) {
 	created := regexp.MustCompile(regexp.QuoteMeta(listenB) + ` - rid:\d+ - Route connection created`)
 	dialled := func() int { return len(created.FindAllString(log.String(), -1)) }
 	for times := 1; times <= 2; times++ {
-		require.Eventually(t, warned(times), patience, time.Millisecond, "not up yet, then gone: %s", &log)
+		require.Eventually(t, warned(times), waitLimit, time.Millisecond, "not up yet, then gone: %s", &log)
 		before := dialled()
 		b := start(t, Config{ClusterListen: listenB, Routes: routes})
-		require.Eventually(t, func() bool { return dialled() > before }, patience, time.Millisecond, "%s", &log)
+		require.Eventually(t, func() bool { return dialled() > before }, waitLimit, time.Millisecond, "%s", &log)
 		require.True(t, warned(times)(), log.String())
 		require.True(t, warned(times)(), log.String())
 		b.Shutdown()
 	}
-	require.Eventually(t, warned(3), patience, time.Millisecond, "%s", &log)
+	require.Eventually(t, warned(3), waitLimit, time.Millisecond, "%s", &log)
 	for _, line := range lines(&log, "not reached") {
 		require.Contains(t, line, "dial tcp "+listenB+": ")
 	}
@@ -183,7 +183,7 @@ func TestOneListedRouteIsEnoughForThree(t *testing.T) {
 	b := start(t, Config{ClusterListen: "127.0.0.1:0", Routes: seed})
 	c := start(t, Config{ClusterListen: "127.0.0.1:0", Routes: seed})
 	reaches(t, connect(t, b), connect(t, c))
-	require.Eventually(t, func() bool { return a.OtherServers() == 2 && b.OtherServers() == 2 && c.OtherServers() == 2 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return a.OtherServers() == 2 && b.OtherServers() == 2 && c.OtherServers() == 2 }, waitLimit, time.Millisecond)
 }
 
 func TestTheClientPortOfAClusterIsOnLoopbackAndLocked(t *testing.T) {

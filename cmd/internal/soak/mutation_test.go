@@ -18,7 +18,7 @@ var mutants = flag.Bool("mutants", false, "TestMutants builds each mutant and ru
 const root = "../../.."
 
 // Each of these tests is seen to fail when what it is about is removed. The table is
-// checked always; with -mutants the tests are run, with less patience.
+// checked always; with -mutants the tests are run, with a shorter wait limit.
 func TestMutants(t *testing.T) {
 	rules, err := mutant.Read("testdata/mutants.txt")
 	require.NoError(t, err)
@@ -27,7 +27,7 @@ func TestMutants(t *testing.T) {
 		t.Run(r.Name, func(t *testing.T) {
 			r.Apply(t, root)
 			if *mutants {
-				r.Build(t, root, "cmd/internal/soak").Kill(t, r.Killer, "^"+strings.ReplaceAll(r.Killer, "/", "$/^")+"$", "-patience=12s")
+				r.Build(t, root, "cmd/internal/soak").Kill(t, r.Killer, "^"+strings.ReplaceAll(r.Killer, "/", "$/^")+"$", "-wait-limit=12s")
 			}
 		})
 	}

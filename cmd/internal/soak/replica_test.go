@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var patience = flag.Duration("patience", 30*time.Second, "how long anything may take that is not measured")
+var waitLimit = flag.Duration("wait-limit", 30*time.Second, "how long anything may take that is not measured")
 
 // replica is a process that runs a tracker, and what its watchers were told.
 type replica struct {
@@ -115,7 +115,7 @@ func (r *replica) fold(e *event) {
 // await waits until holds, which is called under mu, says so.
 func (r *replica) await(t *testing.T, holds func() bool, what func() string) {
 	t.Helper()
-	deadline := time.After(*patience)
+	deadline := time.After(*waitLimit)
 	for {
 		r.mu.Lock()
 		ok, news := holds(), r.news

@@ -312,7 +312,7 @@ func TestAReplicaThatIsStoppedPastPermdownComesBack(t *testing.T) {
 	for _, i := range []int{0, 2} {
 		c.replicas[i].awaitKeys(t, "room", "alice@eu bob@ap bob@eu carol@ap")
 	}
-	deadline := time.Now().Add(*patience)
+	deadline := time.Now().Add(*waitLimit)
 	for known := true; known; {
 		require.True(t, time.Now().Before(deadline), "us is forgotten")
 		_, known = c.replicas[0].ask(t, "members").Members["us"]

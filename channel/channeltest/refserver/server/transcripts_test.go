@@ -232,19 +232,19 @@ func (p *player) step() {
 // unpolled is longer than 1.5 windows of /short.
 const unpolled = 3500 * time.Millisecond
 
-// Within patience everything that is expected comes. What nobody expects has come
+// Within waitLimit everything that is expected comes. What nobody expects has come
 // when it was quiet, or is found by a later step: the last waits for longest.
 const (
-	patience = 15 * time.Second
-	quiet    = 5 * time.Millisecond
-	last     = time.Second
+	waitLimit = 15 * time.Second
+	quiet     = 5 * time.Millisecond
+	last      = time.Second
 )
 
 // settle waits until what was expected has come, and compares.
 func (p *player) settle() {
 	p.t.Helper()
 	began := time.Now()
-	for !p.done() && time.Since(began) < patience {
+	for !p.done() && time.Since(began) < waitLimit {
 		time.Sleep(5 * time.Millisecond)
 	}
 	time.Sleep(quiet)
