@@ -85,7 +85,6 @@ func (r *Replica) Peers() []PeerStatus {
 // Dump is what a replica holds of one topic, for debugging and for tests: every
 // part with its numbers. It is a copy.
 type Dump struct {
-	Topic      string
 	Interested bool
 	Complete   bool
 	Own        Part   // what this replica's own sessions hold
@@ -100,8 +99,7 @@ type Part struct {
 	Seq     uint64 // the owner's number at which the part stands; for Own, the replica's counter
 	Up      bool
 	Synced  bool
-	Need    uint64 // the owner is known to be at least here
-	Held    int    // deltas that came too early
+	Held    int // deltas in the reorder buffer
 	Entries []Entry
 }
 
@@ -122,7 +120,7 @@ func (r *Replica) Dump(topic string) Dump {
 // DumpTo is Dump into d, whose memory it uses again.
 func (r *Replica) DumpTo(d *Dump, topic string) {
 	own := Part{Replica: r.cfg.Name, Epoch: r.epoch, Birth: r.birth, Seq: r.counter, Up: true, Synced: true, Entries: d.Own.Entries[:0]}
-	*d = Dump{Topic: topic, Own: own, Views: d.Views[:0]}
+	*d = Dump{Own: own, Views: d.Views[:0]}
 	t := r.topics[topic]
 	if t == nil {
 		d.Interested, d.Complete = r.mirror != nil, r.mirrorComplete()
@@ -135,7 +133,7 @@ func (r *Replica) DumpTo(d *Dump, topic string) {
 	for i, v := range t.views {
 		p := Part{
 			Replica: v.peer.name, Epoch: v.peer.epoch, Birth: v.peer.birth, Seq: v.state.Seq(),
-			Up: v.peer.up, Synced: v.synced, Need: v.need, Held: len(v.rarely().reorder),
+			Up: v.peer.up, Synced: v.synced, Held: len(v.rarely().reorder),
 		}
 		if i < cap(d.Views) {
 			p.Entries = d.Views[:i+1][i].Entries[:0]
