@@ -21,8 +21,9 @@ type Protocol interface {
 }
 
 // A Codec decodes and encodes the messages of one connection. Decode is called for one
-// frame after another; Encode may be called at the same time, and concurrently, unless
-// the codec is used by one connection alone... see Protocol.
+// frame of a connection after another. Encode may be called concurrently, with itself and
+// with Decode; the frames of messages that are encoded at the same time go out in any
+// order, each message's together.
 type Codec interface {
 	// Decode reads a frame of the client and appends its messages: one, or none, or
 	// several. The text of a text frame has been checked to be UTF-8. It must not keep
