@@ -283,7 +283,7 @@ func TestCloseOfTheLinkSendsWhatWaitsAndTheReason(t *testing.T) {
 // Writers, pongs and the client's own messages all at once: nothing is torn,
 // lost or out of order.
 func TestConcurrentTrafficIsIntact(t *testing.T) {
-	eachKind(t, func(t *testing.T, k kind) {
+	eachKindRaced(t, func(t *testing.T, k kind) {
 		s := newFake()
 		_, server := k.serve(t, Config{OutboxBytes: 64 << 20, OutboxAge: time.Minute}, letIn(s))
 		client := dial(t, server, nil)

@@ -215,7 +215,7 @@ func TestDrainingEndpointRefuses503(t *testing.T) {
 }
 
 func TestManyClientsGetEveryBroadcastInOrder(t *testing.T) {
-	eachKind(t, func(t *testing.T, k kind) {
+	eachKindRaced(t, func(t *testing.T, k kind) {
 		s := k.serveEndpoint(t, Config{})
 		const clients, broadcasts = 50, 200
 		all := make([]*gorilla.Conn, clients)
