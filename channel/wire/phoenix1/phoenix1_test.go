@@ -31,12 +31,12 @@ func encode(m wire.Message) (*wire.Frame, error) {
 	return frames[0], nil
 }
 
-// ref is a ref of JSON text.
-func ref(text string) wire.Ref {
+// ref is the ref that is said as text.
+func ref(t *testing.T, text string) wire.Ref {
+	t.Helper()
 	r, err := wire.ParseRef([]byte(text))
-	if err != nil {
-		panic(err)
-	}
+	require.NoError(t, err)
+	require.Equal(t, text, string(r.AppendJSON(nil)))
 	return r
 }
 
@@ -49,7 +49,7 @@ func TestV1DecodesWhatClientsSend(t *testing.T) {
 		{`{"topic":"realtime:room1","event":"phx_join","payload":{"config":{}},"ref":"6","join_ref":"6"}`, wire.Message{JoinRef: wire.StringRef("6"), Ref: wire.StringRef("6"), Topic: "realtime:room1", Event: "phx_join", Payload: wire.RawPayload([]byte(`{"config":{}}`))}},
 		{`{"topic":"room:lobby","event":"phx_join","payload":{"p":1},"ref":"1"}`, wire.Message{Ref: wire.StringRef("1"), Topic: "room:lobby", Event: "phx_join", Payload: wire.RawPayload([]byte(`{"p":1}`))}},
 		{`{"topic":"phoenix","event":"heartbeat","payload":null,"ref":null,"join_ref":null}`, wire.Message{Topic: "phoenix", Event: "heartbeat"}},
-		{` { "ref" : 2.50 , "join_ref":"", "payload" : [ 1 ], "event":"\u00e9","topic":"t","more":{"ref":1}} `, wire.Message{JoinRef: wire.StringRef(""), Ref: ref("2.50"), Topic: "t", Event: "é", Payload: wire.RawPayload([]byte(`[1]`))}},
+		{` { "ref" : 2.50 , "join_ref":"", "payload" : [ 1 ], "event":"\u00e9","topic":"t","more":{"ref":1}} `, wire.Message{JoinRef: wire.StringRef(""), Ref: ref(t, "2.50"), Topic: "t", Event: "é", Payload: wire.RawPayload([]byte(`[1]`))}},
 		{`{"topic":"t","event":"e","payload":{},"ref":"1","Ref":"2","TOPIC":5}`, wire.Message{Ref: wire.StringRef("1"), Topic: "t", Event: "e", Payload: wire.RawPayload([]byte(`{}`))}},
 	} {
 		got, err := decode(false, []byte(c.frame))
@@ -78,7 +78,7 @@ func TestV1EncodesText(t *testing.T) {
 	}{
 		{wire.Message{Kind: wire.KindPush, JoinRef: wire.StringRef("1"), Topic: "a\"b", Event: "é</script>", Payload: wire.RawPayload([]byte(`{"x":1}`))}, `{"topic":"a\"b","event":"é</script>","payload":{"x":1},"ref":null}`},
 		{wire.Message{Kind: wire.KindBroadcast, Topic: "t", Event: "e"}, `{"topic":"t","event":"e","payload":{},"ref":null}`},
-		{wire.Message{Kind: wire.KindReply, JoinRef: ref("1"), Ref: ref("2.50"), Topic: "t", Status: "ok", Payload: wire.RawPayload([]byte(`[1]`))}, `{"topic":"t","event":"phx_reply","payload":{"status":"ok","response":[1]},"ref":2.50}`},
+		{wire.Message{Kind: wire.KindReply, JoinRef: ref(t, "1"), Ref: ref(t, "2.50"), Topic: "t", Status: "ok", Payload: wire.RawPayload([]byte(`[1]`))}, `{"topic":"t","event":"phx_reply","payload":{"status":"ok","response":[1]},"ref":2.50}`},
 	} {
 		f, err := encode(c.message)
 		require.NoError(t, err)

@@ -32,12 +32,12 @@ func encode(m wire.Message) (*wire.Frame, error) {
 	return frames[0], nil
 }
 
-// ref is a ref of JSON text.
-func ref(text string) wire.Ref {
+// ref is the ref that is said as text.
+func ref(t *testing.T, text string) wire.Ref {
+	t.Helper()
 	r, err := wire.ParseRef([]byte(text))
-	if err != nil {
-		panic(err)
-	}
+	require.NoError(t, err)
+	require.Equal(t, text, string(r.AppendJSON(nil)))
 	return r
 }
 
@@ -57,7 +57,7 @@ func TestV2DecodesWhatClientsSend(t *testing.T) {
 		{`["4","4","room:lobby","phx_join",{"p":1}]`, wire.Message{JoinRef: wire.StringRef("4"), Ref: wire.StringRef("4"), Topic: "room:lobby", Event: "phx_join", Payload: wire.RawPayload([]byte(`{"p":1}`))}},
 		{`[null,"7","phoenix","heartbeat",{}]`, wire.Message{Ref: wire.StringRef("7"), Topic: "phoenix", Event: "heartbeat", Payload: wire.RawPayload([]byte(`{}`))}},
 		{`["","6","phoenix","heartbeat",null]`, wire.Message{JoinRef: wire.StringRef(""), Ref: wire.StringRef("6"), Topic: "phoenix", Event: "heartbeat"}},
-		{` [ 1 , 2.50 , "t" , "e" , { "a" : [ 1 ] } , "more", 6 ] `, wire.Message{JoinRef: ref("1"), Ref: ref("2.50"), Topic: "t", Event: "e", Payload: wire.RawPayload([]byte(`{"a":[1]}`))}},
+		{` [ 1 , 2.50 , "t" , "e" , { "a" : [ 1 ] } , "more", 6 ] `, wire.Message{JoinRef: ref(t, "1"), Ref: ref(t, "2.50"), Topic: "t", Event: "e", Payload: wire.RawPayload([]byte(`{"a":[1]}`))}},
 		{`["\u0031",null,"\u00e9\n","e",[1]]`, wire.Message{JoinRef: wire.StringRef("1"), Topic: "é\n", Event: "e", Payload: wire.RawPayload([]byte(`[1]`))}},
 	} {
 		got, err := decode(false, []byte(c.frame))
@@ -132,7 +132,7 @@ func TestV2EncodesText(t *testing.T) {
 	}{
 		{wire.Message{Kind: wire.KindPush, JoinRef: wire.StringRef("1"), Topic: "a\"b", Event: "é</script>", Payload: wire.RawPayload([]byte(`{"x":1}`))}, `["1",null,"a\"b","é</script>",{"x":1}]`},
 		{wire.Message{Kind: wire.KindBroadcast, Topic: "t", Event: "e"}, `[null,null,"t","e",{}]`},
-		{wire.Message{Kind: wire.KindReply, JoinRef: ref("1"), Ref: ref("2.50"), Topic: "t", Status: "ok", Payload: wire.RawPayload([]byte(`[1]`))}, `[1,2.50,"t","phx_reply",{"status":"ok","response":[1]}]`},
+		{wire.Message{Kind: wire.KindReply, JoinRef: ref(t, "1"), Ref: ref(t, "2.50"), Topic: "t", Status: "ok", Payload: wire.RawPayload([]byte(`[1]`))}, `[1,2.50,"t","phx_reply",{"status":"ok","response":[1]}]`},
 	} {
 		f, err := encode(c.message)
 		require.NoError(t, err)
