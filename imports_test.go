@@ -106,7 +106,7 @@ func goList(t *testing.T, args ...string) []string {
 	return strings.Fields(string(out))
 }
 
-// within tells whether path is the package that rule names, or below it.
+// within reports whether path is the package that rule names, or below it.
 func within(path, rule string) bool {
 	if !strings.Contains(rule, ".") && !slices.Contains(standard, rule) {
 		rule = module + "/" + rule

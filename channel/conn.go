@@ -18,7 +18,7 @@ import (
 
 // A Conn is one client's connection. A transport drives it: [Endpoint.Connect]
 // before the client is accepted, Start once it is, Receive for each frame, and
-// Closed when it is over, whoever ended it. The application sees it in
+// Closed when it is over, whichever side ended it. The application sees it in
 // [Handler].Connect and as [Socket.Conn].
 type Conn struct {
 	// static after Connect

@@ -148,7 +148,7 @@ func unproved() []string {
 	return faults
 }
 
-// wholePackage tells whether all tests run.
+// wholePackage reports whether all tests run.
 func wholePackage() bool {
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {

@@ -103,7 +103,7 @@ func (e *events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, refusal.Body, refusal.Status)
 		return
 	}
-	defer conn.Closed(wire.ReasonClosed) // whoever ends the connection
+	defer conn.Closed(wire.ReasonClosed) // however the connection ends
 	s := &stream{conn: conn, wake: make(chan struct{}, 1)}
 	name := rand.Text()
 	e.streams.Store(name, s)

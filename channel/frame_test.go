@@ -85,7 +85,7 @@ func TestTheStateIsNotCopiedForALinkThatGathers(t *testing.T) {
 	})
 }
 
-func TestASmallStateAndThatOfAnOwnSerializerAreWhole(t *testing.T) {
+func TestASmallStateAndThatOfAnOwnProtocolAreWhole(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e, h, session := startRoom(t)
 		_, err := session.Track("t", "user", map[string]string{})

@@ -39,7 +39,7 @@ func (m *member) release() {
 
 // admit has the join take its turn. c.mu is held.
 func (m *member) admit() {
-	if m.conn.closed { // nobody waits for it any more
+	if m.conn.closed { // no one is waiting for it
 		m.box.Release()
 		return
 	}
@@ -115,7 +115,7 @@ func (m *member) endContexts() {
 
 func (m *member) join(params Payload) {
 	e := m.conn.endpoint
-	if m.conn.isClosed() || m.state.Load() == stateGone { // nobody waits for it any more
+	if m.conn.isClosed() || m.state.Load() == stateGone { // no one is waiting for it
 		m.refuse(wire.JoinCrashed)
 		return
 	}

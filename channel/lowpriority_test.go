@@ -54,7 +54,7 @@ func priorities(t *testing.T, c *client) map[string][]bool {
 	return got
 }
 
-// Only what a room tells all its clients of who is present is of low priority, whatever
+// Only the presence a room pushes to all its clients is of low priority, whatever
 // protocol they speak; nothing else is, under whatever name.
 func TestOnlyNewsOfPresenceIsOfLowPriority(t *testing.T) {
 	versions := map[string][2]string{ // a phx_join and a message

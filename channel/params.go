@@ -117,7 +117,7 @@ func (f ParamFilter) words() []string {
 	return lower
 }
 
-// hidesNothingOf tells whether all of a JSON text may be shown, as far as can be
+// hidesNothingOf reports whether all of a JSON text may be shown, as far as can be
 // told without parsing it: where one of the words is nowhere in it, and none can
 // be there by escapes. It is so for nearly all that is logged.
 func (f ParamFilter) hidesNothingOf(text []byte) bool {

@@ -70,7 +70,7 @@ type Route struct {
 	// FetchOnlyAdds: Fetch masks nothing, so that where it fails clients may see
 	// the metas as they were tracked.
 	FetchOnlyAdds bool
-	// Presence is what this route's clients are shown of who is present.
+	// Presence says how much of a topic's presence this route's clients are shown.
 	Presence PresenceView
 	// DiffWindow is how long changes are merged into one presence_diff, or
 	// presence_count. By default, 0, that adapts to the size of the room, the rate of
@@ -213,7 +213,7 @@ func (h *Handler) negotiate(vsn string) (*fastlane.Served, error) {
 	return s, nil
 }
 
-// A PresenceView is how much the clients of a route are shown of who is present.
+// A PresenceView says how much of a topic's presence the clients of a route are shown.
 type PresenceView uint8
 
 const (

@@ -35,7 +35,7 @@ type Changes[K comparable, V any] struct {
 	Added, Removed []Entry[K, V]
 }
 
-// Empty tells whether nothing changed.
+// Empty reports whether nothing changed.
 func (c Changes[K, V]) Empty() bool { return len(c.Added) == 0 && len(c.Removed) == 0 }
 
 // Outcome is how [View.Apply] took a delta.

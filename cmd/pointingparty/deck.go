@@ -180,7 +180,7 @@ func errorOffset(err error) int64 {
 	return 0
 }
 
-// atEnd tells whether encoding/json missed something at the end of its input.
+// atEnd reports whether encoding/json missed something at the end of its input.
 func atEnd(err error) bool {
 	return strings.HasPrefix(err.Error(), "unexpected end")
 }

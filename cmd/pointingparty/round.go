@@ -18,7 +18,7 @@ type Round struct {
 	Result *Result `json:"result,omitempty"`
 }
 
-// over tells whether this is what follows the last card.
+// over reports whether this is what follows the last card.
 func (r *Round) over() bool { return r.Card == nil }
 
 // rev is the revision of the round's result, 0 before the reveal.
@@ -29,7 +29,7 @@ func (r *Round) rev() int {
 	return r.Result.Rev
 }
 
-// beats tells whether r is further than o: a later round, or a later tally of
+// beats reports whether r is further than o: a later round, or a later tally of
 // the same. Neither beats the other when both are as far.
 func (r *Round) beats(o *Round) bool {
 	switch {

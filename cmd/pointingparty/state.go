@@ -18,10 +18,10 @@ type State struct {
 	Votes map[string]int
 }
 
-// orphaned tells whether there is a round that nobody present holds.
+// orphaned reports whether there is a round that nobody present holds.
 func (s *State) orphaned() bool { return s.Round != nil && s.Driver == "" }
 
-// voting tells whether a card is on the table whose votes are still hidden.
+// voting reports whether a card is on the table whose votes are still hidden.
 func (s *State) voting() bool { return s.Round != nil && !s.Round.over() && s.Round.Result == nil }
 
 // Duty is what has to be done so that the metas say what the state is. Every

@@ -116,5 +116,5 @@ func (v *view) people() []person {
 	return people
 }
 
-// has tells whether the user is present.
+// has reports whether the user is present.
 func (v *view) has(user string) bool { return len(v.tabs[user]) > 0 }

@@ -5,7 +5,7 @@ import "slices"
 // scale is what a card may be pointed with, in ascending order.
 var scale = []int{0, 1, 3, 5}
 
-// onScale tells whether points is a value that may be voted.
+// onScale reports whether points is a value that may be voted.
 func onScale(points int) bool { return slices.Contains(scale, points) }
 
 // Vote is what one tab said of one card.
@@ -25,7 +25,7 @@ type Vote struct {
 	Seen int `json:"seen,omitempty"`
 }
 
-// newer tells whether v replaces w where one user has both.
+// newer reports whether v replaces w where one user has both.
 func (v Vote) newer(w Vote) bool {
 	if v.At != w.At {
 		return v.At > w.At
@@ -98,7 +98,7 @@ func count(votes []int) []Count {
 	return counts
 }
 
-// covers tells whether every one of votes was among those that r counted, as
+// covers reports whether every one of votes was among those that r counted, as
 // far as numbers tell: that is so when all that happened since is that voters
 // left.
 func (r *Result) covers(votes []int) bool {
@@ -111,7 +111,7 @@ func (r *Result) covers(votes []int) bool {
 	return true
 }
 
-// same tells whether two results say the same to the people at the table.
+// same reports whether two results say the same to the people at the table.
 func (r *Result) same(o *Result) bool {
 	if r == nil || o == nil {
 		return r == o

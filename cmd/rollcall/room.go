@@ -68,7 +68,7 @@ func (r *room) Join(_ context.Context, s *channel.Socket, params channel.Payload
 	return nil, nil
 }
 
-// missing tells whether a field was left out; null is left out as well.
+// missing reports whether a field was left out; null is left out as well.
 func missing(field json.RawMessage) bool { return len(field) == 0 || string(field) == "null" }
 
 // checkMeta returns the meta as presence would encode it, or what is wrong with

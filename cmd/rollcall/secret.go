@@ -21,7 +21,7 @@ type secret struct{ hash [sha256.Size]byte }
 
 func newSecret(text string) *secret { return &secret{sha256.Sum256([]byte(text))} }
 
-// is tells whether text is the secret.
+// is reports whether text is the secret.
 func (s *secret) is(text string) bool {
 	hash := sha256.Sum256([]byte(text))
 	return subtle.ConstantTimeCompare(hash[:], s.hash[:]) == 1

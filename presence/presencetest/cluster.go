@@ -254,7 +254,7 @@ func (c *Cluster) acquire(h *host, topic string, watch bool) {
 	}
 }
 
-// follows tells whether h hears what is said about topic.
+// follows reports whether h hears what is said about topic.
 func (c *Cluster) follows(h *host, topic string) bool {
 	return c.listens(h, bus.TopicDest(topic)) || c.listens(h, everyDest(bus.ClassTopic))
 }

@@ -74,7 +74,7 @@ func (c *Cluster) untrap(from, to string) (kept []letter) {
 	return kept
 }
 
-// trapped tells whether a message does not go on because it was kept.
+// trapped reports whether a message does not go on because it was kept.
 func (c *Cluster) trapped(from *host, l letter) bool {
 	held := false
 	for _, t := range c.traps {

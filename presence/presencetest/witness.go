@@ -60,7 +60,7 @@ func (p *process) at(topic string, seq uint64) []replica.Entry {
 	return past[i-1].entries
 }
 
-// emptySince tells whether p had nothing in topic at number seq, or at any later
+// emptySince reports whether p had nothing in topic at number seq, or at any later
 // one.
 func (p *process) emptySince(topic string, seq uint64) bool {
 	if len(p.at(topic, seq)) == 0 {
@@ -136,7 +136,7 @@ func (y *testimony) hears(id identity, nth uint64, at time.Duration, old oblivio
 	e.nth, e.left = max(e.nth, nth), e.left || nth == 0
 }
 
-// mayShow tells whether id was heard, and nothing is remembered that ended it:
+// mayShow reports whether id was heard, and nothing is remembered that ended it:
 // neither its leave nor a later epoch of the name.
 func (y *testimony) mayShow(id identity, old oblivion) bool {
 	heard := false

@@ -31,7 +31,7 @@ type pollAnswer struct {
 	Token    string   `json:"token"`
 }
 
-// answerPoll tells whether the answer could be written, as far as can be known.
+// answerPoll reports whether the answer could be written, as far as can be known.
 func answerPoll(w http.ResponseWriter, status int, token string, messages []string) error {
 	if messages == nil {
 		messages = []string{}

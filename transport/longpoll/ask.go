@@ -53,7 +53,7 @@ func (r *relay) answered(m wireMessage) {
 	r.forsake(token{replica: m.from, client: m.client})
 }
 
-// accept tells whether somebody waits for the answer.
+// accept reports whether somebody waits for the answer.
 func (r *relay) accept(m wireMessage) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

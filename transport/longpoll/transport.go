@@ -176,7 +176,7 @@ func (t *Transport) beginCounted(r *http.Request, info wire.ConnectInfo, address
 	return c, nil
 }
 
-// room tells whether there is place for another client.
+// room reports whether there is place for another client.
 func (t *Transport) room() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

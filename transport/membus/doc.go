@@ -8,8 +8,8 @@
 // # Delivery
 //
 // A [Net] connects its buses. A message goes to the queues of its receivers before
-// Publish returns, so a subscription holds for all buses at once. All receivers get all
-// messages in one order, whoever sent them. A message is lost only when the queue of its
+// Publish returns, so a subscription holds for all buses at once. All receivers get the
+// messages of all senders in one order. A message is lost only when the queue of its
 // receiver is full ([QueueBytes]) or the receiving bus is disconnected.
 //
 // [Bus.Disconnect] takes the link of a bus down and [Bus.Reconnect] brings it up.

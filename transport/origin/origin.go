@@ -89,7 +89,7 @@ func Func(decide func(r *http.Request, origin *url.URL) bool) Check {
 // check with faults must not be used.
 func (c Check) Err() error { return c.faults }
 
-// Allows tells whether the request may connect. It may be called concurrently.
+// Allows reports whether the request may connect. It may be called concurrently.
 // Of several Origin headers all must be allowed.
 func (c Check) Allows(r *http.Request) bool {
 	if c.rule == ruleAny {

@@ -200,7 +200,7 @@ func checkUpgrade(r *http.Request) error {
 	return nil
 }
 
-// headerHas tells whether a comma-separated header has the token, in any case.
+// headerHas reports whether a comma-separated header has the token, in any case.
 func headerHas(h http.Header, name, token string) bool {
 	for item := range httptransport.Items(h[name]) {
 		if strings.EqualFold(item, token) {

@@ -80,7 +80,7 @@ func chooseProtocol(served, offered []string) (string, error) {
 	return "", nil
 }
 
-// isToken tells whether s may stand in Sec-WebSocket-Protocol (RFC 9110, token).
+// isToken reports whether s may stand in Sec-WebSocket-Protocol (RFC 9110, token).
 func isToken(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] >= 0x7f || strings.IndexByte(`()<>@,;:\"/[]?={}`, s[i]) >= 0 {

@@ -91,7 +91,7 @@ func parse(app App, args []string, stdout io.Writer) (*settings, error) {
 	return s, nil
 }
 
-// alone tells whether there can be no other replicas.
+// alone reports whether there can be no other replicas.
 func (s *settings) alone() bool { return s.nats == "" && s.clusterListen == "" }
 
 // faults is what is wrong with flags that are well by themselves.

@@ -78,7 +78,7 @@ func requestURI(r *http.Request) *url.URL {
 	return &u
 }
 
-// hasPrefix tells whether a header's name begins with prefix, in any case.
+// hasPrefix reports whether a header's name begins with prefix, in any case.
 func hasPrefix(name, prefix string) bool {
 	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
 }

@@ -30,7 +30,7 @@ type Refused struct {
 	Reason, RetryAfter string
 }
 
-// RefusedBy tells whether err is an intake's, and what to do then.
+// RefusedBy reports whether err is an intake's, and what to do then.
 func RefusedBy(err error) (refused Refused, ok bool) {
 	refusal := (*intake.Refusal)(nil)
 	switch {

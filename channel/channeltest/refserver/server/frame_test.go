@@ -115,7 +115,7 @@ type difference struct {
 
 func isUnmatched(f frame) bool { return strings.Contains(f.text, `"unmatched topic"`) }
 
-// behindAnEnd tells whether f answers a message that was sent behind one that
+// behindAnEnd reports whether f answers a message that was sent behind one that
 // ends its channel.
 func behindAnEnd(f frame, sent []frame) bool {
 	end := slices.IndexFunc(sent, func(s frame) bool {
@@ -168,7 +168,7 @@ var differences = []difference{{
 	},
 }}
 
-// hasTwice tells whether an object in the text names a key twice.
+// hasTwice reports whether an object in the text names a key twice.
 func hasTwice(text string) bool {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	type level struct {
