@@ -115,16 +115,11 @@
 //
 // # What a connection costs
 //
-// An idle connection takes some 700 bytes of state, including net's, and in the kernel
-// its socket and an entry in an epoll. It has no goroutine, buffer or timer, and none of
-// gorilla's state. Those are taken when there is input or output, and given back when
-// all of it is dealt with. Compression adds 1.1 KiB (gorilla's state), and TLS 6.2 KiB
-// (that of crypto/tls). A connection that has sent a ping keeps a goroutine and buffers
-// until its next message.
-//
-// docs/performance.md lists what a connection and its channel cost, in bytes and in CPU
-// time; docs/decisions has the experiments: 0001-redesign.md, and 0005-one-path.md for TLS
-// and compression.
+// An idle connection has no goroutine, buffer or timer, and none of gorilla's state.
+// Those are taken when there is input or output, and given back when all of it is dealt
+// with. A connection that has sent a ping keeps a goroutine and buffers until its next
+// message. docs/performance.md has the bytes and the CPU time; docs/decisions has the
+// experiments (0001-redesign.md; 0005-one-path.md for TLS and compression).
 //
 // # Shutdown
 //
