@@ -71,8 +71,9 @@ var (
 	ErrNoBinary = errors.New("channel: version 1 of the protocol carries no binary payload")
 )
 
-// Guard returns p held to its contract: a panic of it, and an invalid frame or message,
-// is an error.
+// Guard returns p held to its contract: a panic in Broadcast, Decode or Encode, and an
+// invalid frame or message, is an error. A panic in Open passes through: the transport
+// contains it, and ends the connection.
 func Guard(p Protocol) Protocol { return guarded{p} }
 
 type guarded struct{ protocol Protocol }

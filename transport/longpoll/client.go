@@ -149,7 +149,16 @@ func (c *client) open() {
 		c.rest()
 	}
 	c.mu.Unlock()
+	defer c.contain("starting")
 	c.channels.Start(c)
+}
+
+// contain ends the session at a panic. It is deferred.
+func (c *client) contain(doing string) {
+	if p := recover(); p != nil {
+		c.host.config.Logger.Error("longpoll: panic", "doing", doing, "panic", p, "stack", string(debug.Stack()))
+		c.stop(ending{wire.ReasonClosed, endPanic})
+	}
 }
 
 // rest is called with mu held, when no poll waits any more.
@@ -247,13 +256,8 @@ func (c *client) receive(ctx context.Context, entries []entry) (status wireStatu
 	if c.isEnded() {
 		return answerGone
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			c.host.config.Logger.Error("longpoll: panic", "doing", "receiving", "panic", p, "stack", string(debug.Stack()))
-			c.stop(ending{wire.ReasonClosed, endPanic})
-			status = answerTimeout
-		}
-	}()
+	status = answerTimeout // also at a panic
+	defer c.contain("receiving")
 	for _, e := range entries {
 		if refused := c.channels.Receive(e.binary, e.data); refused != nil {
 			c.stop(ending{wire.ReasonClosed, endMalformed})

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A fakeConn stands in for a *channel.Conn.
 type fakeConn struct {
 	info    wire.ConnectInfo
+	start   func() // what Start does, if anything
 	receive func(binary bool, data []byte) *wire.Close
 
 	mu       sync.Mutex
@@ -44,6 +45,9 @@ func (c *fakeConn) Start(link wire.Link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.link = link
+	if c.start != nil {
+		c.start()
+	}
 }
 
 func (c *fakeConn) Receive(binary bool, data []byte) *wire.Close {
@@ -92,6 +96,7 @@ func (c *fakeConn) send(text string) { c.link.Send(&wire.Frame{Data: []byte(text
 // A replica is a transport, with the conns that it has accepted.
 type replica struct {
 	*Transport
+	start   func()                                     // of conns to come
 	receive func(binary bool, data []byte) *wire.Close // of conns to come
 	refuse  error
 
@@ -111,7 +116,7 @@ func start(t testing.TB, cfg Config) *replica {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		c := &fakeConn{info: info, receive: r.receive}
+		c := &fakeConn{info: info, start: r.start, receive: r.receive}
 		r.conns = append(r.conns, c)
 		return c, nil
 	}, func(wire.Rejection) {}, cfg)

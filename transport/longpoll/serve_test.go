@@ -224,6 +224,21 @@ func TestAMalformedMessageEndsItsSessionOnly(t *testing.T) {
 	require.Equal(t, []string{"lives"}, get(r, other).Messages)
 }
 
+// A protocol of the application may panic as it begins a connection.
+func TestAPanicAtTheStartEndsItsSessionOnly(t *testing.T) {
+	r := start(t, Config{})
+	other := connect(t, r)
+	otherConn := r.last()
+	r.start = func() { panic("boom") }
+	token := connect(t, r)
+	bad := r.last()
+	r.start = nil
+	require.NotEqual(t, token, get(r, token).Token)
+	require.Eventually(t, func() bool { return len(bad.closedWith()) == 1 }, 20*time.Second, time.Millisecond)
+	otherConn.send("lives")
+	require.Equal(t, []string{"lives"}, get(r, other).Messages)
+}
+
 // B108.
 func TestABinaryFrameEndsTheSession(t *testing.T) {
 	r := start(t, Config{})
